@@ -1,0 +1,19 @@
+//! The line between the Durable Streams client and the world.
+//!
+//! The client says *what* to do: which request, when to retry, where to resume. A stack says *how*:
+//! [`HttpTransport`] sends a request, [`Executor`] runs a task, [`Timer`] tells and waits for time.
+//! A crate that implements these three is a complete stack; the client runs on it unchanged.
+//!
+//! Each trait's documentation states what an implementation must do. The feature `suite` adds the
+//! tests that hold an implementation to it.
+
+mod body;
+mod error;
+mod runtime;
+mod transport;
+
+pub use async_trait::async_trait;
+pub use body::Body;
+pub use error::{Sent, TransportError, TransportErrorKind};
+pub use runtime::{AnyRuntime, DefaultRuntime, Executor, Runtime, RuntimeError, Sleep, Task, Timer};
+pub use transport::{AnyTransport, DefaultTransport, HttpTransport, SendOptions, TransportOptions};

@@ -1,0 +1,169 @@
+use crate::{Body, TransportError};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sends one HTTP request and hands back the response as it arrives.
+///
+/// Implemented by an adapter over an HTTP library; used by the client, which decides on its own about
+/// redirects, retries, deadlines and what a status means.
+///
+/// # What an implementation must do
+///
+/// - Any status is `Ok`, 4xx and 5xx too. The future resolves when the response's head is there; it
+///   does not wait for the body.
+/// - Redirects are not followed: a 3xx is handed back.
+/// - The body is handed on chunk by chunk as it arrives, not decompressed unless the adapter was asked
+///   to ask for compression. HEAD, 204 and 304 have an empty body, whatever their headers say.
+/// - A body that ends before its length, or before its last chunk, is an error
+///   ([`Truncated`](crate::TransportErrorKind::Truncated)), never an end.
+/// - No total timeout, and no idle timeout: a tail may be quiet for minutes. A connect timeout is the
+///   transport's own ([`TransportOptions::connect_timeout`]).
+/// - Dropping the future or the body cancels the request, and what is left of it never reaches another.
+/// - A request of which a byte may have been sent is not sent again. [`TransportError::sent`] tells
+///   whether it can have reached the server.
+/// - Header values are passed on byte for byte, both ways. What the library cannot send is an error,
+///   never a panic.
+/// - Connections are reused for sequential requests where the library does that safely.
+/// - It works wherever it is polled: a library that needs its reactor brings a handle along.
+#[async_trait]
+pub trait HttpTransport: Send + Sync + 'static {
+    /// Sends `request`; its URI is absolute, its body complete.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] when no response's head arrived.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the request, which may have reached the server.
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        options: SendOptions,
+    ) -> Result<http::Response<Body>, TransportError>;
+}
+
+/// Hints for one request. Most transports need none of them.
+///
+/// ```
+/// use durable_streams_contract::SendOptions;
+/// use std::time::Duration;
+///
+/// let options = SendOptions::new().live(true).backstop(Duration::from_secs(90));
+/// assert!(options.is_live());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendOptions {
+    live: bool,
+    backstop: Option<Duration>,
+}
+
+impl SendOptions {
+    /// No hints.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The response may stay open for long and be dropped in the middle: where the library cannot
+    /// cancel on a shared connection, give it one of its own. Default: false.
+    #[must_use]
+    pub fn live(mut self, live: bool) -> Self {
+        self.live = live;
+        self
+    }
+
+    /// After this long the exchange may be given up, for libraries where dropping does not cancel.
+    /// The client's own deadlines are shorter and are kept by dropping. Default: none.
+    #[must_use]
+    pub fn backstop(mut self, backstop: Duration) -> Self {
+        self.backstop = Some(backstop);
+        self
+    }
+
+    /// See [`live`](Self::live).
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// See [`backstop`](Self::backstop).
+    #[must_use]
+    pub fn get_backstop(&self) -> Option<Duration> {
+        self.backstop
+    }
+}
+
+/// What the client asks of a transport that it builds itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransportOptions {
+    /// Longest time for DNS, connect and TLS together. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// Use the proxy that the environment names (`HTTPS_PROXY` and its kin), where the library can.
+    /// Default: false.
+    pub environment_proxy: bool,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self { connect_timeout: Duration::from_secs(10), environment_proxy: false }
+    }
+}
+
+/// A transport that can be built from nothing but options: what `Client::builder()` uses.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no transport that a client can build by itself",
+    note = "name a stack: `durable_streams::tokio::Client::builder()`, or the one of `async_std` or `smol`, with its feature enabled",
+    note = "or bring your own transport and runtime: `ClientBuilder::new(transport, runtime)`"
+)]
+pub trait DefaultTransport: HttpTransport + Sized {
+    /// Builds the transport.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] when the library cannot be set up, or its runtime is missing.
+    fn from_options(options: &TransportOptions) -> Result<Self, TransportError>;
+}
+
+/// Any transport, its type erased: what the client's types hold where no stack is named.
+#[derive(Clone)]
+pub struct AnyTransport(Arc<dyn HttpTransport>);
+
+impl AnyTransport {
+    /// Erases the type of `transport`.
+    pub fn new(transport: impl HttpTransport) -> Self {
+        Self(Arc::new(transport))
+    }
+}
+
+impl fmt::Debug for AnyTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyTransport")
+    }
+}
+
+#[async_trait]
+impl HttpTransport for AnyTransport {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        options: SendOptions,
+    ) -> Result<http::Response<Body>, TransportError> {
+        self.0.send(request, options).await
+    }
+}
+
+#[async_trait]
+impl<T: HttpTransport + ?Sized> HttpTransport for Arc<T> {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        options: SendOptions,
+    ) -> Result<http::Response<Body>, TransportError> {
+        (**self).send(request, options).await
+    }
+}

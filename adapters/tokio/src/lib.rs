@@ -1,0 +1,1 @@
+//! tokio and reqwest for the Durable Streams client.
