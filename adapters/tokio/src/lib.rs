@@ -1,1 +1,28 @@
-//! tokio and reqwest for the Durable Streams client.
+//! [tokio](https://docs.rs/tokio) and [reqwest](https://docs.rs/reqwest) for the Durable Streams client.
+//!
+//! [`ReqwestTransport`] sends the requests, [`TokioRuntime`] spawns and sleeps. Both hold a tokio
+//! [`Handle`](tokio::runtime::Handle), so they work wherever they are polled: in that runtime, in
+//! another one, or in none at all. The runtime has to be built with its I/O and time drivers
+//! (`enable_all`, as `#[tokio::main]` does). A current-thread runtime makes progress only while
+//! somebody is in its `block_on`.
+//!
+//! # Features
+//!
+//! - `rustls` (default) and `native-tls`: TLS. With neither, an `https` URL is an
+//!   [`Unsupported`](durable_streams_contract::TransportErrorKind::Unsupported) error.
+//! - `compression`: asks for gzip and brotli, and decodes them.
+//! - `http2`: HTTP/2 where a TLS server offers it.
+//!
+//! # Limits
+//!
+//! - reqwest sends `accept: */*` with a request that has no `accept` of its own.
+//! - A response of more than 100 header fields is refused, as
+//!   [`Malformed`](durable_streams_contract::TransportErrorKind::Malformed).
+
+mod classify;
+mod context;
+mod runtime;
+mod transport;
+
+pub use runtime::TokioRuntime;
+pub use transport::ReqwestTransport;

@@ -1,0 +1,76 @@
+use durable_streams_contract::{Sent, TransportError, TransportErrorKind as Kind};
+use std::error::Error;
+use std::io::ErrorKind as Io;
+
+/// Where in the exchange the error came up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Head,
+    Body,
+}
+
+/// What an error of reqwest means. Its URL is taken out: the client names it, and a query may hold secrets.
+pub(crate) fn classify(error: reqwest::Error, phase: Phase) -> TransportError {
+    let error = error.without_url();
+    let connecting = error.is_connect();
+    let kind = if error.is_builder() {
+        Kind::InvalidRequest
+    } else if error.is_dns() {
+        Kind::Dns
+    } else if error.is_timeout() {
+        Kind::Timeout
+    } else if connecting {
+        if chain(&error).any(refused_by_tls) { Kind::Tls } else { Kind::Connect }
+    } else {
+        chain(&error).find_map(|error| exchange(error, phase)).unwrap_or(match phase {
+            Phase::Body if error.is_decode() => Kind::Malformed,
+            _ => Kind::Other,
+        })
+    };
+    let root = chain(&error).last().map(ToString::to_string).unwrap_or_default();
+    let sent =
+        if connecting || TransportError::new(kind).sent() == Sent::No { Sent::No } else { Sent::Maybe };
+    TransportError::new(kind).with_sent(sent).with_message(root).with_source(error)
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<std::io::Error>() {
+        // An `io::Error` around another error hides it: its `source` is the inner one's source.
+        Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+}
+
+/// While connecting: the peer was reached and the handshake refused.
+fn refused_by_tls(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "native-tls")]
+    if error.is::<native_tls::Error>() {
+        return !chain(error).any(|inner| inner.is::<std::io::Error>());
+    }
+    // rustls reports a bad certificate or alert as invalid data, a lost connection as what it is.
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|io| io.kind() == Io::InvalidData && io.get_ref().is_some())
+}
+
+/// Once connected.
+fn exchange(error: &(dyn Error + 'static), phase: Phase) -> Option<Kind> {
+    let cut_short = if phase == Phase::Body { Kind::Truncated } else { Kind::Closed };
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return if error.is_parse() {
+            Some(Kind::Malformed)
+        } else if error.is_incomplete_message() {
+            Some(cut_short)
+        } else if error.is_canceled() || error.is_closed() {
+            Some(Kind::Closed)
+        } else {
+            None
+        };
+    }
+    match error.downcast_ref::<std::io::Error>()?.kind() {
+        Io::UnexpectedEof => Some(cut_short),
+        Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::NotConnected => Some(Kind::Closed),
+        Io::InvalidData | Io::InvalidInput => Some(Kind::Malformed),
+        _ => None,
+    }
+}

@@ -1,0 +1,171 @@
+use crate::classify::{Phase, classify};
+use crate::context::{Context, Inside};
+use async_trait::async_trait;
+use bytes::Bytes;
+use durable_streams_contract::{
+    Body, DefaultTransport, HttpTransport, SendOptions, Sent, TransportError, TransportErrorKind,
+    TransportOptions,
+};
+use futures_lite::Stream;
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http_body::Body as _;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+use tokio::runtime::Handle;
+
+/// reqwest as [`HttpTransport`].
+///
+/// It holds a handle to a tokio runtime and works wherever it is polled. Cloning is cheap and shares the
+/// connections.
+#[derive(Clone, Debug)]
+pub struct ReqwestTransport {
+    client: reqwest::Client,
+    context: Context,
+    /// Whether the client can do TLS by what this crate was built with; one that was passed in is taken as it is.
+    tls: bool,
+}
+
+impl ReqwestTransport {
+    /// A transport in the runtime of `handle`: HTTP/1.1 (and HTTP/2 with the feature `http2`), no redirects,
+    /// no retries, no timeout but that of connecting, `TCP_NODELAY`, idle connections kept for 90 s.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::Other`] where TLS cannot be set up.
+    pub fn new(handle: Handle, options: &TransportOptions) -> Result<Self, TransportError> {
+        Self::build(Context::new(handle), options)
+    }
+
+    /// A transport over a client of your own: for a private certificate authority, a client certificate,
+    /// a proxy, a resolver.
+    ///
+    /// Its settings hold as they are. The Durable Streams client needs these; with others it is not told of
+    /// redirects, or loses its tails:
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// let client = reqwest::Client::builder()
+    ///     .redirect(reqwest::redirect::Policy::none()) // the client judges them itself
+    ///     .retry(reqwest::retry::never()) // so that nothing is sent twice unseen
+    ///     .tcp_nodelay(true)
+    ///     .connect_timeout(std::time::Duration::from_secs(10))
+    ///     // no `timeout` and no `read_timeout`: a quiet tail is not a dead one
+    ///     .build()?;
+    /// let transport = durable_streams_tokio::ReqwestTransport::from_client(client, runtime.handle().clone());
+    /// # Ok::<(), reqwest::Error>(())
+    /// ```
+    #[must_use]
+    pub fn from_client(client: reqwest::Client, handle: Handle) -> Self {
+        Self { client, context: Context::new(handle), tls: true }
+    }
+
+    fn build(context: Context, options: &TransportOptions) -> Result<Self, TransportError> {
+        // Another crate in the build may enable reqwest's features; ours decide.
+        let compression = cfg!(feature = "compression");
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .tcp_nodelay(true)
+            .connect_timeout(options.connect_timeout)
+            .no_deflate()
+            .no_zstd();
+        if !compression {
+            builder = builder.no_gzip().no_brotli();
+        }
+        if !options.environment_proxy {
+            builder = builder.no_proxy();
+        }
+        if !cfg!(feature = "http2") {
+            builder = builder.http1_only();
+        }
+        #[cfg(feature = "rustls")]
+        {
+            builder = builder.tls_backend_rustls();
+        }
+        let client = builder.build().map_err(|error| {
+            TransportError::new(TransportErrorKind::Other)
+                .with_sent(Sent::No)
+                .with_message("reqwest could not be set up")
+                .with_source(error)
+        })?;
+        Ok(Self { client, context, tls: cfg!(any(feature = "rustls", feature = "native-tls")) })
+    }
+
+    fn prepare(&self, request: http::Request<Bytes>) -> Result<reqwest::Request, TransportError> {
+        if !self.tls && request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) {
+            return Err(TransportError::new(TransportErrorKind::Unsupported)
+                .with_message("https needs the feature `rustls` or `native-tls` of durable-streams-tokio"));
+        }
+        // reqwest leaves it out for an empty body, and some servers then wait for one, or refuse.
+        let bare = request.body().is_empty()
+            && matches!(*request.method(), http::Method::POST | http::Method::PUT | http::Method::PATCH)
+            && !request.headers().contains_key(TRANSFER_ENCODING);
+        let mut request =
+            reqwest::Request::try_from(request).map_err(|error| classify(error, Phase::Head))?;
+        if bare {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Ok(request)
+    }
+}
+
+impl DefaultTransport for ReqwestTransport {
+    fn from_options(options: &TransportOptions) -> Result<Self, TransportError> {
+        let context = Context::current().map_err(|error| {
+            TransportError::new(TransportErrorKind::Runtime)
+                .with_sent(Sent::No)
+                .with_message(error.to_string())
+        })?;
+        Self::build(context, options)
+    }
+}
+
+#[async_trait]
+impl HttpTransport for ReqwestTransport {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        _options: SendOptions,
+    ) -> Result<http::Response<Body>, TransportError> {
+        let request = self.prepare(request)?;
+        let pending = self
+            .context
+            .run(|| Box::pin(self.client.execute(request)))
+            .ok_or_else(|| self.context.error().with_sent(Sent::No))?;
+        let response = Inside::new(self.context.clone(), pending).run().await?;
+        let response = match response {
+            Ok(response) => http::Response::<reqwest::Body>::from(response),
+            // A shutdown of the runtime looks like a lost connection.
+            Err(_) if self.context.is_lost() => return Err(self.context.error()),
+            Err(error) => return Err(classify(error, Phase::Head)),
+        };
+        Ok(response.map(|body| Body::from_stream(Chunks(Inside::new(self.context.clone(), body)))))
+    }
+}
+
+/// The data frames of a body, each polled in the runtime's context.
+struct Chunks(Inside<reqwest::Body>);
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, TransportError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let poll = match self.0.with(|body| Pin::new(body).poll_frame(cx)) {
+                Ok(poll) => poll,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            };
+            match ready!(poll) {
+                Some(Ok(frame)) => {
+                    // Anything else is trailers, which the protocol does not use.
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(classify(error, Phase::Body)))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
