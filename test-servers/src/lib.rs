@@ -1,0 +1,31 @@
+//! Servers to test against: two real ones, a proxy that injects faults, and one that says exactly what a test wrote.
+//!
+//! | what | from where | good for |
+//! |---|---|---|
+//! | [`RustServer`] | crates.io, installed once under the target directory | nearly everything; examples and load |
+//! | [`NodeServer`] | npm, installed once under the target directory | paging, subscriptions, injected errors |
+//!
+//! Everything is blocking and built on `std` alone, so tests on any runtime (and on none) can use it. A
+//! server lives in its own process and ends when its value is dropped, and also when the test process dies
+//! before it could drop anything.
+//!
+//! The crate knows nothing of the client under test. [`direct`] sends single requests without it, for a
+//! test that must know what the server truly holds.
+
+mod direct;
+mod headers;
+mod message;
+mod node_server;
+mod port;
+mod process;
+mod rust_server;
+mod server;
+mod sync;
+mod temp;
+mod tools;
+
+pub use direct::{Answer, direct};
+pub use headers::Headers;
+pub use node_server::{NodeServer, NodeServerBuilder, skip_without_node};
+pub use rust_server::{Durability, RustServer, RustServerBuilder};
+pub use sync::wait_until;

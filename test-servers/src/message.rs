@@ -1,0 +1,200 @@
+//! HTTP/1.1 messages: just enough to read what clients and servers send.
+
+use std::io::{self, BufRead, Read};
+
+use crate::headers::Headers;
+
+/// Heads above this are refused; far more than any test sends.
+const MAX_HEAD: u64 = 4 << 20;
+
+#[derive(Clone, Debug)]
+pub(crate) struct StatusHead {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+}
+
+/// The next final response's head; interim ones (1xx) are skipped.
+pub(crate) fn read_response_head(from: &mut impl BufRead) -> io::Result<StatusHead> {
+    loop {
+        let (line, headers) = read_head(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+        match status {
+            Some(status) if !(100..200).contains(&status) => return Ok(StatusHead { status, headers }),
+            Some(_) => {}
+            None => return Err(malformed(&line)),
+        }
+    }
+}
+
+fn read_head(from: &mut impl BufRead) -> io::Result<Option<(String, Headers)>> {
+    let mut from = from.take(MAX_HEAD);
+    let Some(first) = read_line(&mut from)? else { return Ok(None) };
+    let mut headers = Headers::new();
+    loop {
+        let line = read_line(&mut from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if line.is_empty() {
+            return Ok(Some((String::from_utf8_lossy(&first).into_owned(), headers)));
+        }
+        let colon = line.iter().position(|&b| b == b':').ok_or_else(|| malformed(&line.escape_ascii()))?;
+        headers.append(&String::from_utf8_lossy(&line[..colon]), line[colon + 1..].trim_ascii());
+    }
+}
+
+/// A line without its end; `None` where there is nothing more.
+fn read_line(from: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    if from.read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.pop() != Some(b'\n') {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(Some(line))
+}
+
+fn malformed(what: &dyn std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP/1.1: {what}"))
+}
+
+/// How a body's end is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is no body, whatever the headers say.
+    None,
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+impl Framing {
+    pub(crate) fn of_response(method: &str, head: &StatusHead) -> io::Result<Self> {
+        if method == "HEAD" || matches!(head.status, 204 | 304) {
+            return Ok(Self::None);
+        }
+        Self::declared(&head.headers)
+    }
+
+    fn declared(headers: &Headers) -> io::Result<Self> {
+        if headers.lists("transfer-encoding", "chunked") {
+            return Ok(Self::Chunked);
+        }
+        match headers.get("content-length") {
+            None => Ok(Self::UntilClose),
+            Some(length) => length.parse().map(Self::Length).map_err(|_| malformed(&length)),
+        }
+    }
+}
+
+/// A body without its framing. Its end is reported (as 0 bytes) only where the framing says so; a body that
+/// was cut short is an error of the kind `UnexpectedEof`.
+pub(crate) struct BodyReader<R> {
+    from: R,
+    framing: Framing,
+    /// Bytes to come: of the body, or of the current chunk.
+    left: u64,
+    begun: bool,
+    ended: bool,
+}
+
+impl<R: BufRead> BodyReader<R> {
+    pub(crate) fn new(from: R, framing: Framing) -> Self {
+        let left = if let Framing::Length(length) = framing { length } else { 0 };
+        Self { from, framing, left, begun: false, ended: false }
+    }
+
+    fn next_chunk(&mut self) -> io::Result<()> {
+        if self.begun {
+            self.expect_empty_line()?;
+        }
+        self.begun = true;
+        let line = read_line(&mut self.from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let size = line.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+        let size = std::str::from_utf8(size).ok().and_then(|s| u64::from_str_radix(s, 16).ok());
+        self.left = size.ok_or_else(|| malformed(&line.escape_ascii()))?;
+        if self.left == 0 {
+            // Trailers, which nobody here sends on.
+            while !read_line(&mut self.from)?.ok_or(io::ErrorKind::UnexpectedEof)?.is_empty() {}
+            self.ended = true;
+        }
+        Ok(())
+    }
+
+    fn expect_empty_line(&mut self) -> io::Result<()> {
+        let line = read_line(&mut self.from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if line.is_empty() { Ok(()) } else { Err(malformed(&line.escape_ascii())) }
+    }
+}
+
+impl<R: BufRead> Read for BodyReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ended || buffer.is_empty() {
+            return Ok(0);
+        }
+        match self.framing {
+            Framing::None => return Ok(0),
+            Framing::UntilClose => return self.from.read(buffer),
+            Framing::Length(_) => {}
+            Framing::Chunked if self.left == 0 => {
+                self.next_chunk()?;
+                if self.ended {
+                    return Ok(0);
+                }
+            }
+            Framing::Chunked => {}
+        }
+        if self.left == 0 {
+            return Ok(0);
+        }
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.from.read(&mut buffer[..wanted])?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(bytes: &[u8], framing: Framing) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        BodyReader::new(bytes, framing).read_to_end(&mut out).map(|_| out)
+    }
+
+    #[test]
+    fn interim_responses_are_skipped() {
+        let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\nRetry-After: 1\r\n\r\n";
+        let head = read_response_head(&mut bytes.as_slice()).unwrap();
+        assert_eq!((head.status, head.headers.get("retry-after")), (503, Some("1")));
+    }
+
+    #[test]
+    fn bodies_end_where_their_framing_says() {
+        assert_eq!(body(b"abcdef", Framing::Length(4)).unwrap(), b"abcd");
+        assert_eq!(
+            body(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nt: v\r\n\r\nrest", Framing::Chunked).unwrap(),
+            b"abcde"
+        );
+        assert_eq!(body(b"abc", Framing::UntilClose).unwrap(), b"abc");
+        assert_eq!(body(b"abc", Framing::None).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_body_cut_short_is_an_error() {
+        for (bytes, framing) in [
+            (b"abc".as_slice(), Framing::Length(4)),
+            (b"3\r\nab", Framing::Chunked),
+            (b"3\r\nabc\r\n", Framing::Chunked),
+            (b"0\r\n", Framing::Chunked),
+        ] {
+            assert_eq!(body(bytes, framing).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        }
+        assert_eq!(body(b"zz\r\n", Framing::Chunked).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}
