@@ -1,1 +1,26 @@
-//! Durable Streams client.
+#![doc = include_str!("../README.md")]
+#![allow(dead_code, unused_imports)] // Until reader and producer use it all.
+
+mod checkpoint;
+mod client;
+mod error;
+mod offset;
+mod protocol;
+mod retry;
+mod stream;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+
+pub use bytes::Bytes;
+pub use checkpoint::Checkpoint;
+pub use chrono::{DateTime, Utc};
+pub use client::{Client, ClientBuilder};
+pub use durable_streams_contract as contract;
+pub use error::{ConfigError, Error, JsonError, StreamError};
+pub use http::{HeaderMap, HeaderName, HeaderValue};
+pub use offset::Offset;
+pub use retry::RetryConfig;
+pub use stream::{
+    Append, AppendResponse, CloseResponse, CreateOptions, CreateResponse, DurableStream, Fork, HeadResponse,
+    ProducerPosition,
+};

@@ -1,0 +1,280 @@
+use super::{Client, Inner, target};
+use crate::error::{Error, StreamError};
+use crate::retry::RetryConfig;
+use durable_streams_contract::{
+    AnyRuntime, AnyTransport, DefaultRuntime, DefaultTransport, HttpTransport, Runtime, RuntimeError,
+    TransportError, TransportOptions,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type HeadersFuture = Pin<Box<dyn Future<Output = Result<HeaderMap, BoxError>> + Send>>;
+
+/// What is asked anew for each attempt of a request.
+#[derive(Clone, Default)]
+pub(super) struct Providers {
+    pub(super) headers: Option<HeaderProvider>,
+    pub(super) query: Option<Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>>,
+}
+
+#[derive(Clone)]
+pub(super) enum HeaderProvider {
+    Sync(Arc<dyn Fn() -> HeaderMap + Send + Sync>),
+    Async(Arc<dyn Fn() -> HeadersFuture + Send + Sync>),
+}
+
+enum Source<S, F> {
+    Given(S),
+    Default(F),
+}
+
+/// Builds a [`Client`]. Nothing is checked or sent before [`build`](Self::build).
+///
+/// Start from `Client::builder()` of a stack (`durable_streams::tokio::Client` and its kin), or from
+/// [`ClientBuilder::new`] with a transport and a runtime of your own.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ClientBuilder<T = AnyTransport, R = AnyRuntime> {
+    transport: Source<T, fn(&TransportOptions) -> Result<T, TransportError>>,
+    runtime: Source<R, fn() -> Result<R, RuntimeError>>,
+    transport_options: TransportOptions,
+    base_url: Option<String>,
+    headers: Vec<(String, String)>,
+    providers: Providers,
+    retry: RetryConfig,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+impl<T: DefaultTransport, R: DefaultRuntime> Client<T, R> {
+    /// Starts to build a client on this stack, with the runtime that [`build`](ClientBuilder::build) finds itself in.
+    pub fn builder() -> ClientBuilder<T, R> {
+        ClientBuilder::with_sources(Source::Default(T::from_options), Source::Default(R::current))
+    }
+}
+
+impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
+    /// Starts to build a client on a transport and a runtime of your own.
+    pub fn new(transport: T, runtime: R) -> Self {
+        Self::with_sources(Source::Given(transport), Source::Given(runtime))
+    }
+
+    /// Sends requests through `transport` instead.
+    pub fn transport<T2: HttpTransport>(self, transport: T2) -> ClientBuilder<T2, R> {
+        ClientBuilder {
+            transport: Source::Given(transport),
+            runtime: self.runtime,
+            transport_options: self.transport_options,
+            base_url: self.base_url,
+            headers: self.headers,
+            providers: self.providers,
+            retry: self.retry,
+            header_timeout: self.header_timeout,
+            idle_timeout: self.idle_timeout,
+        }
+    }
+
+    /// Runs tasks and timers on `runtime` instead.
+    pub fn runtime<R2: Runtime>(self, runtime: R2) -> ClientBuilder<T, R2> {
+        ClientBuilder {
+            transport: self.transport,
+            runtime: Source::Given(runtime),
+            transport_options: self.transport_options,
+            base_url: self.base_url,
+            headers: self.headers,
+            providers: self.providers,
+            retry: self.retry,
+            header_timeout: self.header_timeout,
+            idle_timeout: self.idle_timeout,
+        }
+    }
+
+    /// The URL below which [`Client::stream`] finds paths. Default: none, and streams need absolute URLs.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// A header for every request, the producers' included. A name given twice is sent twice.
+    ///
+    /// The protocol's own headers, where a request has them, win over it.
+    pub fn default_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Headers that are asked for anew for each attempt of each request, a fresh token for instance.
+    /// They win over [`default_header`](Self::default_header). Replaces an earlier provider of either kind.
+    pub fn header_provider<F>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> HeaderMap + Send + Sync + 'static,
+    {
+        self.providers.headers = Some(HeaderProvider::Sync(Arc::new(provider)));
+        self
+    }
+
+    /// Like [`header_provider`](Self::header_provider), for headers that have to be waited for. A provider
+    /// that fails is a failed attempt that was never sent: it is retried by the retry policy.
+    ///
+    /// The wait counts towards the [header timeout](Self::header_timeout).
+    pub fn async_header_provider<F, Fut, E>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<HeaderMap, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let provider = move || -> HeadersFuture {
+            let headers = provider();
+            Box::pin(async move { headers.await.map_err(Into::into) })
+        };
+        self.providers.headers = Some(HeaderProvider::Async(Arc::new(provider)));
+        self
+    }
+
+    /// Query parameters that are asked for anew for each attempt of each request. The protocol's own
+    /// (`offset`, `live`, `cursor`) are refused.
+    pub fn query_provider<F>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> Vec<(String, String)> + Send + Sync + 'static,
+    {
+        self.providers.query = Some(Arc::new(provider));
+        self
+    }
+
+    /// How failed requests are tried again. Default: [`RetryConfig::default`].
+    pub fn retry_config(mut self, config: RetryConfig) -> Self {
+        self.retry = config;
+        self
+    }
+
+    /// Longest time for DNS, connect and TLS together, kept by the transport that `build` makes.
+    /// Default: 10 s. Not zero.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.transport_options.connect_timeout = timeout;
+        self
+    }
+
+    /// Longest wait for a response's head, connecting included. Default: 30 s. Not zero.
+    ///
+    /// A long-poll, which a server answers late on purpose, is bounded by the
+    /// [idle timeout](Self::idle_timeout) instead.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.header_timeout = timeout;
+        self
+    }
+
+    /// The same as [`header_timeout`](Self::header_timeout): there is no total timeout, since a tail has no end.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.header_timeout(timeout)
+    }
+
+    /// Longest silence within a response, and longest wait for the answer to a long-poll. Default: 90 s. Not zero.
+    ///
+    /// After it the connection is taken for dead, and a reader opens another where it was. Servers answer
+    /// a long-poll, and renew a stream of events, within about 60 s, so a healthy tail is never cut.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Use the proxy that the environment names (`HTTPS_PROXY` and its kin), where the stack's library
+    /// can; for the transport that `build` makes. Default: false.
+    pub fn environment_proxy(mut self, enabled: bool) -> Self {
+        self.transport_options.environment_proxy = enabled;
+        self
+    }
+
+    /// Builds the client. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Config`] with the option, its value and the reason, also where the stack's runtime
+    /// is missing; [`StreamError::Network`] when the transport cannot be set up.
+    pub fn build(self) -> Result<Client<T, R>, Error> {
+        let base_url = self.base_url.as_deref().map(target::base_url).transpose()?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let (name, value) = header(name, value)?;
+            headers.append(name, value);
+        }
+        self.retry.validate()?;
+        for (option, timeout) in [
+            ("connect_timeout", self.transport_options.connect_timeout),
+            ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+        ] {
+            if timeout.is_zero() {
+                return Err(StreamError::config(option, "0s", "it must be above zero").into());
+            }
+        }
+        let runtime = match self.runtime {
+            Source::Given(runtime) => runtime,
+            Source::Default(find) => find().map_err(StreamError::from)?,
+        };
+        let transport = match self.transport {
+            Source::Given(transport) => transport,
+            Source::Default(make) => make(&self.transport_options)?,
+        };
+        Ok(Client {
+            inner: Arc::new(Inner {
+                transport,
+                runtime,
+                base_url,
+                headers,
+                providers: self.providers,
+                retry: self.retry,
+                header_timeout: self.header_timeout,
+                idle_timeout: self.idle_timeout,
+            }),
+        })
+    }
+}
+
+impl<T, R> ClientBuilder<T, R> {
+    fn with_sources(
+        transport: Source<T, fn(&TransportOptions) -> Result<T, TransportError>>,
+        runtime: Source<R, fn() -> Result<R, RuntimeError>>,
+    ) -> Self {
+        Self {
+            transport,
+            runtime,
+            transport_options: TransportOptions::default(),
+            base_url: None,
+            headers: Vec::new(),
+            providers: Providers::default(),
+            retry: RetryConfig::default(),
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(90),
+        }
+    }
+}
+
+impl<T, R> fmt::Debug for ClientBuilder<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Header values are secrets more often than not.
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("ClientBuilder")
+            .field("base_url", &self.base_url)
+            .field("headers", &names)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A header from text.
+pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
+    let parsed = HeaderName::try_from(name)
+        .map_err(|_| StreamError::config("header", format!("{name:?}"), "this is no header name"))?;
+    let value = HeaderValue::try_from(value).map_err(|_| {
+        StreamError::config(
+            "header",
+            format!("{name}: {value:?}"),
+            "a header's value has no control characters",
+        )
+    })?;
+    Ok((parsed, value))
+}

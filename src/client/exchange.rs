@@ -1,0 +1,260 @@
+//! One attempt of one request: headers, redirects, and the deadline for the response's head.
+
+use super::builder::HeaderProvider;
+use super::target::{check_parameter, with_query};
+use super::{Client, Inner};
+use crate::error::{Context, Error, StreamError};
+use crate::protocol::answer::Operation;
+use bytes::Bytes;
+use durable_streams_contract::{
+    Body, HttpTransport, Runtime, SendOptions, Sent, TransportError, TransportErrorKind,
+};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use std::borrow::Cow;
+use std::future::Future;
+use std::time::Duration;
+use url::Url;
+
+/// How many redirects one attempt follows.
+const MAX_REDIRECTS: usize = 10;
+
+/// How long a request waits for its answer's head, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The server answers at once.
+    Head,
+    /// The server answers when there is news: as long as silence may last.
+    LongPoll,
+    /// The server answers at once, with a body that stays open.
+    Events,
+}
+
+/// A request in the protocol's terms, from which each attempt is made anew.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    pub(crate) url: Url,
+    /// The protocol's query parameters.
+    pub(crate) query: Vec<(&'static str, String)>,
+    /// The caller's headers for this request alone; they win over the client's.
+    pub(crate) extra_headers: HeaderMap,
+    /// The protocol's headers, which win over all others and survive any redirect.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) wait: Wait,
+}
+
+impl Call {
+    pub(crate) fn new(operation: Operation, url: &Url) -> Self {
+        Self {
+            operation,
+            url: url.clone(),
+            query: Vec::new(),
+            extra_headers: HeaderMap::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            wait: Wait::Head,
+        }
+    }
+
+    fn method(&self) -> Method {
+        match self.operation {
+            Operation::Create => Method::PUT,
+            Operation::Append | Operation::Close => Method::POST,
+            Operation::Head => Method::HEAD,
+            Operation::Delete => Method::DELETE,
+            Operation::Read => Method::GET,
+        }
+    }
+}
+
+/// A response whose head is there.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+/// Why an attempt brought no answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// The transport's failure; its kind says whether it is worth another attempt.
+    Transport(TransportError),
+    /// Refused by the client itself; another attempt would end the same.
+    Refused(Error),
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
+    }
+}
+
+impl<T: HttpTransport, R: Runtime> Client<T, R> {
+    /// Sends `call` once, following redirects, until the response's head is there.
+    ///
+    /// The future owns all it needs, so that a reader can keep it across polls.
+    pub(crate) fn exchange(
+        &self,
+        call: Call,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send + use<T, R> {
+        let inner = self.inner.clone();
+        async move {
+            let (deadline, live) = match call.wait {
+                Wait::Head => (inner.header_timeout, false),
+                Wait::LongPoll => (inner.idle_timeout, true),
+                Wait::Events => (inner.header_timeout, true),
+            };
+            let options = SendOptions::new().live(live);
+            // A backstop only where dropping might not reach: it must never be the first to fire.
+            let options = if live { options } else { options.backstop(deadline.saturating_mul(2)) };
+            let expired = async {
+                inner.runtime.sleep(deadline).await;
+                let message = format!("no answer within {deadline:?}");
+                Err(TransportError::new(TransportErrorKind::Timeout).with_message(message).into())
+            };
+            futures_lite::future::or(inner.follow(&call, options), expired).await
+        }
+    }
+
+    /// Waits for `future` no longer than silence may last.
+    pub(crate) async fn or_idle<O>(&self, future: impl Future<Output = O>) -> Result<O, TransportError> {
+        let idle: Duration = self.inner.idle_timeout;
+        let expired = async {
+            self.inner.runtime.sleep(idle).await;
+            Err(TransportError::new(TransportErrorKind::Timeout)
+                .with_message(format!("silence for {idle:?}")))
+        };
+        futures_lite::future::or(async { Ok(future.await) }, expired).await
+    }
+}
+
+impl<T: HttpTransport, R: Runtime> Inner<T, R> {
+    async fn follow(&self, call: &Call, options: SendOptions) -> Result<Answer, Failure> {
+        let configured = self.configured_headers(&call.extra_headers).await?;
+        let mut url = self.url(call).map_err(Failure::Refused)?;
+        let mut same_origin = true;
+        for _ in 0..=MAX_REDIRECTS {
+            let request = build(call, &url, same_origin.then_some(&configured))?;
+            let response = self.transport.send(request, options).await?;
+            let (head, body) = response.into_parts();
+            if !is_redirect(head.status) {
+                return Ok(Answer { status: head.status, headers: head.headers, body });
+            }
+            url = redirected(call, &url, head.status, &head.headers).map_err(Failure::Refused)?;
+            same_origin &= url.origin() == call.url.origin();
+        }
+        let reason = format!("more than {MAX_REDIRECTS} redirects in a row, the last to {url}");
+        Err(Failure::Refused(refused(call, None, reason)))
+    }
+
+    /// The client's headers and the caller's, each name from the strongest that has it.
+    async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, TransportError> {
+        let mut headers = self.headers.clone();
+        match &self.providers.headers {
+            None => {}
+            Some(HeaderProvider::Sync(provide)) => replace(&mut headers, provide()),
+            Some(HeaderProvider::Async(provide)) => {
+                let provided = provide().await.map_err(|error| {
+                    TransportError::new(TransportErrorKind::Other)
+                        .with_sent(Sent::No)
+                        .with_message(format!("the header provider failed: {error}"))
+                        .with_source(error)
+                })?;
+                replace(&mut headers, provided);
+            }
+        }
+        if !extra.is_empty() {
+            replace(&mut headers, extra.clone());
+        }
+        Ok(headers)
+    }
+
+    fn url(&self, call: &Call) -> Result<Url, Error> {
+        let provided = self.providers.query.as_ref().map(|provide| provide()).unwrap_or_default();
+        for (key, _) in &provided {
+            check_parameter(key)?;
+        }
+        let provided = provided.into_iter().map(|(key, value)| (Cow::Owned(key), Cow::Owned(value)));
+        let own = call.query.iter().map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_str())));
+        Ok(with_query(&call.url, provided.chain(own)))
+    }
+}
+
+/// Puts each name of `stronger` in place of what `headers` has under it.
+fn replace(headers: &mut HeaderMap, stronger: HeaderMap) {
+    // Within `HeaderMap`'s iteration, further values of a name come without it.
+    let mut current = None;
+    for (name, value) in stronger {
+        match name {
+            Some(name) => {
+                headers.insert(name.clone(), value);
+                current = Some(name);
+            }
+            None => {
+                if let Some(name) = &current {
+                    headers.append(name.clone(), value);
+                }
+            }
+        }
+    }
+}
+
+fn build(call: &Call, url: &Url, configured: Option<&HeaderMap>) -> Result<Request<Bytes>, Failure> {
+    let mut request =
+        Request::builder().method(call.method()).uri(url.as_str()).body(call.body.clone()).map_err(|e| {
+            Failure::Refused(StreamError::config("url", format!("{:?}", url.as_str()), e.to_string()).into())
+        })?;
+    if let Some(configured) = configured {
+        *request.headers_mut() = configured.clone();
+    }
+    replace(request.headers_mut(), call.headers.clone());
+    Ok(request)
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Where a redirect leads, if it may be followed there.
+fn redirected(call: &Call, from: &Url, status: StatusCode, headers: &HeaderMap) -> Result<Url, Error> {
+    let refuse = |reason: String| Err(refused(call, Some(status), reason));
+    let Some(location) = headers.get(header::LOCATION).map(header::HeaderValue::as_bytes) else {
+        return refuse("it has no Location".into());
+    };
+    let location = String::from_utf8_lossy(location);
+    let Ok(mut to) = from.join(&location) else {
+        return refuse(format!("its Location is no URL: {location:?}"));
+    };
+    to.set_fragment(None);
+    let reads = matches!(call.operation, Operation::Read | Operation::Head);
+    if !reads && !matches!(status.as_u16(), 307 | 308) {
+        let method = call.method();
+        return refuse(format!(
+            "{status} to {to} may turn a {method} into a GET; use the new URL for writes"
+        ));
+    }
+    if !matches!(to.scheme(), "http" | "https") || to.host_str().is_none() {
+        return refuse(format!("{to} is neither http nor https"));
+    }
+    if from.scheme() == "https" && to.scheme() == "http" {
+        return refuse(format!("{to} gives up the encryption"));
+    }
+    // A Location that forgets the query would send a reader back to the start of the stream.
+    let present: Vec<String> = to.query_pairs().map(|(key, _)| key.into_owned()).collect();
+    let missing = call.query.iter().filter(|(key, _)| !present.iter().any(|p| p == key));
+    Ok(with_query(&to, missing.map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_str())))))
+}
+
+fn refused(call: &Call, status: Option<StatusCode>, reason: String) -> Error {
+    Error::with_context(
+        StreamError::Redirect { reason },
+        Context {
+            operation: Some(call.operation.name()),
+            url: Some(call.url.to_string()),
+            status,
+            ..Context::default()
+        },
+    )
+}

@@ -1,0 +1,286 @@
+//! What an answer's head says, in the protocol's terms.
+
+use super::{content_type, headers};
+use crate::Offset;
+use crate::error::{Context, Error, StreamError};
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use std::time::{Duration, SystemTime};
+
+/// The protocol's headers of one answer. Absent where the server did not send them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Head {
+    pub(crate) next_offset: Option<Offset>,
+    pub(crate) cursor: Option<String>,
+    pub(crate) up_to_date: bool,
+    pub(crate) closed: bool,
+    pub(crate) content_type: Option<String>,
+    pub(crate) etag: Option<String>,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) producer_epoch: Option<u64>,
+    pub(crate) producer_seq: Option<u64>,
+    pub(crate) expected_seq: Option<u64>,
+    pub(crate) received_seq: Option<u64>,
+    /// Server-sent data events carry base64.
+    pub(crate) base64: bool,
+}
+
+impl Head {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Protocol`] for a header that is there and makes no sense, with its value, and
+    /// [`StreamError::UnexpectedEncoding`] for a body that would come out as other bytes than were stored.
+    pub(crate) fn parse(headers: &HeaderMap) -> Result<Self, StreamError> {
+        if let Some(encoding) = text(headers, &header::CONTENT_ENCODING)?
+            && !encoding.trim().is_empty()
+            && !encoding.eq_ignore_ascii_case("identity")
+        {
+            return Err(StreamError::UnexpectedEncoding { encoding: encoding.to_owned() });
+        }
+        let next_offset = match text(headers, &headers::STREAM_NEXT_OFFSET)? {
+            None => None,
+            Some(token) => Some(Offset::from_server(token).map_err(|reason| {
+                StreamError::protocol(format!("the server sent Stream-Next-Offset {token:?}: {reason}"))
+            })?),
+        };
+        let expires_at = match text(headers, &headers::STREAM_EXPIRES_AT)? {
+            None => None,
+            Some(value) => Some(
+                DateTime::parse_from_rfc3339(value)
+                    .map_err(|e| {
+                        StreamError::protocol(format!("Stream-Expires-At {value:?} is no RFC 3339 time: {e}"))
+                    })?
+                    .to_utc(),
+            ),
+        };
+        Ok(Self {
+            next_offset,
+            cursor: text(headers, &headers::STREAM_CURSOR)?.filter(|c| !c.is_empty()).map(str::to_owned),
+            up_to_date: flag(headers, &headers::STREAM_UP_TO_DATE),
+            closed: flag(headers, &headers::STREAM_CLOSED),
+            content_type: text(headers, &header::CONTENT_TYPE)?.map(str::to_owned),
+            etag: text(headers, &header::ETAG)?.map(str::to_owned),
+            ttl: number(headers, &headers::STREAM_TTL)?.map(Duration::from_secs),
+            expires_at,
+            producer_epoch: number(headers, &headers::PRODUCER_EPOCH)?,
+            producer_seq: number(headers, &headers::PRODUCER_SEQ)?,
+            expected_seq: number(headers, &headers::PRODUCER_EXPECTED_SEQ)?,
+            received_seq: number(headers, &headers::PRODUCER_RECEIVED_SEQ)?,
+            base64: text(headers, &headers::STREAM_SSE_DATA_ENCODING)?
+                .is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("base64")),
+        })
+    }
+
+    /// The offset that this answer must have.
+    pub(crate) fn require_offset(&self, operation: &str) -> Result<Offset, StreamError> {
+        self.next_offset.clone().ok_or_else(|| {
+            StreamError::protocol(format!(
+                "the answer to {operation} has no Stream-Next-Offset: this is not a Durable Streams server, or something between strips its headers"
+            ))
+        })
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, StreamError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    std::str::from_utf8(value.as_bytes())
+        .map(Some)
+        .map_err(|_| StreamError::protocol(format!("the header {name} is not valid UTF-8: {value:?}")))
+}
+
+/// Present only when its value is `true`, in any case.
+fn flag(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get(name).is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, StreamError> {
+    let Some(value) = text(headers, name)? else { return Ok(None) };
+    let digits = value.trim();
+    digits
+        .parse()
+        .ok()
+        .filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
+        .map(Some)
+        .ok_or_else(|| StreamError::protocol(format!("the header {name} is no number: {value:?}")))
+}
+
+/// `Retry-After`, in seconds or as a date; a date in the past is zero. Nonsense is ignored.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date: SystemTime = DateTime::parse_from_rfc2822(value).ok()?.into();
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// What was asked of the server, as far as judging the answer needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create,
+    Append,
+    Close,
+    Head,
+    Delete,
+    Read,
+}
+
+impl Operation {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Append => "append",
+            Self::Close => "close",
+            Self::Head => "head",
+            Self::Delete => "delete",
+            Self::Read => "read",
+        }
+    }
+}
+
+/// An answer whose status is no success.
+pub(crate) struct Refused<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) url: &'a str,
+    /// The offset asked for.
+    pub(crate) offset: Option<&'a Offset>,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    /// The start of the body.
+    pub(crate) message: &'a [u8],
+    /// The size of the body that was sent.
+    pub(crate) size: usize,
+}
+
+impl Refused<'_> {
+    /// The error behind it. `now` is the wall clock, to which a date in `Retry-After` is compared.
+    pub(crate) fn into_error(self, now: SystemTime) -> Error {
+        let message = describe(self.message);
+        let retry_after = retry_after(self.headers, now);
+        let kind = self.kind(message.as_deref(), retry_after);
+        Error::with_context(
+            kind,
+            Context {
+                operation: Some(self.operation.name()),
+                url: Some(self.url.to_owned()),
+                status: Some(self.status),
+                server_message: message,
+                offset: self.offset.cloned(),
+                retry_after,
+                ..Context::default()
+            },
+        )
+    }
+
+    fn kind(&self, message: Option<&str>, retry_after: Option<Duration>) -> StreamError {
+        let url = || self.url.to_owned();
+        let said = || message.or(self.status.canonical_reason()).unwrap_or("no reason given").to_owned();
+        match self.status.as_u16() {
+            304 => StreamError::NotModified,
+            300..=399 => {
+                StreamError::Redirect { reason: format!("{} is none that a client follows", self.status) }
+            }
+            401 => StreamError::Unauthorized,
+            403 => StreamError::Forbidden,
+            404 => StreamError::NotFound { url: url() },
+            405 | 501 => StreamError::NotSupported,
+            409 if self.operation == Operation::Create => StreamError::Conflict,
+            409 if flag(self.headers, &headers::STREAM_CLOSED) => {
+                let token = text(self.headers, &headers::STREAM_NEXT_OFFSET).ok().flatten();
+                let final_offset = token.and_then(|token| Offset::from_server(token).ok());
+                StreamError::StreamClosed { final_offset }
+            }
+            409 => StreamError::SeqConflict(said()),
+            410 => match self.offset {
+                Some(offset) => StreamError::OffsetGone { offset: offset.to_string() },
+                None => StreamError::Gone { url: url() },
+            },
+            413 => StreamError::PayloadTooLarge { size: self.size },
+            429 => StreamError::RateLimited { retry_after },
+            408 | 425 | 500.. => StreamError::ServerError { status: self.status.as_u16(), message: said() },
+            200..=299 => {
+                let operation = self.operation.name();
+                StreamError::protocol(format!(
+                    "the answer to {operation} has the unexpected status {}",
+                    self.status
+                ))
+            }
+            _ => StreamError::BadRequest { message: said() },
+        }
+    }
+}
+
+/// The server's words on one line, or nothing where there are none worth showing.
+fn describe(message: &[u8]) -> Option<String> {
+    let message = &message[..message.len().min(Context::MAX_MESSAGE)];
+    let text = String::from_utf8_lossy(message);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!line.is_empty()).then_some(line)
+}
+
+/// Refuses a success that cannot come from the stream: a captive portal's page, a proxy's own.
+pub(crate) fn check_content_type(got: Option<&str>, expected: &str) -> Result<(), StreamError> {
+    match got {
+        Some(got) if !content_type::same(got, expected) => {
+            Err(StreamError::ContentTypeMismatch { expected: expected.to_owned(), actual: got.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn reads_what_is_there() {
+        let head = Head::parse(&headers(&[
+            ("stream-next-offset", "0_7"),
+            ("stream-up-to-date", "TRUE"),
+            ("stream-closed", "yes"),
+            ("stream-ttl", "60"),
+            ("stream-expires-at", "2030-01-02T03:04:05Z"),
+        ]))
+        .unwrap();
+        assert_eq!(head.next_offset, Some(Offset::parse("0_7")));
+        assert!(head.up_to_date && !head.closed);
+        assert_eq!(head.ttl, Some(Duration::from_secs(60)));
+        assert_eq!(head.expires_at.unwrap().to_rfc3339(), "2030-01-02T03:04:05+00:00");
+    }
+
+    #[test]
+    fn nonsense_is_an_error_with_its_value() {
+        for (name, value) in [
+            ("stream-next-offset", "-1"),
+            ("stream-next-offset", "now"),
+            ("stream-next-offset", "a,b"),
+            ("stream-next-offset", ""),
+            ("stream-ttl", "+5"),
+            ("stream-ttl", "soon"),
+            ("stream-expires-at", "tomorrow"),
+            ("producer-epoch", "1.5"),
+            ("content-encoding", "gzip"),
+        ] {
+            let error = Head::parse(&headers(&[(name, value)])).unwrap_err();
+            assert!(error.to_string().contains(value), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn retry_after_in_seconds_or_as_a_date() {
+        let date: SystemTime = DateTime::parse_from_rfc3339("2030-01-02T03:04:05Z").unwrap().into();
+        let at = |value: &'static str| retry_after(&headers(&[("retry-after", value)]), date);
+        assert_eq!(at("7"), Some(Duration::from_secs(7)));
+        assert_eq!(at("Wed, 02 Jan 2030 03:04:15 GMT"), Some(Duration::from_secs(10)));
+        assert_eq!(at("Wed, 02 Jan 2030 03:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(at("whenever"), None);
+    }
+}
