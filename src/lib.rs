@@ -24,3 +24,13 @@ pub use stream::{
     Append, AppendResponse, CloseResponse, CreateOptions, CreateResponse, DurableStream, Fork, HeadResponse,
     ProducerPosition,
 };
+
+#[cfg(feature = "__internals")]
+#[doc(hidden)]
+pub mod __internals {
+    pub use crate::protocol::base64::{InvalidBase64, decode};
+    pub use crate::protocol::json::{Framing, FramingError, ItemError, JsonSplitter, batch};
+    pub use crate::protocol::sse::{
+        Control, ControlError, EventName, EventTooLarge, SseEvent, SseParser, is_valid_offset,
+    };
+}

@@ -1,0 +1,64 @@
+//! Binary data events: standard base64, each event by itself.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+/// Data that is not standard base64 (RFC 4648, with padding).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid base64 in a data event: {message}")]
+pub struct InvalidBase64 {
+    message: String,
+}
+
+/// Decodes the data of one event, whose text the server may have cut into lines anywhere.
+///
+/// # Errors
+///
+/// [`InvalidBase64`], when something is left that is not in the alphabet, or the padding is wrong.
+pub fn decode(data: &[u8]) -> Result<Bytes, InvalidBase64> {
+    let decoded = if memchr::memchr2(b'\n', b'\r', data).is_none() {
+        STANDARD.decode(data)
+    } else {
+        let text: Vec<u8> = data.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
+        STANDARD.decode(text)
+    };
+    decoded.map(Bytes::from).map_err(|error| InvalidBase64 { message: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_text_cut_into_lines_anywhere() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let text = STANDARD.encode(&bytes);
+        for at in 0..=text.len() {
+            for line_end in ["\n", "\r\n", "\r", "\n\n"] {
+                let cut = format!("{}{line_end}{}", &text[..at], &text[at..]);
+                assert_eq!(decode(cut.as_bytes()).unwrap(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn decodes_the_protocols_example() {
+        assert_eq!(decode(b"AQIDBAUG\nBwgJCg==").unwrap(), (1..=10).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn empty_is_empty() {
+        assert!(decode(b"").unwrap().is_empty());
+        assert!(decode(b"\n").unwrap().is_empty());
+    }
+
+    #[test]
+    fn refuses_what_is_not_standard_base64() {
+        for text in
+            ["AQI", "AQ=", "AQ", "A", "====", "AQ==AQ==", "AR==", "AQ I", "-_-_", "AQID\0", " AQID", "AQID="]
+        {
+            assert!(decode(text.as_bytes()).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+use super::scan::Scan;
+use super::{FramingError, is_space};
+use crate::protocol::buffer::{Input, Joined};
+use bytes::Bytes;
+
+/// How messages stand in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// The body is one JSON array, and its elements are the messages: streams of `application/json`.
+    Array,
+    /// JSON texts one after the other, with or without white space between them: other content types.
+    Texts,
+}
+
+/// Cuts a body into JSON messages while it arrives.
+///
+/// A message that lies in one buffer is a slice of that buffer; one that spans buffers is copied once. What is
+/// kept between two calls is at most `max_message_bytes`. Messages are told apart by their brackets and strings,
+/// and not validated any further. After an error nothing more comes.
+#[derive(Debug)]
+pub struct JsonSplitter {
+    pub(super) input: Input,
+    pub(super) state: State,
+    /// The message at hand, as far as it stood in earlier buffers.
+    pub(super) carry: Joined,
+    pub(super) framing: Framing,
+    pub(super) max_message_bytes: usize,
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum State {
+    /// Before the array.
+    Open,
+    /// Before the array's first element, or its end.
+    First,
+    /// Before an element.
+    Next,
+    /// After an element.
+    After,
+    /// After the array.
+    Closed,
+    /// Between two texts.
+    Text,
+    /// In a message, or on its first byte.
+    Value(Scan),
+    Failed,
+}
+
+/// Where [`JsonSplitter::seek`] came to stand.
+pub(super) enum Seek {
+    /// On the first byte of a message, or on a later one if `carry` has the bytes before.
+    Value(Scan),
+    /// At the end; `carry` is a whole message that nothing but the end terminates.
+    Last,
+    /// There is no message until more is pushed, or ever if the body has ended.
+    Nothing,
+}
+
+/// Where a message was found.
+pub(super) enum Found {
+    /// In the current buffer, from the cursor on.
+    Here(usize),
+    /// In `carry`.
+    Carried,
+}
+
+impl JsonSplitter {
+    /// A splitter for one body, that refuses messages of more than `max_message_bytes`.
+    pub fn new(framing: Framing, max_message_bytes: usize) -> Self {
+        Self {
+            input: Input::default(),
+            state: match framing {
+                Framing::Array => State::Open,
+                Framing::Texts => State::Text,
+            },
+            carry: Joined::default(),
+            framing,
+            max_message_bytes,
+            ended: false,
+        }
+    }
+
+    /// Gives the splitter the next bytes of the body. Take all messages before pushing more, since what is not
+    /// split yet is kept.
+    pub fn push(&mut self, bytes: Bytes) {
+        if !matches!(self.state, State::Failed) {
+            self.input.push(bytes);
+        }
+    }
+
+    /// Says that the body is complete: nothing will be pushed any more. After that, take messages until there
+    /// are no more. Only then the last one can come, if it is a number for instance, and only then a body that
+    /// is not whole shows as an error.
+    pub fn finish(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next message, without the white space around it, or `None` until more bytes are pushed.
+    pub fn next_message(&mut self) -> Option<Result<Bytes, FramingError>> {
+        Some(self.find().transpose()?.map(|found| match found {
+            Found::Here(length) => self.input.take(length),
+            Found::Carried => self.carry.take(),
+        }))
+    }
+
+    /// Finds the next message, and goes on behind it unless it is in the current buffer.
+    #[inline]
+    pub(super) fn find(&mut self) -> Result<Option<Found>, FramingError> {
+        loop {
+            let scan = match self.seek()? {
+                Seek::Value(scan) => scan,
+                Seek::Last => return Ok(Some(Found::Carried)),
+                Seek::Nothing => return Ok(None),
+            };
+            if let Some(found) = self.scan(scan)? {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// Looks for the end of the message under the cursor, and puts aside what there is of it if the buffer ends
+    /// first.
+    #[inline]
+    pub(super) fn scan(&mut self, mut scan: Scan) -> Result<Option<Found>, FramingError> {
+        let rest = self.input.rest();
+        let end = scan.end(rest);
+        let length = end.unwrap_or(rest.len());
+        self.check_size(length)?;
+        if end.is_some() {
+            self.state = self.after_value();
+            if self.carry.is_empty() {
+                return Ok(Some(Found::Here(length)));
+            }
+        } else {
+            self.state = State::Value(scan);
+        }
+        self.carry.extend(&self.input.rest()[..length], self.max_message_bytes);
+        self.input.advance(length);
+        Ok(end.map(|_| Found::Carried))
+    }
+
+    /// Fails if `length` more bytes make the message at hand too large.
+    #[inline]
+    pub(super) fn check_size(&mut self, length: usize) -> Result<(), FramingError> {
+        if self.carry.len() + length > self.max_message_bytes {
+            return Err(self.fail(FramingError::TooLarge { limit: self.max_message_bytes }));
+        }
+        Ok(())
+    }
+
+    pub(super) fn after_value(&self) -> State {
+        match self.framing {
+            Framing::Array => State::After,
+            Framing::Texts => State::Text,
+        }
+    }
+
+    /// Goes on to the next byte of a message, over what stands between messages.
+    #[inline]
+    pub(super) fn seek(&mut self) -> Result<Seek, FramingError> {
+        while let Some(&byte) = self.input.fill().first() {
+            self.state = match (self.state, byte) {
+                (State::Value(scan), _) => return Ok(Seek::Value(scan)),
+                (state, byte) if is_space(byte) => state,
+                (State::After, b',') => State::Next,
+                (State::First | State::After, b']') => State::Closed,
+                (State::Open, b'[') => State::First,
+                (State::Open, found) => return Err(self.fail(FramingError::NotAnArray { found })),
+                (State::First | State::Next | State::Text, byte) => match Scan::begin(byte) {
+                    Some(scan) => {
+                        self.state = State::Value(scan);
+                        return Ok(Seek::Value(scan));
+                    }
+                    None => return Err(self.unexpected(byte)),
+                },
+                (State::After | State::Closed | State::Failed, byte) => return Err(self.unexpected(byte)),
+            };
+            self.input.advance(1);
+        }
+        if self.ended { self.end() } else { Ok(Seek::Nothing) }
+    }
+
+    fn end(&mut self) -> Result<Seek, FramingError> {
+        let length = self.input.position();
+        match self.state {
+            State::Closed | State::Text | State::Failed => Ok(Seek::Nothing),
+            State::Value(Scan::Scalar) if self.framing == Framing::Texts => {
+                self.state = State::Text;
+                Ok(Seek::Last)
+            }
+            State::Open => Err(self.fail(FramingError::Empty)),
+            State::First | State::Next | State::After | State::Value(_) => {
+                Err(self.fail(FramingError::Truncated { length }))
+            }
+        }
+    }
+
+    fn unexpected(&mut self, found: u8) -> FramingError {
+        let position = self.input.position();
+        self.fail(FramingError::Unexpected { found, position })
+    }
+
+    #[cold]
+    fn fail(&mut self, error: FramingError) -> FramingError {
+        self.state = State::Failed;
+        self.input.clear();
+        self.carry = Joined::default();
+        error
+    }
+}

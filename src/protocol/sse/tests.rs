@@ -1,0 +1,421 @@
+use super::*;
+use crate::protocol::testing::{Random, all_cuts};
+
+const LIMIT: usize = 1 << 20;
+
+fn event(event: EventName, data: impl Into<Bytes>) -> SseEvent {
+    SseEvent { event, data: data.into() }
+}
+
+fn data(text: &'static str) -> SseEvent {
+    event(EventName::Data, text)
+}
+
+fn parse(pieces: Vec<Bytes>) -> Vec<SseEvent> {
+    let mut parser = SseParser::new(LIMIT);
+    let mut events = Vec::new();
+    for piece in pieces {
+        parser.push(piece);
+        while let Some(event) = parser.next_event() {
+            events.push(event.unwrap());
+        }
+    }
+    events
+}
+
+#[track_caller]
+fn check(input: &[u8], expected: &[SseEvent]) {
+    for pieces in all_cuts(input) {
+        let shown = format!("{pieces:?}");
+        assert_eq!(parse(pieces), expected, "{shown}");
+    }
+}
+
+/// The standard's text, sentence by sentence, on a whole input. Slow and plain.
+fn reference(input: &[u8]) -> Vec<SseEvent> {
+    let mut rest = input.strip_prefix(&BOM[..]).unwrap_or(input);
+    let (mut events, mut kind, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        let line = &rest[..end];
+        rest = &rest[end + if rest[end..].starts_with(b"\r\n") { 2 } else { 1 }..];
+        if line.is_empty() {
+            let kind = std::mem::take(&mut kind);
+            let mut data: Vec<u8> = std::mem::take(&mut buffer);
+            if data.pop().is_some() {
+                let name = match &kind[..] {
+                    b"data" => EventName::Data,
+                    b"control" => EventName::Control,
+                    _ => EventName::Other,
+                };
+                events.push(event(name, data));
+            }
+            continue;
+        }
+        let (field, value) = match line.iter().position(|byte| *byte == b':') {
+            Some(0) => continue,
+            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            None => (line, &b""[..]),
+        };
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match field {
+            b"event" => kind = value.to_vec(),
+            b"data" => {
+                buffer.extend_from_slice(value);
+                buffer.push(b'\n');
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
+#[test]
+fn what_servers_send() {
+    check(
+        b"event: data\ndata:[{\"a\":1}]\n\nevent: control\ndata: {\"streamNextOffset\":\"1\"}\n\n",
+        &[data("[{\"a\":1}]"), event(EventName::Control, "{\"streamNextOffset\":\"1\"}")],
+    );
+}
+
+#[test]
+fn multi_byte_characters_cut_at_every_byte() {
+    check("event: data\ndata: aé€😀z\ndata: 日本\n\n".as_bytes(), &[data("aé€😀z\n日本")]);
+}
+
+#[test]
+fn every_line_end_cut_at_every_byte() {
+    for end in ["\n", "\r\n", "\r"] {
+        let input = ["event: data", "data: a", "data: b", "", "event: data", "data: c", "", ""].join(end);
+        check(input.as_bytes(), &[data("a\nb"), data("c")]);
+    }
+    check(
+        b"event: data\rdata: a\n\r\ndata: b\r\r\n\ndata: c\n\r",
+        &[data("a"), event(EventName::Other, "b"), event(EventName::Other, "c")],
+    );
+}
+
+#[test]
+fn an_event_is_given_at_its_last_cr_without_waiting_for_a_line_feed() {
+    let mut parser = SseParser::new(LIMIT);
+    parser.push(Bytes::from_static(b"event: data\r\ndata: a\r\n\r"));
+    assert_eq!(parser.next_event(), Some(Ok(data("a"))));
+    parser.push(Bytes::from_static(b"\nevent: data\r\ndata: b\r\n\r"));
+    assert_eq!(parser.next_event(), Some(Ok(data("b"))));
+    assert_eq!(parser.next_event(), None);
+}
+
+#[test]
+fn a_byte_order_mark_counts_at_the_start_only() {
+    check(b"\xEF\xBB\xBFevent: data\ndata: a\n\n", &[data("a")]);
+    check(
+        b"event: data\ndata: a\n\n\xEF\xBB\xBFevent: data\ndata: b\n\n",
+        &[data("a"), event(EventName::Other, "b")],
+    );
+    check(b"\xEF\xBB\xBF\xEF\xBB\xBFdata: lost\ndata: a\n\n", &[event(EventName::Other, "a")]);
+    check(b"\xEF\xBBdata: lost\ndata: a\n\n", &[event(EventName::Other, "a")]);
+    check(b"\xEF\n\ndata: a\n\n", &[event(EventName::Other, "a")]);
+    check(b"data: \xEF\xBB\xBFa\n\n", &[event(EventName::Other, &b"\xEF\xBB\xBFa"[..])]);
+}
+
+#[test]
+fn comments_unknown_fields_id_and_retry_change_nothing() {
+    check(
+        b": comment\n:\nid: 7\nretry: 10\nid\nretry:x\nevent: data\nfoo: bar\nfoo\ndata: a\n: data: x\n\n:ping\n\n",
+        &[data("a")],
+    );
+    check(b"Data: a\nDATA: a\n data: a\ndata : a\nxdata: a\ndatas: a\ndat: a\n\n", &[]);
+}
+
+#[test]
+fn one_leading_space_is_removed() {
+    check(
+        b"event:data\ndata:a\ndata: a\ndata:  a\ndata:\ta\ndata: \ndata:  \n\n",
+        &[data("a\na\n a\n\ta\n\n ")],
+    );
+    check(b"event:  data\ndata: a\n\n", &[event(EventName::Other, "a")]);
+}
+
+#[test]
+fn data_without_a_colon_and_empty_data() {
+    check(b"event: data\ndata\n\n", &[data("")]);
+    check(b"event: data\ndata\ndata\n\n", &[data("\n")]);
+    check(b"event: data\ndata:\ndata\ndata: \n\n", &[data("\n\n")]);
+    check(b"event: data\ndata\ndata: a\ndata\n\n", &[data("\na\n")]);
+    check(b"event: data\ndata: a: b:c\n\n", &[data("a: b:c")]);
+}
+
+#[test]
+fn a_blank_line_resets_the_type_and_gives_nothing_without_data() {
+    check(b"event: data\n\ndata: a\n\n", &[event(EventName::Other, "a")]);
+    check(b"\n\n\nevent: data\nid: 1\n\n\n", &[]);
+}
+
+#[test]
+fn the_last_type_of_an_event_counts() {
+    check(b"event: control\nevent: data\ndata: a\n\n", &[data("a")]);
+    check(b"data: a\nevent: control\n\n", &[event(EventName::Control, "a")]);
+    check(b"event: data\nevent\ndata: a\n\n", &[event(EventName::Other, "a")]);
+    for name in ["", "message", "datum", "dat", "data ", "Data", "controls", "control-and-more", "data:"] {
+        check(format!("event: {name}\ndata: a\n\n").as_bytes(), &[event(EventName::Other, "a")]);
+    }
+}
+
+#[test]
+fn an_event_without_its_blank_line_is_discarded() {
+    check(b"event: data\ndata: a\n\nevent: data\ndata: b\n", &[data("a")]);
+    check(b"event: data\ndata: a\n\nevent: data\ndata: b", &[data("a")]);
+    check(b"event: data\ndata: a", &[]);
+}
+
+#[test]
+fn data_that_is_not_utf8_is_handed_on() {
+    check(b"event: data\ndata: \xFF\xC3\x28\0\n\n", &[event(EventName::Data, &b"\xFF\xC3\x28\0"[..])]);
+}
+
+#[test]
+fn a_line_in_one_buffer_is_not_copied() {
+    let input = Bytes::from(b"event: data\ndata: abc\n\nevent: data\ndata: def\n\n".to_vec());
+    let range = input.as_ptr_range();
+    let mut parser = SseParser::new(LIMIT);
+    parser.push(input);
+    for text in ["abc", "def"] {
+        let event = parser.next_event().unwrap().unwrap();
+        assert_eq!(event.data, text);
+        assert!(range.contains(&event.data.as_ptr()));
+    }
+    assert_eq!(parser.data.joined.copied, 0);
+}
+
+#[test]
+fn random_inputs_give_what_the_standard_says_however_they_are_cut() {
+    const PARTS: [&str; 26] = [
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\r\n\r\n",
+        "data",
+        "data:",
+        "data: ",
+        "data:  x",
+        "event",
+        "event:",
+        "event: data",
+        "event:control",
+        "control",
+        ":",
+        ": c",
+        " ",
+        "id: 1",
+        "retry: 2",
+        "é€😀",
+        "\u{FEFF}",
+        "\0",
+        "x",
+        "data: abc\n",
+        "event: data\n",
+        "event: control\ndata: {}\n\n",
+    ];
+    for seed in 0..3000 {
+        let mut random = Random::new(seed);
+        let mut input = Vec::new();
+        for _ in 0..random.below(60) {
+            let mut part = random.pick(&PARTS).as_bytes();
+            if random.below(20) == 0 {
+                part = &part[..random.below(part.len() + 1)];
+            }
+            input.extend_from_slice(part);
+        }
+        let expected = reference(&input);
+        assert_eq!(parse(vec![Bytes::from(input.clone())]), expected, "{seed}");
+        assert_eq!(parse(random.cut(&input)), expected, "{seed}");
+    }
+}
+
+/// Bytes copied while parsing `input` in pieces of `size`, all events counted and measured.
+fn copied(input: &Bytes, size: usize, limit: usize, events: usize, length: usize) -> usize {
+    let mut parser = SseParser::new(limit);
+    let (mut count, mut sum) = (0, 0);
+    for at in (0..input.len()).step_by(size) {
+        parser.push(input.slice(at..(at + size).min(input.len())));
+        while let Some(event) = parser.next_event() {
+            count += 1;
+            sum += event.unwrap().data.len();
+        }
+    }
+    assert_eq!((count, sum), (events, length));
+    parser.data.joined.copied
+}
+
+#[test]
+fn work_grows_linearly_with_the_size_of_an_event() {
+    for size in [1 << 20, 1 << 24] {
+        let mut one_line = b"event: data\ndata: ".to_vec();
+        one_line.resize(one_line.len() + size, b'x');
+        one_line.extend_from_slice(b"\n\n");
+        let one_line = Bytes::from(one_line);
+        assert_eq!(copied(&one_line, one_line.len(), size, 1, size), 0, "one buffer");
+        assert!(copied(&one_line, 8192, size, 1, size) < 3 * size, "8 KB pieces");
+
+        let line = [&b"data: "[..], &[b'x'; 94], b"\n"].concat();
+        let lines = size / 101;
+        let many_lines = Bytes::from([b"event: data\n", &line.repeat(lines)[..], b"\n"].concat());
+        let length = lines * 95 - 1;
+        assert!(copied(&many_lines, many_lines.len(), size, 1, length) < 3 * size, "many lines");
+        assert!(copied(&many_lines, 8192, size, 1, length) < 3 * size, "many lines in pieces");
+    }
+}
+
+#[test]
+fn many_events_in_one_buffer_cost_no_more_than_in_pieces() {
+    let one = b"event: data\ndata: [1,2,3]\n\n";
+    let input = Bytes::from(one.repeat(100_000));
+    assert_eq!(copied(&input, input.len(), LIMIT, 100_000, 700_000), 0);
+    // In pieces only what lies across a cut is copied.
+    let cuts = input.len() / 65_536 + 1;
+    assert!(copied(&input, 65_536, LIMIT, 100_000, 700_000) <= cuts * 2 * one.len());
+}
+
+#[test]
+fn an_event_that_is_too_large_ends_the_parser() {
+    let limit = 1000;
+    for line in [&b"data: 0123456789\n"[..], b"data: 0123456789", b"data\n", b"data:\n"] {
+        for size in [1, 7, 64, 100_000] {
+            let input = Bytes::from([&b"event: data\ndata: ok\n\n"[..], &line.repeat(4000)[..]].concat());
+            let mut parser = SseParser::new(limit);
+            let mut results = Vec::new();
+            for at in (0..input.len()).step_by(size) {
+                parser.push(input.slice(at..(at + size).min(input.len())));
+                results.extend(std::iter::from_fn(|| parser.next_event()));
+                assert!(parser.data.joined.capacity() <= limit + 1, "{}", parser.data.joined.capacity());
+            }
+            assert_eq!(results, [Ok(data("ok")), Err(EventTooLarge { limit })]);
+            parser.push(Bytes::from_static(b"\n\nevent: data\ndata: a\n\n"));
+            assert_eq!(parser.next_event(), None);
+        }
+    }
+}
+
+#[test]
+fn an_event_of_exactly_the_limit_passes() {
+    for (input, length) in [(&b"data: 0123\n\n"[..], 4), (b"data: 0\ndata: 1\n\n", 3), (b"data\ndata\n\n", 1)]
+    {
+        for pieces in all_cuts(input) {
+            let mut exact = SseParser::new(length);
+            let mut small = SseParser::new(length - 1);
+            for piece in pieces {
+                exact.push(piece.clone());
+                small.push(piece);
+                // Not drained between the pushes: that is allowed, too.
+            }
+            assert_eq!(exact.next_event().unwrap().unwrap().data.len(), length);
+            assert_eq!(small.next_event(), Some(Err(EventTooLarge { limit: length - 1 })));
+        }
+    }
+}
+
+#[test]
+fn endless_comments_names_and_types_are_not_kept() {
+    for prefix in [&b":"[..], b"", b"event: ", b"id: "] {
+        let mut parser = SseParser::new(16);
+        parser.push(Bytes::copy_from_slice(prefix));
+        for _ in 0..100 {
+            parser.push(Bytes::from_static(&[b'x'; 4096]));
+            assert_eq!(parser.next_event(), None);
+        }
+        parser.push(Bytes::from_static(b"\ndata: a\n\n"));
+        assert_eq!(parser.next_event(), Some(Ok(event(EventName::Other, "a"))));
+        assert_eq!(parser.data.joined.copied, 0);
+    }
+}
+
+mod control {
+    use super::*;
+
+    fn offset(text: &str) -> Result<String, ControlError> {
+        Control::parse(text.as_bytes()).map(|control| control.next_offset)
+    }
+
+    #[test]
+    fn every_field() {
+        let control = Control::parse(
+            br#"{"streamNextOffset":"12_34","streamCursor":"abc","upToDate":true,"streamClosed":false}"#,
+        );
+        assert_eq!(
+            control,
+            Ok(Control {
+                next_offset: "12_34".into(),
+                cursor: Some("abc".into()),
+                up_to_date: true,
+                closed: false
+            })
+        );
+    }
+
+    #[test]
+    fn only_the_offset_is_required() {
+        for text in [
+            r#"{"streamNextOffset":"1"}"#,
+            " {\n\"streamNextOffset\" :\n\t\"1\" } \n",
+            r#"{"streamNextOffset":"1","streamCursor":null,"upToDate":null,"streamClosed":null}"#,
+            r#"{"a":{"streamNextOffset":"2","b":[[{}],"}\""]},"streamNextOffset":"1","c":1e9}"#,
+            r#"{"\u0073treamNextOffset":"\u0031"}"#,
+        ] {
+            let expected =
+                Control { next_offset: "1".into(), cursor: None, up_to_date: false, closed: false };
+            assert_eq!(Control::parse(text.as_bytes()), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn closed_implies_up_to_date() {
+        let control = Control::parse(br#"{"streamNextOffset":"1","streamClosed":true}"#).unwrap();
+        assert!(control.closed && control.up_to_date);
+    }
+
+    #[test]
+    fn no_offset() {
+        for text in ["{}", r#"{"streamNextOffset":null}"#, r#"{"upToDate":true,"streamCursor":"1"}"#] {
+            assert_eq!(offset(text), Err(ControlError::MissingOffset), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_offset_that_is_none() {
+        for token in ["", "-1", "now", "1,2", "a\\nb", "a\\u0000"] {
+            let text = format!(r#"{{"streamNextOffset":"{token}"}}"#);
+            assert!(matches!(offset(&text), Err(ControlError::InvalidOffset { .. })), "{text}");
+        }
+        for token in ["-1a", "now1", "0", "1=/?&é"] {
+            assert_eq!(offset(&format!(r#"{{"streamNextOffset":"{token}"}}"#)).as_deref(), Ok(token));
+        }
+    }
+
+    #[test]
+    fn malformed() {
+        for text in [
+            "",
+            " ",
+            "null",
+            "[]",
+            "\"x\"",
+            "{",
+            r#"{"streamNextOffset":"1""#,
+            r#"{"streamNextOffset":"1"}x"#,
+            r#"{"streamNextOffset":1}"#,
+            r#"{"streamNextOffset":"1","upToDate":1}"#,
+            "<html>",
+            r#"{"streamNextOffset":"1","streamCursor":7}"#,
+        ] {
+            assert!(matches!(offset(text), Err(ControlError::Malformed { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_are_bounded() {
+        let text = format!(r#"{{"upToDate":"{}"}}"#, "é".repeat(1 << 20));
+        assert!(offset(&text).unwrap_err().to_string().len() < 400);
+        let text = format!(r#"{{"streamNextOffset":"{},"}}"#, "é".repeat(1 << 20));
+        assert!(offset(&text).unwrap_err().to_string().len() < 400);
+    }
+}
