@@ -13,13 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type QueryProvider = Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
+type MakeTransport<T> = fn(&TransportOptions) -> Result<T, TransportError>;
+type FindRuntime<R> = fn() -> Result<R, RuntimeError>;
 type HeadersFuture = Pin<Box<dyn Future<Output = Result<HeaderMap, BoxError>> + Send>>;
 
 /// What is asked anew for each attempt of a request.
 #[derive(Clone, Default)]
 pub(super) struct Providers {
     pub(super) headers: Option<HeaderProvider>,
-    pub(super) query: Option<Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>>,
+    pub(super) query: Option<QueryProvider>,
 }
 
 #[derive(Clone)]
@@ -39,8 +42,8 @@ enum Source<S, F> {
 /// [`ClientBuilder::new`] with a transport and a runtime of your own.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder<T = AnyTransport, R = AnyRuntime> {
-    transport: Source<T, fn(&TransportOptions) -> Result<T, TransportError>>,
-    runtime: Source<R, fn() -> Result<R, RuntimeError>>,
+    transport: Source<T, MakeTransport<T>>,
+    runtime: Source<R, FindRuntime<R>>,
     transport_options: TransportOptions,
     base_url: Option<String>,
     headers: Vec<(String, String)>,
@@ -235,10 +238,7 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
 }
 
 impl<T, R> ClientBuilder<T, R> {
-    fn with_sources(
-        transport: Source<T, fn(&TransportOptions) -> Result<T, TransportError>>,
-        runtime: Source<R, fn() -> Result<R, RuntimeError>>,
-    ) -> Self {
+    fn with_sources(transport: Source<T, MakeTransport<T>>, runtime: Source<R, FindRuntime<R>>) -> Self {
         Self {
             transport,
             runtime,
