@@ -1,0 +1,237 @@
+//! Creating, appending, asking, closing, deleting.
+
+use crate::support::{Stack, new_stream, unique};
+use durable_streams::{CreateOptions, DateTime, Fork, StreamError, Utc};
+use std::time::{Duration, SystemTime};
+use test_servers::{RustServer, direct, skip_without_node};
+
+/// What the server says is stored, from the beginning.
+fn stored(url: &str) -> String {
+    let answer = direct("GET", url, (), "").expect("the server answers");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+/// Runs `scenario` against the Rust server, and against the Node reference server where Node is there.
+async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) -> F) {
+    let rust = RustServer::start().expect("the server starts");
+    scenario(rust.url().to_owned()).await;
+    if let Some(node) = skip_without_node() {
+        scenario(node.url().to_owned()).await;
+    }
+}
+
+pub async fn a_stream_lives_its_life<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = S::client(&url).stream(unique("ünïcode"));
+        let created = stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+        assert!(created.created && !created.closed);
+        assert_eq!(created.content_type, "text/plain");
+        let first = stream.append("héllo ").await.unwrap();
+        let second = stream.append("wörld").await.unwrap();
+        assert!(created.next_offset < first.next_offset && first.next_offset < second.next_offset);
+        assert!(!second.duplicate && !second.closed && second.producer.is_none());
+        let head = stream.head().await.unwrap();
+        assert_eq!(
+            (head.next_offset, head.content_type.as_str(), head.closed),
+            (second.next_offset, "text/plain", false)
+        );
+        assert_eq!(stored(stream.url().unwrap()), "héllo wörld");
+        stream.delete().await.unwrap();
+        assert!(matches!(stream.head().await.unwrap_err().kind(), StreamError::NotFound { .. }));
+        assert!(matches!(stream.delete().await.unwrap_err().kind(), StreamError::NotFound { .. }));
+    })
+    .await;
+}
+
+pub async fn creating_again_tells_created_from_existing<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = S::client(&url).stream(unique("twice"));
+        let options = || CreateOptions::new().content_type("application/json").data(r#"[1,2]"#);
+        assert!(stream.create(options()).await.unwrap().created);
+        let again = stream.create(options()).await.unwrap();
+        assert!(!again.created);
+        assert_eq!(stored(stream.url().unwrap()), "[1,2]");
+        let error = stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::Conflict), "{error}");
+        assert_eq!(error.status_code(), Some(409));
+    })
+    .await;
+}
+
+pub async fn every_option_of_create_arrives<S: Stack>() {
+    on_each_server(|url| async move {
+        let client = S::client(&url);
+        let ttl = client.stream(unique("ttl"));
+        ttl.create(CreateOptions::new().ttl(Duration::from_secs(3600))).await.unwrap();
+        let head = ttl.head().await.unwrap();
+        assert_eq!(
+            (head.ttl, head.content_type.as_str()),
+            (Some(Duration::from_secs(3600)), "application/octet-stream")
+        );
+
+        let expires_at: DateTime<Utc> = (SystemTime::now() + Duration::from_secs(7200)).into();
+        let expiring = client.stream(unique("expires"));
+        expiring.create(CreateOptions::new().expires_at(expires_at)).await.unwrap();
+        let said = expiring.head().await.unwrap().expires_at.expect("the server says when");
+        assert!((said - expires_at).num_seconds().abs() <= 1, "{said} is not {expires_at}");
+
+        let closed = client.stream(unique("closed"));
+        let options = CreateOptions::new().content_type("text/plain").data("all there is").closed(true);
+        assert!(closed.create(options).await.unwrap().closed);
+        assert!(closed.head().await.unwrap().closed);
+        assert_eq!(stored(closed.url().unwrap()), "all there is");
+    })
+    .await;
+}
+
+pub async fn a_fork_shares_its_sources_past<S: Stack>() {
+    on_each_server(|url| async move {
+        let source = new_stream::<S>(&url, "application/json").await;
+        let middle = source.append("[1,2,3]").await.unwrap().next_offset;
+        source.append("[4,5,6]").await.unwrap();
+        let path = source.url().unwrap().strip_prefix(&url).unwrap().to_owned();
+
+        let fork = source.client().stream(unique("fork"));
+        let created =
+            fork.create(CreateOptions::new().fork(Fork::of(path).at(middle).sub_offset(2))).await.unwrap();
+        assert!(created.created);
+        fork.append("[7]").await.unwrap();
+        assert_eq!(stored(fork.url().unwrap()), "[1,2,3,4,5,7]");
+        assert_eq!(fork.head().await.unwrap().content_type, "application/json");
+
+        let whole = source.client().stream(unique("fork"));
+        whole.create(CreateOptions::new().fork(Fork::of(source.url().unwrap()))).await.unwrap();
+        assert_eq!(stored(whole.url().unwrap()), "[1,2,3,4,5,6]");
+
+        let orphan = source.client().stream(unique("fork"));
+        let error =
+            orphan.create(CreateOptions::new().fork(Fork::of("/v1/stream/nobody-here"))).await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::NotFound { .. }), "{error}");
+
+        source.delete().await.unwrap();
+        assert!(matches!(source.head().await.unwrap_err().kind(), StreamError::Gone { .. }));
+        assert_eq!(stored(whole.url().unwrap()), "[1,2,3,4,5,6]");
+    })
+    .await;
+}
+
+pub async fn closing_with_and_without_a_last_record<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        let last = stream.append("a").await.unwrap().next_offset;
+        assert_eq!(stream.close().await.unwrap().final_offset, last);
+        assert_eq!(stream.close().await.unwrap().final_offset, last, "closing twice is closing once");
+        let error = stream.append("b").await.unwrap_err();
+        match error.kind() {
+            StreamError::StreamClosed { final_offset } => assert_eq!(final_offset.as_ref(), Some(&last)),
+            _ => panic!("{error}"),
+        }
+        assert!(matches!(stream.close_with("b").await.unwrap_err().kind(), StreamError::StreamClosed { .. }));
+
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        let closed = stream.close_with("the end").await.unwrap();
+        assert_eq!(stream.head().await.unwrap().next_offset, closed.final_offset);
+        assert_eq!(stored(stream.url().unwrap()), "the end");
+
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        let first = stream.append("once").producer("closer", 0, 0).closing().await.unwrap();
+        let again = stream.append("once").producer("closer", 0, 0).closing().await.unwrap();
+        assert!(first.closed && again.closed && !first.duplicate && again.duplicate);
+        assert_eq!(stored(stream.url().unwrap()), "once");
+    })
+    .await;
+}
+
+pub async fn appends_with_stream_seq_are_ordered<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        stream.append("a").seq("0002").await.unwrap();
+        let error = stream.append("b").seq("0001").await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::SeqConflict(_)), "{error}");
+        stream.append("c").seq("0003").await.unwrap();
+        assert_eq!(stored(stream.url().unwrap()), "ac");
+    })
+    .await;
+}
+
+pub async fn appends_with_an_identity_are_stored_once<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        let first = stream.append("a").producer("p", 3, 0).await.unwrap();
+        assert_eq!(first.producer.map(|p| (p.epoch, p.seq)), Some((3, 0)));
+        let again = stream.append("a").producer("p", 3, 0).await.unwrap();
+        assert!(!first.duplicate && again.duplicate);
+        assert_eq!(again.next_offset, first.next_offset);
+        let gap = stream.append("c").producer("p", 3, 2).await.unwrap_err();
+        assert!(matches!(gap.kind(), StreamError::SeqConflict(_)), "{gap}");
+        let stale = stream.append("z").producer("p", 2, 0).await.unwrap_err();
+        assert!(matches!(stale.kind(), StreamError::Forbidden), "{stale}");
+        assert_eq!(stored(stream.url().unwrap()), "a");
+    })
+    .await;
+}
+
+pub async fn json_values_are_one_message_each<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "application/json").await;
+        stream.append_json(&serde_json::json!({ "a": "ü" })).await.unwrap();
+        stream.append_json(&[1, 2]).await.unwrap();
+        stream.append_json("text").await.unwrap();
+        stream.append("[3,4]").await.unwrap();
+        let messages: serde_json::Value = serde_json::from_str(&stored(stream.url().unwrap())).unwrap();
+        assert_eq!(messages, serde_json::json!([{ "a": "ü" }, [1, 2], "text", 3, 4]));
+    })
+    .await;
+}
+
+pub async fn json_on_a_byte_stream_is_a_line<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = S::client(&url).stream(unique("lines"));
+        stream.create(CreateOptions::default()).await.unwrap();
+        stream.append_json(&[1, 2]).await.unwrap();
+        stream.append_json(&serde_json::json!({ "a": 1 })).await.unwrap();
+        assert_eq!(stored(stream.url().unwrap()), "[1,2]\n{\"a\":1}\n");
+    })
+    .await;
+}
+
+pub async fn refusals_are_typed<S: Stack>() {
+    on_each_server(|url| async move {
+        let nobody = S::client(&url).stream(unique("nobody"));
+        let error = nobody.append("x").content_type("text/plain").await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::NotFound { .. }), "{error}");
+        assert_eq!(error.status_code(), Some(404));
+        let text = error.to_string();
+        assert!(text.contains("append") && text.contains(nobody.url().unwrap()), "{text}");
+        assert!(matches!(nobody.close().await.unwrap_err().kind(), StreamError::NotFound { .. }));
+
+        let json = new_stream::<S>(&url, "application/json").await;
+        let error = json.append("{not json").await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::BadRequest { .. }), "{error}");
+    })
+    .await;
+}
+
+pub async fn a_refusal_names_the_wrong_content_type<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        let error = stream.append("{}").content_type("application/json").await.unwrap_err();
+        match error.kind() {
+            StreamError::ContentTypeMismatch { expected, actual } => {
+                assert_eq!((expected.as_str(), actual.as_str()), ("text/plain", "application/json"));
+            }
+            _ => panic!("{error}"),
+        }
+    })
+    .await;
+}
+
+pub async fn a_hundred_megabytes_in_one_append<S: Stack>() {
+    let server = RustServer::start().expect("the server starts");
+    let stream = new_stream::<S>(server.url(), "application/octet-stream").await;
+    let data: Vec<u8> = (0..100_000_000u32).map(|i| (i ^ (i >> 8)) as u8).collect();
+    stream.append(data.clone()).await.unwrap();
+    let answer = direct("GET", stream.url().unwrap(), (), "").unwrap();
+    assert!(answer.body == data, "the bytes differ");
+}
