@@ -1,6 +1,7 @@
 //! All scenarios on tokio and reqwest.
 #![cfg(feature = "tokio")]
 #![allow(unreachable_pub, reason = "each stack has a test binary of its own around the shared modules")]
+#![allow(clippy::unwrap_used, reason = "a scenario fails by panicking")]
 
 mod scenarios;
 mod support;
