@@ -7,10 +7,37 @@ use crate::headers::Headers;
 /// Heads above this are refused; far more than any test sends.
 const MAX_HEAD: u64 = 4 << 20;
 
+pub(crate) struct RequestHead {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Headers,
+    pub(crate) http_1_0: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct StatusHead {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
+}
+
+/// The next request's head, or `None` where the connection ends before it begins.
+pub(crate) fn read_request_head(from: &mut impl BufRead) -> io::Result<Option<RequestHead>> {
+    let Some((line, headers)) = read_head(from)? else { return Ok(None) };
+    let mut words = line.split(' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(malformed(&line));
+    };
+    if !version.starts_with("HTTP/1.") {
+        return Err(malformed(&line));
+    }
+    Ok(Some(RequestHead {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        headers,
+        http_1_0: version == "HTTP/1.0",
+    }))
 }
 
 /// The next final response's head; interim ones (1xx) are skipped.
@@ -70,6 +97,13 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
+    pub(crate) fn of_request(headers: &Headers) -> io::Result<Self> {
+        Ok(match Self::declared(headers)? {
+            Self::UntilClose => Self::None,
+            framing => framing,
+        })
+    }
+
     pub(crate) fn of_response(method: &str, head: &StatusHead) -> io::Result<Self> {
         if method == "HEAD" || matches!(head.status, 204 | 304) {
             return Ok(Self::None);
@@ -158,6 +192,33 @@ impl<R: BufRead> Read for BodyReader<R> {
     }
 }
 
+/// A status and its phrase, as on a status line.
+pub(crate) fn status_line(status: u16) -> String {
+    let phrase = match status {
+        200 => "OK",
+        201 => "Created",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        409 => "Conflict",
+        410 => "Gone",
+        413 => "Content Too Large",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Scripted",
+    };
+    format!("HTTP/1.1 {status} {phrase}\r\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +226,18 @@ mod tests {
     fn body(bytes: &[u8], framing: Framing) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         BodyReader::new(bytes, framing).read_to_end(&mut out).map(|_| out)
+    }
+
+    #[test]
+    fn a_request_head_is_read_to_its_blank_line() {
+        let mut bytes: &[u8] = b"PUT /a?b=c HTTP/1.1\r\nHost: x\r\nX-Raw: \xff \r\n\r\nbody";
+        let head = read_request_head(&mut bytes).unwrap().unwrap();
+        assert_eq!((head.method.as_str(), head.target.as_str(), head.http_1_0), ("PUT", "/a?b=c", false));
+        assert_eq!(head.headers.get_bytes("x-raw"), Some(b"\xff".as_slice()));
+        assert_eq!(bytes, b"body");
+        assert!(read_request_head(&mut b"".as_slice()).unwrap().is_none());
+        assert!(read_request_head(&mut b"PUT / HTTP/1.1\r\nHos".as_slice()).is_err());
+        assert!(read_request_head(&mut b"hello there\r\n\r\n".as_slice()).is_err());
     }
 
     #[test]
