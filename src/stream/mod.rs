@@ -14,7 +14,7 @@ use crate::protocol::answer::{Head, Operation};
 use crate::protocol::{content_type, headers};
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use url::Url;
@@ -37,6 +37,8 @@ pub struct DurableStream<T = AnyTransport, R = AnyRuntime> {
     target: Arc<Target>,
     /// Learned from the server, or told by the caller; shared by all clones.
     content_type: Arc<Mutex<Option<Arc<str>>>>,
+    /// For every request of this handle.
+    headers: HeaderMap,
 }
 
 impl<T, R> Clone for DurableStream<T, R> {
@@ -58,13 +60,21 @@ impl<T, R> fmt::Debug for DurableStream<T, R> {
 
 impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
     pub(crate) fn new(client: Client<T, R>, target: Target) -> Self {
-        Self { client, target: Arc::new(target), content_type: Arc::default() }
+        Self { client, target: Arc::new(target), content_type: Arc::default(), headers: HeaderMap::new() }
     }
 
     /// Says what the stream's content type is, for appends that would otherwise ask the server once.
     #[must_use]
     pub fn content_type(self, content_type: impl AsRef<str>) -> Self {
         self.learn_content_type(content_type.as_ref());
+        self
+    }
+
+    /// Headers for every request of this handle, its readers' and producers' included. They win over
+    /// the client's and replace those given before.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
         self
     }
 
@@ -94,6 +104,7 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
             client: self.client.erase(),
             target: self.target.clone(),
             content_type: self.content_type.clone(),
+            headers: self.headers.clone(),
         }
     }
 
@@ -261,8 +272,11 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
         }
     }
 
+    /// A request for this stream, with the handle's headers.
     pub(crate) fn call(&self, operation: Operation) -> Result<Call, Error> {
-        Ok(Call::new(operation, self.target.url()?))
+        let mut call = Call::new(operation, self.target.url()?);
+        call.extra_headers = self.headers.clone();
+        Ok(call)
     }
 
     /// Reads a success's headers, and its body to the end so that the connection can be used again.
