@@ -144,8 +144,7 @@ fn install_node_server(place: &Path) -> io::Result<()> {
 
 /// Runs an installer whose own words go to standard error, never to standard output, which may be a protocol.
 fn run(command: &mut Command, advice: &str) -> io::Result<()> {
-    let name = command.get_program().to_owned();
-    let line = command.get_args().fold(name.clone(), |mut line, argument| {
+    let line = command.get_args().fold(command.get_program().to_owned(), |mut line, argument| {
         line.push(" ");
         line.push(argument);
         line
@@ -155,7 +154,7 @@ fn run(command: &mut Command, advice: &str) -> io::Result<()> {
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(failed(format!("failed ({status}); what it said is above"))),
-        Err(error) => Err(failed(format!("could not be started: {error} ({})", Path::new(&name).display()))),
+        Err(error) => Err(failed(format!("could not be started: {error}"))),
     }
 }
 
