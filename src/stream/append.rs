@@ -183,7 +183,7 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
         }
         for (name, value) in &self.headers {
             let (name, value) = crate::client::header(name, value)?;
-            call.extra_headers.append(name, value);
+            call.extra_headers.insert(name, value);
         }
         if self.closing {
             call.headers.insert(headers::STREAM_CLOSED, HeaderValue::from_static("true"));

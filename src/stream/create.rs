@@ -124,7 +124,7 @@ impl CreateOptions {
         }
         for (name, value) in &self.headers {
             let (name, value) = crate::client::header(name, value)?;
-            call.extra_headers.append(name, value);
+            call.extra_headers.insert(name, value);
         }
         call.body = self.data;
         Ok(content_type)

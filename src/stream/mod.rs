@@ -47,6 +47,7 @@ impl<T, R> Clone for DurableStream<T, R> {
             client: self.client.clone(),
             target: self.target.clone(),
             content_type: self.content_type.clone(),
+            headers: self.headers.clone(),
         }
     }
 }
