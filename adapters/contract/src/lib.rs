@@ -10,6 +10,8 @@
 mod body;
 mod error;
 mod runtime;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod transport;
 
 pub use async_trait::async_trait;

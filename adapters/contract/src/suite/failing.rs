@@ -1,0 +1,236 @@
+//! What goes wrong, and what the error says of it.
+
+use super::limit::Limit;
+use super::server::{Reads, Server, Then};
+use super::stack::{Outcome, Stack, describe, ensure, get, post, request, sound};
+use crate::{SendOptions, Sent, TransportErrorKind};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub(crate) async fn a_refused_connection_was_not_sent(stack: Arc<Stack>) -> Outcome {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = port.map_err(|error| error.to_string())?.port();
+    let error = stack.transport().fails(post(format!("http://127.0.0.1:{port}/"), "x")?).await?;
+    let text = describe(&error);
+    ensure!(error.kind() == TransportErrorKind::Connect, "not Connect: {text}");
+    ensure!(error.sent() == Sent::No, "nothing was listening, and yet it may have been sent: {text}");
+    Ok(())
+}
+
+pub(crate) async fn an_unknown_host_was_not_sent(stack: Arc<Stack>) -> Outcome {
+    let error = stack.transport().fails(post("http://no-such-host.invalid/", "x")?).await?;
+    let text = describe(&error);
+    let fits = matches!(error.kind(), TransportErrorKind::Dns | TransportErrorKind::Timeout);
+    ensure!(fits, "not Dns: {text}");
+    ensure!(error.sent() == Sent::No, "no address, and yet it may have been sent: {text}");
+    Ok(())
+}
+
+pub(crate) async fn tls_to_a_plain_port_was_not_sent(stack: Arc<Stack>) -> Outcome {
+    let server = Server::start(sound).map_err(|error| error.to_string())?;
+    let url = format!("https://127.0.0.1:{}/", server.port());
+    let error = stack.transport().fails(post(url, "x")?).await?;
+    let text = describe(&error);
+    ensure!(error.sent() == Sent::No, "there was no handshake, and yet it may have been sent: {text}");
+    if stack.is_limited(Limit::NoTls) {
+        ensure!(error.kind() == TransportErrorKind::Unsupported, "no TLS, and not Unsupported: {text}");
+        ensure!(error.to_string().contains("feature"), "the message names no feature: {text}");
+    } else {
+        let fits = matches!(error.kind(), TransportErrorKind::Tls | TransportErrorKind::Connect);
+        ensure!(fits, "neither Tls nor Connect: {text}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_scheme_it_does_not_speak_is_refused(stack: Arc<Stack>) -> Outcome {
+    for url in ["ftp://127.0.0.1/x", "file:///etc/hosts", "ws://127.0.0.1/x"] {
+        let Ok(request) = request("GET", url, &[], b"") else { continue };
+        let error = stack.transport().fails(request).await?;
+        let text = describe(&error);
+        ensure!(error.sent() == Sent::No, "{url}: {text}");
+        ensure!(!error.is_retryable(), "{url}: to be tried again? {text}");
+    }
+    Ok(())
+}
+
+/// Which way a server goes away once it has the request.
+#[derive(Clone, Copy, Debug)]
+enum Exit {
+    Close,
+    Reset,
+}
+
+/// The server takes the request and goes away without an answer, on a fresh connection and on one that was used
+/// before: libraries like to send again there.
+async fn goes_away(stack: &Stack, exit: Exit, method: &str, body: &str, warm: bool) -> Outcome {
+    let script = |received: &super::server::Received, connection: &mut super::server::Connection| {
+        if received.is("/gone") { Ok(Then::Close) } else { sound(received, connection) }
+    };
+    let server = match exit {
+        Exit::Close => Server::start(script),
+        Exit::Reset => Server::reading(Reads::AllButOne, script),
+    }
+    .map_err(|error| error.to_string())?;
+    let case = format!("{method} with {} bytes, {exit:?}, used connection: {warm}", body.len());
+    let transport = stack.transport();
+    if warm {
+        for _ in 0..2 {
+            transport.fetch(get(server.url("/warm"))?).await?;
+        }
+    }
+    let headers: &[(&str, &[u8])] = &[("content-type", b"text/plain")];
+    let error = transport.fails(request(method, server.url("/gone"), headers, body.as_bytes())?).await?;
+    let text = describe(&error);
+    ensure!(error.sent() == Sent::Maybe, "{case}: the server has it, and the error denies it: {text}");
+    ensure!(error.is_retryable(), "{case}: not to be tried again? {text}");
+    // A copy that the library sends unseen comes at once.
+    crate::Timer::sleep(stack.runtime(), Duration::from_millis(50)).await;
+    let copies = server.seen_at("/gone").len();
+    ensure!(copies == 1, "{case}: delivered {copies} times");
+    Ok(())
+}
+
+pub(crate) async fn a_write_that_was_taken_is_not_sent_again(stack: Arc<Stack>) -> Outcome {
+    for exit in [Exit::Close, Exit::Reset] {
+        for warm in [false, true] {
+            for (method, body) in [("POST", "a record"), ("PUT", "a record")] {
+                goes_away(&stack, exit, method, body, warm).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_bodiless_write_that_was_taken_is_not_sent_again(stack: Arc<Stack>) -> Outcome {
+    for warm in [false, true] {
+        for method in ["POST", "PUT", "DELETE"] {
+            goes_away(&stack, Exit::Close, method, "", warm).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The server closes the idle connection, and the client may not have noticed when it sends the next write.
+pub(crate) async fn a_stale_connection_loses_and_doubles_nothing(stack: Arc<Stack>) -> Outcome {
+    for (wait, body) in [(200, "a record"), (200, ""), (1, "a record"), (1, ""), (0, "a record"), (0, "")] {
+        let server = Server::start(|received, connection| {
+            sound(received, connection)?;
+            Ok(if received.is("/first") { Then::Close } else { Then::Keep })
+        })
+        .map_err(|error| error.to_string())?;
+        let transport = stack.transport();
+        transport.fetch(get(server.url("/first"))?).await?;
+        if wait > 0 {
+            stack.until("the server closes", || server.gone() >= 1).await?;
+        }
+        crate::Timer::sleep(stack.runtime(), Duration::from_millis(wait)).await;
+        let case = format!("{} bytes, {wait} ms after the close", body.len());
+        let outcome = transport
+            .try_send(post(server.url("/sound/write"), body)?, SendOptions::new(), Duration::from_secs(10))
+            .await
+            .map_err(|error| format!("{case}: {error}"))?;
+        crate::Timer::sleep(stack.runtime(), Duration::from_millis(20)).await;
+        let copies = server.seen_at("/sound/write").len();
+        match outcome {
+            Ok(_) => ensure!(copies == 1, "{case}: success, with {copies} copies"),
+            Err(error) => {
+                let text = describe(&error);
+                ensure!(copies <= 1, "{case}: {copies} copies, and {text}");
+                ensure!(copies == 0 || error.sent() == Sent::Maybe, "{case}: it arrived, and {text}");
+                ensure!(wait < 200, "{case}: the connection was long gone: {text}");
+            }
+        }
+        transport.is_sound(&server, &case).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_cut_head_is_an_error(stack: Arc<Stack>) -> Outcome {
+    let server = Server::start(|received, connection| {
+        match received.target.as_str() {
+            "/status-line" => connection.send("HTTP/1.1 200 O")?,
+            "/mid-head" => connection.send("HTTP/1.1 200 OK\r\nx-mark: he")?,
+            "/before-the-end" => connection.send("HTTP/1.1 200 OK\r\nx-mark: here\r\n")?,
+            _ => return sound(received, connection),
+        }
+        Ok(Then::Close)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    for path in ["/status-line", "/mid-head", "/before-the-end"] {
+        let limit = Duration::from_secs(10);
+        match transport.try_send(get(server.url(path))?, SendOptions::new(), limit).await? {
+            Err(error) => ensure!(error.sent() == Sent::Maybe, "{path}: {}", describe(&error)),
+            Ok(response) if stack.is_limited(Limit::CutHead) => {
+                // Whether the body is then empty or an error, it must not be data.
+                let body = transport.read(response.into_body()).await?;
+                ensure!(
+                    !matches!(&body, Ok(body) if !body.is_empty()),
+                    "{path}: data without a head: {body:?}"
+                );
+            }
+            Ok(response) => return Err(format!("{path}: cut short, and taken for whole: {response:?}")),
+        }
+        transport.is_sound(&server, path).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn what_is_not_http_is_an_error(stack: Arc<Stack>) -> Outcome {
+    let server = Server::start(|received, connection| {
+        match received.target.as_str() {
+            "/greeting" => connection.send("220 mail.example.com ESMTP\r\n\r\n")?,
+            "/binary" => connection.send([0, 1, 2, 255, 13, 10, 13, 10])?,
+            "/length" => connection.send("HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\nx")?,
+            "/chunk" => {
+                connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n")?
+            }
+            "/huge-chunk" => {
+                connection.send(
+                    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n",
+                )?;
+            }
+            _ => return sound(received, connection),
+        }
+        Ok(Then::Close)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    for path in ["/greeting", "/binary", "/length", "/chunk", "/huge-chunk"] {
+        let limit = Duration::from_secs(10);
+        let error = match transport.try_send(get(server.url(path))?, SendOptions::new(), limit).await? {
+            Err(error) => error,
+            Ok(response) => match transport.read(response.into_body()).await? {
+                Err(error) => error,
+                Ok(body) => return Err(format!("{path}: taken for HTTP: {body:?}")),
+            },
+        };
+        ensure!(error.sent() == Sent::Maybe, "{path}: {}", describe(&error));
+        transport.is_sound(&server, path).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn it_works_where_its_runtime_is_not(stack: Arc<Stack>) -> Outcome {
+    let server = Server::start(sound).map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    let url = server.url("/sound/outside");
+    let done = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&done);
+    let thread = std::thread::spawn(move || {
+        let outcome = futures_lite::future::block_on(async {
+            let whole = transport.fetch(get(&url)?).await?;
+            ensure!(whole.body == b"/sound/outside", "wrong answer: {whole:?}");
+            let whole = transport.fetch(post(&url, "a record")?).await?;
+            ensure!(whole.body == b"a record", "wrong answer: {whole:?}");
+            Ok(())
+        });
+        drop(transport);
+        flag.store(true, Ordering::Release);
+        outcome
+    });
+    stack.until("a plain thread gets its answers", || done.load(Ordering::Acquire)).await?;
+    thread.join().map_err(|_| "panicked in a plain thread".to_owned())?
+}

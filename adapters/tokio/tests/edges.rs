@@ -1,0 +1,107 @@
+//! What the contract's suite cannot ask: runtimes that are missing or gone, TLS that never answers.
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use durable_streams_contract::{
+    DefaultTransport, HttpTransport, SendOptions, Sent, TransportErrorKind, TransportOptions,
+};
+use durable_streams_tokio::ReqwestTransport;
+use futures_lite::future::{block_on, poll_once, zip};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+
+fn get(url: &str) -> http::Request<Bytes> {
+    http::Request::get(url).body(Bytes::new()).unwrap()
+}
+
+fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[test]
+fn built_outside_of_a_runtime_it_is_an_error_that_says_what_to_do() {
+    let error = ReqwestTransport::from_options(&TransportOptions::default()).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Runtime, Sent::No));
+    assert!(error.to_string().contains("#[tokio::main]"), "{error}");
+}
+
+#[test]
+fn a_runtime_that_is_gone_is_an_error() {
+    let (_listener, url) = listener();
+    let tokio = Runtime::new().unwrap();
+    let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
+    drop(tokio);
+    let error = block_on(transport.send(get(&url), SendOptions::new())).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Runtime, Sent::No), "{error}");
+    assert!(!error.is_retryable());
+}
+
+#[test]
+fn a_runtime_that_goes_in_the_middle_is_an_error() {
+    let (listener, url) = listener();
+    let tokio = Runtime::new().unwrap();
+    let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
+    let error = block_on(async {
+        let mut send = transport.send(get(&url), SendOptions::new());
+        assert!(poll_once(&mut send).await.is_none());
+        let end = async {
+            // The request is on its way: its connection is there.
+            let _connection = listener.accept().unwrap();
+            drop(tokio);
+        };
+        zip(send, end).await.0.unwrap_err()
+    });
+    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Runtime, Sent::Maybe), "{error}");
+}
+
+#[test]
+fn a_runtime_without_drivers_is_an_error() {
+    let (_listener, url) = listener();
+    let tokio = Builder::new_current_thread().build().unwrap();
+    let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
+    let error = tokio.block_on(transport.send(get(&url), SendOptions::new())).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Runtime, "{error}");
+    assert!(error.to_string().contains("enable_all"), "{error}");
+}
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[test]
+fn the_connect_timeout_covers_a_handshake_that_never_ends() {
+    let (_listener, url) = listener();
+    let tokio = Runtime::new().unwrap();
+    let mut options = TransportOptions::default();
+    options.connect_timeout = Duration::from_millis(200);
+    let transport = ReqwestTransport::new(tokio.handle().clone(), &options).unwrap();
+    let start = Instant::now();
+    let error =
+        block_on(transport.send(get(&url.replace("http:", "https:")), SendOptions::new())).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Timeout, Sent::No), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[test]
+fn a_connection_lost_in_the_handshake_may_be_tried_again() {
+    let (listener, url) = listener();
+    std::thread::spawn(move || drop(listener.accept()));
+    let tokio = Runtime::new().unwrap();
+    let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
+    let error =
+        block_on(transport.send(get(&url.replace("http:", "https:")), SendOptions::new())).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Connect, Sent::No), "{error:?}");
+    assert!(error.is_retryable());
+}
+
+#[test]
+fn an_error_does_not_show_the_query() {
+    let (listener, url) = listener();
+    drop(listener);
+    let tokio = Runtime::new().unwrap();
+    let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
+    let error =
+        block_on(transport.send(get(&format!("{url}?token=secret")), SendOptions::new())).unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+}
