@@ -15,31 +15,35 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn push(&mut self, bytes: Bytes) {
-        if bytes.is_empty() {
-            return;
-        }
-        if self.rest().is_empty() && self.queue.is_empty() {
-            self.start(bytes);
-        } else {
+        if !bytes.is_empty() {
             self.queue.push_back(bytes);
         }
     }
 
-    /// What is left of the current buffer, after going on to the next one if nothing is; empty when
-    /// all that was pushed is consumed.
+    /// Whether the current buffer is consumed.
     #[inline]
-    pub(super) fn fill(&mut self) -> &[u8] {
-        if self.pos == self.chunk.len() {
-            let next = self.queue.pop_front().unwrap_or_default();
-            self.start(next);
-        }
-        self.rest()
+    pub(super) fn is_consumed(&self) -> bool {
+        self.pos == self.chunk.len()
     }
 
-    fn start(&mut self, chunk: Bytes) {
+    /// Goes on to the next buffer; false if there is none. Either way the current one is released.
+    pub(super) fn next_buffer(&mut self) -> bool {
         self.passed += self.chunk.len() as u64;
-        self.chunk = chunk;
         self.pos = 0;
+        self.chunk = self.queue.pop_front().unwrap_or_default();
+        !self.chunk.is_empty()
+    }
+
+    /// The current buffer, with what was consumed of it already.
+    #[inline]
+    pub(super) fn buffer(&self) -> &[u8] {
+        &self.chunk
+    }
+
+    /// How much of the current buffer is consumed.
+    #[inline]
+    pub(super) fn cursor(&self) -> usize {
+        self.pos
     }
 
     #[inline]

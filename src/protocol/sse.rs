@@ -100,7 +100,13 @@ impl SseParser {
 
     /// The next event, or `None` until more bytes are pushed.
     pub fn next_event(&mut self) -> Option<Result<SseEvent, EventTooLarge>> {
-        while let Some(&first) = self.input.fill().first() {
+        loop {
+            let Some(&first) = self.input.rest().first() else {
+                if self.input.next_buffer() {
+                    continue;
+                }
+                return None;
+            };
             if self.bom < BOM.len() {
                 self.skip_bom(first);
                 continue;
@@ -123,7 +129,6 @@ impl SseParser {
                 }
             }
         }
-        None
     }
 
     fn skip_bom(&mut self, first: u8) {

@@ -28,13 +28,13 @@ impl JsonSplitter {
             let found = match self.seek()? {
                 Seek::Nothing => return Ok(None),
                 Seek::Last => Found::Carried,
-                Seek::Value(scan) => {
+                Seek::Value(kind) => {
                     if self.carry.is_empty()
                         && let Some(item) = self.item_in_place()?
                     {
                         return Ok(Some(item));
                     }
-                    match self.scan(scan)? {
+                    match self.scan(kind)? {
                         Some(found) => found,
                         None => continue,
                     }

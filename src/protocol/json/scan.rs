@@ -1,136 +1,141 @@
 //! Where a JSON value ends. Brackets and strings are followed, 64 bytes at a time; what is inside is not judged.
 
-/// A value whose first byte was seen, with what has to be remembered if it goes on in another buffer.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Scan {
-    Container(Nesting),
-    Text {
-        opened: bool,
-        escaped: bool,
-    },
+/// What kind of value it is, as its first byte tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Container,
+    Text,
     /// A number or a literal: nothing but what follows tells where it ends.
     Scalar,
 }
 
-impl Scan {
-    /// The scan of the value that begins with `first`; `None` if no JSON value begins so.
+impl Kind {
+    /// The kind of value that begins with `first`; `None` if no JSON value begins so.
     #[inline]
-    pub(super) fn begin(first: u8) -> Option<Self> {
+    pub(super) fn of(first: u8) -> Option<Self> {
         match first {
-            b'{' | b'[' => Some(Self::Container(Nesting::default())),
-            b'"' => Some(Self::Text { opened: false, escaped: false }),
+            b'{' | b'[' => Some(Self::Container),
+            b'"' => Some(Self::Text),
             b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Some(Self::Scalar),
             _ => None,
         }
     }
-
-    /// How many of `bytes` still belong to the value; `None` if all do and its end is not among them.
-    #[inline]
-    pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
-        match self {
-            Self::Container(nesting) => nesting.end(bytes),
-            Self::Text { opened, escaped } => text_end(bytes, opened, escaped),
-            Self::Scalar => bytes.iter().position(|byte| !is_scalar(*byte)),
-        }
-    }
 }
 
-#[inline]
-const fn is_scalar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
-}
-
-fn text_end(bytes: &[u8], opened: &mut bool, escaped: &mut bool) -> Option<usize> {
-    let mut at = 0;
-    if !*opened {
-        *opened = true;
-        at = 1;
-    }
-    loop {
-        if *escaped && at < bytes.len() {
-            *escaped = false;
-            at += 1;
-        }
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
-            return Some(at + 1);
-        }
-        *escaped = true;
-        at += 1;
-    }
-}
-
-/// The state of a scan through nested arrays and objects.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Nesting {
+/// Finds where values end, in one buffer after the other. It keeps what it has to know when a value goes on in the
+/// next buffer, and the last block that it looked at, because short values share it.
+#[derive(Debug, Default)]
+pub(super) struct Scanner {
+    /// How deep in brackets; 0 between two values.
     depth: usize,
-    /// All ones inside a string, else 0.
+    /// All ones if the block's end is inside a string, else 0.
     in_string: u64,
-    /// 1 if the next byte is escaped, else 0.
+    /// 1 if the byte behind the block is escaped, else 0.
     escaped: u64,
+    /// The block's place in the buffer; empty if there is none.
+    start: usize,
+    end: usize,
+    /// The block's brackets outside strings that are still to be looked at.
+    brackets: u64,
+    text: Text,
+}
+
+/// Where in a string that is a value itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Text {
+    /// Before its opening quote.
+    #[default]
+    Outside,
+    Inside,
+    /// Behind a backslash.
+    Escaped,
 }
 
 const BLOCK: usize = 64;
 
-impl Nesting {
-    /// The length up to the bracket that closes the first one.
-    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
-        let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-        for (index, block) in blocks.iter().enumerate() {
-            if let Some(end) = self.block(block) {
-                return Some(index * BLOCK + end);
-            }
-        }
-        if tail.is_empty() {
-            return None;
-        }
-        let mut padded = [b' '; BLOCK];
-        padded[..tail.len()].copy_from_slice(tail);
-        let escaped_after = self.escaped_after(tail);
-        let end = self.block(&padded);
-        self.escaped = escaped_after;
-        end.map(|end| blocks.len() * BLOCK + end)
+impl Scanner {
+    /// Has to be called when another buffer begins.
+    pub(super) fn next_buffer(&mut self) {
+        (self.start, self.end) = (0, 0);
     }
 
-    /// Padding would swallow the escape that a tail ends with.
-    fn escaped_after(&self, tail: &[u8]) -> u64 {
-        let run = tail.iter().rev().take_while(|byte| **byte == b'\\').count();
-        let before = if run == tail.len() { self.escaped } else { 0 };
-        (run as u64 + before) & 1
+    /// Where the value ends that begins at `from`, or goes on there if it began in an earlier buffer. `None` if that is
+    /// not in this buffer.
+    #[inline]
+    pub(super) fn end(&mut self, kind: Kind, buffer: &[u8], from: usize) -> Option<usize> {
+        match kind {
+            Kind::Container => self.container_end(buffer, from),
+            Kind::Text => self.text_end(&buffer[from..]).map(|length| from + length),
+            Kind::Scalar => {
+                buffer[from..].iter().position(|byte| !is_scalar(*byte)).map(|length| from + length)
+            }
+        }
     }
 
     #[inline]
-    fn block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
-        let masks = Masks::of(block);
-        let quotes = if masks.backslash | self.escaped == 0 {
-            masks.quote
+    fn container_end(&mut self, buffer: &[u8], from: usize) -> Option<usize> {
+        if self.depth == 0 && (self.start..self.end).contains(&from) {
+            self.brackets &= !0 << (from - self.start);
         } else {
-            masks.quote & !self.escapes(masks.backslash)
-        };
+            if self.depth == 0 {
+                (self.in_string, self.escaped) = (0, 0);
+            }
+            self.load(buffer, from);
+        }
+        loop {
+            while self.brackets != 0 {
+                let at = self.start + self.brackets.trailing_zeros() as usize;
+                self.brackets &= self.brackets - 1;
+                // Of the bytes in this mask the opening brackets alone have the first bit, and the closing ones the
+                // second; the others have both or none.
+                let byte = usize::from(buffer[at]);
+                self.depth = (self.depth + (byte >> 1 & 1)).saturating_sub(byte >> 2 & 1);
+                if self.depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            if self.end == buffer.len() {
+                return None;
+            }
+            self.load(buffer, self.end);
+        }
+    }
+
+    /// Looks at the block that begins at `start`, outside strings or where the last block ended.
+    #[inline]
+    fn load(&mut self, buffer: &[u8], start: usize) {
+        self.start = start;
+        if let Some(block) = buffer[start..].first_chunk() {
+            self.end = start + BLOCK;
+            self.classify(block);
+        } else {
+            self.load_tail(&buffer[start..]);
+            self.end = buffer.len();
+        }
+    }
+
+    #[cold]
+    fn load_tail(&mut self, tail: &[u8]) {
+        let mut block = [b' '; BLOCK];
+        block[..tail.len()].copy_from_slice(tail);
+        // The padding would swallow the escape that a tail ends with.
+        let run = tail.iter().rev().take_while(|byte| **byte == b'\\').count();
+        let before = if run == tail.len() { self.escaped } else { 0 };
+        self.classify(&block);
+        self.escaped = (run as u64 + before) & 1;
+    }
+
+    #[inline]
+    fn classify(&mut self, block: &[u8; BLOCK]) {
+        let mut quotes = mask(block, 0, b'"');
+        if self.escaped != 0 || contains(block, b'\\') {
+            quotes &= !self.escapes(mask(block, 0, b'\\'));
+        }
         // From each opening quote up to its closing one.
         let strings = prefix_xor(quotes) ^ self.in_string;
         self.in_string = ((strings as i64) >> 63) as u64;
-        let close = masks.close & !strings;
-        let open = masks.open & !strings;
-        if (close.count_ones() as usize) < self.depth {
-            self.depth = self.depth + open.count_ones() as usize - close.count_ones() as usize;
-            return None;
-        }
-        let mut brackets = open | close;
-        while brackets != 0 {
-            let lowest = brackets & brackets.wrapping_neg();
-            if close & lowest == 0 {
-                self.depth += 1;
-            } else {
-                // Saturating because the first byte is a bracket that opens.
-                self.depth = self.depth.saturating_sub(1);
-                if self.depth == 0 {
-                    return Some(lowest.trailing_zeros() as usize + 1);
-                }
-            }
-            brackets ^= lowest;
-        }
-        None
+        // Folded so, the four brackets are one byte, together with `Y`, `y`, `_` and DEL.
+        self.brackets = mask(block, 0x26, 0x7F) & !strings;
     }
 
     /// The bytes that a backslash escapes: of each run of backslashes every second, and what follows an odd run.
@@ -144,6 +149,51 @@ impl Nesting {
         self.escaped = u64::from(overflow);
         (EVEN ^ (sequences << 1)) & follows
     }
+
+    fn text_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = usize::from(self.text != Text::Inside);
+        loop {
+            self.text = Text::Inside;
+            let rest = bytes.get(at..)?;
+            at += memchr::memchr2(b'"', b'\\', rest)?;
+            if bytes[at] == b'"' {
+                self.text = Text::Outside;
+                return Some(at + 1);
+            }
+            if at + 1 == bytes.len() {
+                self.text = Text::Escaped;
+                return None;
+            }
+            at += 2;
+        }
+    }
+}
+
+#[inline]
+const fn is_scalar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
+}
+
+#[inline]
+fn contains(block: &[u8; BLOCK], wanted: u8) -> bool {
+    // Without an early end, so that it becomes vector instructions.
+    block.iter().fold(false, |found, byte| found | (*byte == wanted))
+}
+
+/// For each byte a bit, the first byte's being the lowest: whether it is `wanted` once the bits `fold` are set.
+#[inline]
+fn mask(block: &[u8; BLOCK], fold: u8, wanted: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().enumerate().fold(0, |mask, (index, word)| {
+        let word = u64::from_le_bytes(*word) | (ONES * u64::from(fold));
+        let difference = word ^ (ONES * u64::from(wanted));
+        // The highest bit of each byte that is zero, exactly; then these eight bits side by side.
+        let zero = !(((difference & LOW) + LOW) | difference) & !LOW;
+        mask | (zero.wrapping_mul(0x0002_0408_1020_4081) >> 56) << (index * 8)
+    })
 }
 
 /// Bit n of the result is the parity of bits 0 to n.
@@ -158,45 +208,6 @@ const fn prefix_xor(mut bits: u64) -> u64 {
     bits
 }
 
-/// For each byte of a block a bit, the first byte's being the lowest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Masks {
-    quote: u64,
-    backslash: u64,
-    open: u64,
-    close: u64,
-}
-
-impl Masks {
-    /// Works on eight bytes at a time, in a word.
-    #[inline]
-    fn of(block: &[u8; BLOCK]) -> Self {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-
-        fn equal(word: u64, byte: u8) -> u64 {
-            let difference = word ^ (ONES * u64::from(byte));
-            // The highest bit of each byte that is zero, exactly; then these eight bits side by side.
-            let zero = !(((difference & LOW) + LOW) | difference | LOW);
-            (zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-        }
-
-        let mut masks = Self { quote: 0, backslash: 0, open: 0, close: 0 };
-        let (words, _) = block.as_chunks::<8>();
-        for (index, bytes) in words.iter().enumerate() {
-            let shift = index * 8;
-            let word = u64::from_le_bytes(*bytes);
-            // The brackets differ from the braces by this bit, and from nothing else.
-            let folded = word | (ONES * 0x20);
-            masks.quote |= equal(word, b'"') << shift;
-            masks.backslash |= equal(word, b'\\') << shift;
-            masks.open |= equal(folded, b'{') << shift;
-            masks.close |= equal(folded, b'}') << shift;
-        }
-        masks
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,18 +216,24 @@ mod tests {
     fn masks_of_every_byte_at_every_place() {
         for byte in 0..=255u8 {
             for at in 0..BLOCK {
-                let mut block = [b'x'; BLOCK];
-                block[at] = byte;
-                let bit = |set: bool| u64::from(set) << at;
-                let expected = Masks {
-                    quote: bit(byte == b'"'),
-                    backslash: bit(byte == b'\\'),
-                    open: bit(matches!(byte, b'{' | b'[')),
-                    close: bit(matches!(byte, b'}' | b']')),
-                };
-                assert_eq!(Masks::of(&block), expected, "{byte} at {at}");
+                for other in [b'x', 0, b'"' - 1, b'"' + 1, 0xFF] {
+                    let mut block = [other; BLOCK];
+                    block[at] = byte;
+                    let bit = |set: bool| u64::from(set) << at;
+                    assert_eq!(mask(&block, 0, b'"'), bit(byte == b'"'), "{byte} at {at}");
+                    assert_eq!(mask(&block, 0, b'\\'), bit(byte == b'\\'), "{byte} at {at}");
+                    assert_eq!(contains(&block, b'\\'), byte == b'\\', "{byte} at {at}");
+                    let folded = matches!(byte, b'{' | b'}' | b'[' | b']' | b'Y' | b'y' | b'_' | 0x7F);
+                    assert_eq!(mask(&block, 0x26, 0x7F), bit(folded), "{byte} at {at}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn bytes_that_look_like_brackets_change_nothing() {
+        let buffer = b"[Y_y\x7F{_}YY[]]";
+        assert_eq!(Scanner::default().end(Kind::Container, buffer, 0), Some(buffer.len()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::scan::Scan;
+use super::scan::{Kind, Scanner};
 use super::{FramingError, is_space};
 use crate::protocol::buffer::{Input, Joined};
 use bytes::Bytes;
@@ -21,6 +21,7 @@ pub enum Framing {
 pub struct JsonSplitter {
     pub(super) input: Input,
     pub(super) state: State,
+    scanner: Scanner,
     /// The message at hand, as far as it stood in earlier buffers.
     pub(super) carry: Joined,
     pub(super) framing: Framing,
@@ -43,14 +44,14 @@ pub(super) enum State {
     /// Between two texts.
     Text,
     /// In a message, or on its first byte.
-    Value(Scan),
+    Value(Kind),
     Failed,
 }
 
 /// Where [`JsonSplitter::seek`] came to stand.
 pub(super) enum Seek {
     /// On the first byte of a message, or on a later one if `carry` has the bytes before.
-    Value(Scan),
+    Value(Kind),
     /// At the end; `carry` is a whole message that nothing but the end terminates.
     Last,
     /// There is no message until more is pushed, or ever if the body has ended.
@@ -74,6 +75,7 @@ impl JsonSplitter {
                 Framing::Array => State::Open,
                 Framing::Texts => State::Text,
             },
+            scanner: Scanner::default(),
             carry: Joined::default(),
             framing,
             max_message_bytes,
@@ -108,12 +110,12 @@ impl JsonSplitter {
     #[inline]
     pub(super) fn find(&mut self) -> Result<Option<Found>, FramingError> {
         loop {
-            let scan = match self.seek()? {
-                Seek::Value(scan) => scan,
+            let kind = match self.seek()? {
+                Seek::Value(kind) => kind,
                 Seek::Last => return Ok(Some(Found::Carried)),
                 Seek::Nothing => return Ok(None),
             };
-            if let Some(found) = self.scan(scan)? {
+            if let Some(found) = self.scan(kind)? {
                 return Ok(Some(found));
             }
         }
@@ -122,18 +124,16 @@ impl JsonSplitter {
     /// Looks for the end of the message under the cursor, and puts aside what there is of it if the buffer ends
     /// first.
     #[inline]
-    pub(super) fn scan(&mut self, mut scan: Scan) -> Result<Option<Found>, FramingError> {
-        let rest = self.input.rest();
-        let end = scan.end(rest);
-        let length = end.unwrap_or(rest.len());
+    pub(super) fn scan(&mut self, kind: Kind) -> Result<Option<Found>, FramingError> {
+        let cursor = self.input.cursor();
+        let end = self.scanner.end(kind, self.input.buffer(), cursor);
+        let length = end.unwrap_or(self.input.buffer().len()) - cursor;
         self.check_size(length)?;
         if end.is_some() {
             self.state = self.after_value();
             if self.carry.is_empty() {
                 return Ok(Some(Found::Here(length)));
             }
-        } else {
-            self.state = State::Value(scan);
         }
         self.carry.extend(&self.input.rest()[..length], self.max_message_bytes);
         self.input.advance(length);
@@ -159,18 +159,25 @@ impl JsonSplitter {
     /// Goes on to the next byte of a message, over what stands between messages.
     #[inline]
     pub(super) fn seek(&mut self) -> Result<Seek, FramingError> {
-        while let Some(&byte) = self.input.fill().first() {
+        loop {
+            let Some(&byte) = self.input.rest().first() else {
+                if self.input.next_buffer() {
+                    self.scanner.next_buffer();
+                    continue;
+                }
+                return if self.ended { self.end() } else { Ok(Seek::Nothing) };
+            };
             self.state = match (self.state, byte) {
-                (State::Value(scan), _) => return Ok(Seek::Value(scan)),
+                (State::Value(kind), _) => return Ok(Seek::Value(kind)),
                 (state, byte) if is_space(byte) => state,
                 (State::After, b',') => State::Next,
                 (State::First | State::After, b']') => State::Closed,
                 (State::Open, b'[') => State::First,
                 (State::Open, found) => return Err(self.fail(FramingError::NotAnArray { found })),
-                (State::First | State::Next | State::Text, byte) => match Scan::begin(byte) {
-                    Some(scan) => {
-                        self.state = State::Value(scan);
-                        return Ok(Seek::Value(scan));
+                (State::First | State::Next | State::Text, byte) => match Kind::of(byte) {
+                    Some(kind) => {
+                        self.state = State::Value(kind);
+                        return Ok(Seek::Value(kind));
                     }
                     None => return Err(self.unexpected(byte)),
                 },
@@ -178,14 +185,13 @@ impl JsonSplitter {
             };
             self.input.advance(1);
         }
-        if self.ended { self.end() } else { Ok(Seek::Nothing) }
     }
 
     fn end(&mut self) -> Result<Seek, FramingError> {
         let length = self.input.position();
         match self.state {
             State::Closed | State::Text | State::Failed => Ok(Seek::Nothing),
-            State::Value(Scan::Scalar) if self.framing == Framing::Texts => {
+            State::Value(Kind::Scalar) if self.framing == Framing::Texts => {
                 self.state = State::Text;
                 Ok(Seek::Last)
             }
