@@ -1,6 +1,7 @@
 //! What must hold on every stack, against real servers. Each scenario is a function generic over the
 //! stack; `on!` makes them the tests of one. A scenario that is not listed here does not compile clean.
 
+pub mod bad_input;
 pub mod streams;
 
 macro_rules! on {
@@ -18,6 +19,10 @@ macro_rules! on {
             refusals_are_typed,
             a_refusal_names_the_wrong_content_type,
             a_hundred_megabytes_in_one_append,
+        ]);
+        $crate::scenarios::tests!($stack, bad_input: [
+            nothing_is_sent_for_bad_input,
+            headers_and_parameters_are_on_every_request,
         ]);
     };
 }

@@ -1,0 +1,119 @@
+//! What cannot work is an error that names it, and nothing is sent.
+
+use crate::support::Stack;
+use durable_streams::{
+    CreateOptions, DateTime, Error, Fork, HeaderMap, HeaderValue, RetryConfig, StreamError,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use test_servers::{Proxy, RustServer};
+
+/// The error is about configuration and shows the offending value.
+fn assert_config(error: &Error, value: &str) {
+    assert!(matches!(error.kind(), StreamError::Config(_)), "{error}");
+    assert!(error.to_string().contains(value), "{value} is not in: {error}");
+}
+
+pub async fn nothing_is_sent_for_bad_input<S: Stack>() {
+    let server = RustServer::start().expect("the server starts");
+    let proxy = Proxy::start(server.url()).expect("the proxy starts");
+    let client = S::client(proxy.url());
+
+    for (error, value) in [
+        (S::builder().base_url("not a url").build().unwrap_err(), "not a url"),
+        (S::builder().base_url("ftp://h").build().unwrap_err(), "ftp://h"),
+        (S::builder().default_header("bad name", "x").build().unwrap_err(), "bad name"),
+        (S::builder().default_header("x", "line\nfeed").build().unwrap_err(), "line\\nfeed"),
+        (S::builder().header_timeout(Duration::ZERO).build().unwrap_err(), "header_timeout"),
+        (S::builder().idle_timeout(Duration::ZERO).build().unwrap_err(), "idle_timeout"),
+        (S::builder().connect_timeout(Duration::ZERO).build().unwrap_err(), "connect_timeout"),
+        (
+            S::builder()
+                .retry_config(RetryConfig { multiplier: 0.1, ..RetryConfig::default() })
+                .build()
+                .unwrap_err(),
+            "0.1",
+        ),
+        (S::builder().build().unwrap().try_stream("orders").unwrap_err(), "orders"),
+        (client.try_stream("http://h:notaport/").unwrap_err(), "notaport"),
+    ] {
+        assert_config(&error, value);
+    }
+
+    let born_failed = client.stream("http://h:notaport/");
+    assert_config(&born_failed.create(CreateOptions::new()).await.unwrap_err(), "notaport");
+    assert_config(&born_failed.append("x").await.unwrap_err(), "notaport");
+    assert_config(&born_failed.head().await.unwrap_err(), "notaport");
+    assert_config(&born_failed.close().await.unwrap_err(), "notaport");
+    assert_config(&born_failed.delete().await.unwrap_err(), "notaport");
+
+    let stream = client.stream("v1/stream/x").content_type("text/plain");
+    for (error, value) in [
+        (stream.create(CreateOptions::new().content_type("nonsense")).await.unwrap_err(), "nonsense"),
+        (stream.create(CreateOptions::new().ttl(Duration::from_millis(1500))).await.unwrap_err(), "1.5s"),
+        (
+            stream
+                .create(CreateOptions::new().ttl(Duration::from_secs(1)).expires_at(DateTime::UNIX_EPOCH))
+                .await
+                .unwrap_err(),
+            "expires_at",
+        ),
+        (stream.create(CreateOptions::new().header("x", "a\0b")).await.unwrap_err(), "a\\0b"),
+        (stream.create(CreateOptions::new().fork(Fork::of(""))).await.unwrap_err(), "fork"),
+        (stream.create(CreateOptions::new().fork(Fork::of("/s").at("a/b".into()))).await.unwrap_err(), "a/b"),
+        (stream.append("").await.unwrap_err(), "empty"),
+        (stream.append("x").seq("a\nb").await.unwrap_err(), "a\\nb"),
+        (stream.append("x").producer(" ", 0, 0).await.unwrap_err(), "producer_id"),
+        (stream.append("x").producer("p", 1 << 53, 0).await.unwrap_err(), "9007199254740992"),
+        (stream.append("x").header("no good", "y").await.unwrap_err(), "no good"),
+    ] {
+        assert_config(&error, value);
+    }
+    let error = stream.append_json(&std::collections::HashMap::from([((1, 2), 3)])).await.unwrap_err();
+    assert!(matches!(error.kind(), StreamError::Json(_)), "{error}");
+    assert_eq!(proxy.requests().len(), 0, "something was sent");
+}
+
+pub async fn headers_and_parameters_are_on_every_request<S: Stack>() {
+    let server = RustServer::start().expect("the server starts");
+    let proxy = Proxy::start(server.url()).expect("the proxy starts");
+    let count = Arc::new(AtomicU32::new(0));
+    let calls = count.clone();
+    let client = S::builder()
+        .base_url(proxy.url())
+        .default_header("x-static", "s")
+        .default_header("x-both", "static")
+        .async_header_provider(move || {
+            let call = calls.fetch_add(1, Ordering::Relaxed);
+            async move {
+                let mut headers = HeaderMap::new();
+                headers.insert("x-call", HeaderValue::from(call));
+                headers.insert("x-both", HeaderValue::from_static("dynamic"));
+                Ok::<_, std::io::Error>(headers)
+            }
+        })
+        .query_provider(|| vec![("token".into(), "a b&c".into())])
+        .build()
+        .unwrap();
+    let stream = client.stream(crate::support::unique("headers"));
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    stream.append("x").header("x-own", "o").await.unwrap();
+    stream.head().await.unwrap();
+    stream.close().await.unwrap();
+    stream.delete().await.unwrap();
+    let requests = proxy.requests();
+    assert_eq!(
+        requests.iter().map(|r| r.method.as_str()).collect::<Vec<_>>(),
+        ["PUT", "POST", "HEAD", "POST", "DELETE"]
+    );
+    for (n, request) in requests.iter().enumerate() {
+        assert_eq!(request.headers.get("x-static"), Some("s"));
+        assert_eq!(request.headers.get("x-call"), Some(n.to_string().as_str()));
+        assert_eq!(request.headers.get("x-both"), Some("dynamic"));
+        assert_eq!(request.headers.count("x-both"), 1);
+        assert!(request.target.ends_with("?token=a%20b%26c"), "{}", request.target);
+    }
+    assert_eq!(requests[1].headers.get("x-own"), Some("o"));
+    assert_eq!(count.load(Ordering::Relaxed), 5);
+}
