@@ -1,6 +1,7 @@
 //! What must hold on every stack, against real servers. Each scenario is a function generic over the
 //! stack; `on!` makes them the tests of one. A scenario that is not listed here does not compile clean.
 
+pub mod answers;
 pub mod bad_input;
 pub mod streams;
 
@@ -19,6 +20,21 @@ macro_rules! on {
             refusals_are_typed,
             a_refusal_names_the_wrong_content_type,
             a_hundred_megabytes_in_one_append,
+        ]);
+        $crate::scenarios::tests!($stack, answers: [
+            a_plain_append_with_an_unknown_fate_is_not_repeated,
+            identity_or_consent_makes_it_repeatable,
+            idempotent_operations_ride_out_an_outage,
+            a_close_with_a_record_and_an_unheard_answer,
+            retry_after_is_waited_for_and_told,
+            success_without_the_protocols_headers_is_an_error,
+            an_encoding_that_was_not_asked_for_is_an_error,
+            redirects_keep_the_method_and_the_secrets,
+            a_connection_closed_while_idle_costs_nothing,
+            deadlines_fire_and_name_themselves,
+            nobody_there_is_retried_then_told,
+            headers_of_one_handle_and_failing_providers,
+            one_stream_for_many_tasks,
         ]);
         $crate::scenarios::tests!($stack, bad_input: [
             nothing_is_sent_for_bad_input,
