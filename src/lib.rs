@@ -29,7 +29,7 @@ pub use stream::{
 #[doc(hidden)]
 pub mod __internals {
     pub use crate::protocol::base64::{InvalidBase64, decode};
-    pub use crate::protocol::json::{Framing, FramingError, ItemError, JsonSplitter, batch};
+    pub use crate::protocol::json::{Frame, Framing, FramingError, ItemError, JsonSplitter, batch};
     pub use crate::protocol::sse::{
         Control, ControlError, EventName, EventTooLarge, SseEvent, SseParser, is_valid_offset,
     };

@@ -57,6 +57,16 @@ fn split(input: &Bytes, piece: usize, count: usize, length: usize) {
     assert_eq!(messages, (count, length as u64));
 }
 
+fn frames(input: &Bytes, piece: usize, count: usize) {
+    let mut messages = 0;
+    let (_, length) = drive(Framing::Array, input, piece, |splitter| {
+        let frame = black_box(splitter.next_frame(PIECE)?.unwrap());
+        messages += frame.messages as usize;
+        Some(frame.data.len() as u64 - 1 - frame.messages)
+    });
+    assert_eq!((messages, length), (count, (input.len() - count - 1) as u64));
+}
+
 fn typed(framing: Framing, input: &Bytes, piece: usize, count: usize, sum: u64) {
     let records = drive(framing, input, piece, |splitter| {
         splitter.next_item::<Record>().map(|record| black_box(record.unwrap()).id)
@@ -76,6 +86,9 @@ fn splitting(title: &str, message: &[u8]) {
             }),
             Case::new("in one buffer", input.len(), count, || split(&input, input.len(), count, length)),
             Case::new("in buffers of 64 KB", input.len(), count, || split(&input, PIECE, count, length)),
+            Case::new("in buffers of 64 KB, framed again", input.len(), count, || {
+                frames(&input, PIECE, count)
+            }),
             Case::new("in buffers of 8 KB", input.len(), count, || split(&input, 8 << 10, count, length)),
         ],
     );

@@ -1,12 +1,14 @@
 //! Messages of JSON streams: finding them in a body, parsing them in place, and framing them for a request.
 
 pub mod batch;
+mod frames;
 mod items;
 mod scan;
 mod splitter;
 #[cfg(test)]
 mod tests;
 
+pub use frames::Frame;
 pub use items::ItemError;
 pub use splitter::{Framing, JsonSplitter};
 

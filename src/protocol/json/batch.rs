@@ -3,6 +3,9 @@
 //! A batch of a JSON stream is a `Vec<u8>` that is empty at first. [`push_value`] and [`push_raw`] append a message as
 //! an array's element and return where it ends; [`close`] ends the array with one byte more.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::IgnoredAny;

@@ -28,8 +28,8 @@ impl Kind {
 pub(super) struct Scanner {
     /// How deep in brackets; 0 between two values.
     depth: usize,
-    /// All ones if the block's end is inside a string, else 0.
-    in_string: u64,
+    /// Which of the block's bytes are inside strings. The last one tells how the next block begins.
+    strings: u64,
     /// 1 if the byte behind the block is escaped, else 0.
     escaped: u64,
     /// The block's place in the buffer; empty if there is none.
@@ -54,8 +54,8 @@ enum Text {
 const BLOCK: usize = 64;
 
 impl Scanner {
-    /// Has to be called when another buffer begins.
-    pub(super) fn next_buffer(&mut self) {
+    /// Forgets the block. Has to be called when another buffer begins.
+    pub(super) fn forget_block(&mut self) {
         (self.start, self.end) = (0, 0);
     }
 
@@ -78,7 +78,7 @@ impl Scanner {
             self.brackets &= !0 << (from - self.start);
         } else {
             if self.depth == 0 {
-                (self.in_string, self.escaped) = (0, 0);
+                (self.strings, self.escaped) = (0, 0);
             }
             self.load(buffer, from);
         }
@@ -97,8 +97,23 @@ impl Scanner {
             if self.end == buffer.len() {
                 return None;
             }
-            self.load(buffer, self.end);
+            let next = self.end + self.long_text(&buffer[self.end..]);
+            if next == buffer.len() {
+                // All of what is left is inside the string.
+                (self.start, self.end) = (next, next);
+                return None;
+            }
+            self.load(buffer, next);
         }
+    }
+
+    /// How much can be passed over, because it is the inside of a string that filled the whole block already.
+    #[inline]
+    fn long_text(&self, rest: &[u8]) -> usize {
+        if self.strings != !0 || self.escaped != 0 {
+            return 0;
+        }
+        memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
     }
 
     /// Looks at the block that begins at `start`, outside strings or where the last block ended.
@@ -125,6 +140,12 @@ impl Scanner {
         self.escaped = (run as u64 + before) & 1;
     }
 
+    /// All ones if the block ends inside a string, else 0.
+    #[inline]
+    fn in_string(&self) -> u64 {
+        ((self.strings as i64) >> 63) as u64
+    }
+
     #[inline]
     fn classify(&mut self, block: &[u8; BLOCK]) {
         let mut quotes = mask(block, 0, b'"');
@@ -132,10 +153,9 @@ impl Scanner {
             quotes &= !self.escapes(mask(block, 0, b'\\'));
         }
         // From each opening quote up to its closing one.
-        let strings = prefix_xor(quotes) ^ self.in_string;
-        self.in_string = ((strings as i64) >> 63) as u64;
+        self.strings = prefix_xor(quotes) ^ self.in_string();
         // Folded so, the four brackets are one byte, together with `Y`, `y`, `_` and DEL.
-        self.brackets = mask(block, 0x26, 0x7F) & !strings;
+        self.brackets = mask(block, 0x26, 0x7F) & !self.strings;
     }
 
     /// The bytes that a backslash escapes: of each run of backslashes every second, and what follows an odd run.

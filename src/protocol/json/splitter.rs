@@ -27,6 +27,8 @@ pub struct JsonSplitter {
     pub(super) framing: Framing,
     pub(super) max_message_bytes: usize,
     ended: bool,
+    /// An error that was found behind messages that had to be given first.
+    pub(super) failure: Option<FramingError>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,7 @@ impl JsonSplitter {
             framing,
             max_message_bytes,
             ended: false,
+            failure: None,
         }
     }
 
@@ -149,6 +152,12 @@ impl JsonSplitter {
         Ok(())
     }
 
+    /// Undoes a scan that found a message in the current buffer.
+    pub(super) fn put_back(&mut self, kind: Kind) {
+        self.state = State::Value(kind);
+        self.scanner.forget_block();
+    }
+
     pub(super) fn after_value(&self) -> State {
         match self.framing {
             Framing::Array => State::After,
@@ -162,10 +171,14 @@ impl JsonSplitter {
         loop {
             let Some(&byte) = self.input.rest().first() else {
                 if self.input.next_buffer() {
-                    self.scanner.next_buffer();
+                    self.scanner.forget_block();
                     continue;
                 }
-                return if self.ended { self.end() } else { Ok(Seek::Nothing) };
+                return match self.failure.take() {
+                    Some(failure) => Err(failure),
+                    None if self.ended => self.end(),
+                    None => Ok(Seek::Nothing),
+                };
             };
             self.state = match (self.state, byte) {
                 (State::Value(kind), _) => return Ok(Seek::Value(kind)),

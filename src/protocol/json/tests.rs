@@ -1,9 +1,8 @@
-use super::batch;
 use super::*;
 use crate::protocol::testing::{Random, all_cuts};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const LIMIT: usize = 1 << 20;
 
@@ -135,6 +134,21 @@ fn messages_longer_than_a_block_with_backslashes_at_every_place() {
             let pieces = vec![Bytes::from(input[..at].to_owned()), Bytes::from(input[at..].to_owned())];
             assert_eq!(split(Framing::Array, pieces).0, [&message[..], "1"]);
             assert_eq!(split(Framing::Array, vec![Bytes::from(input)]).0, [&message[..], "1"]);
+        }
+    }
+}
+
+#[test]
+fn long_strings_with_an_escape_or_a_bracket_anywhere() {
+    for inside in ["\\\"", "\\\\", "]}", "é", "\\\\\\\""] {
+        for before in (0..70).chain(120..200) {
+            let message =
+                format!("{{\"a\":\"{}{inside}{}\"}}", "x".repeat(before), "y".repeat(150 - before % 100));
+            let input = format!("[{message},{message}]");
+            for pieces in [vec![Bytes::from(input.clone())], Random::new(before as u64).cut(input.as_bytes())]
+            {
+                assert_eq!(split(Framing::Array, pieces), (vec![Bytes::from(message.clone()); 2], None));
+            }
         }
     }
 }
@@ -298,6 +312,77 @@ fn a_number_cut_in_two_is_one_number() {
     assert!(splitter.next_item::<u64>().is_none());
 }
 
+/// The messages of all frames, and the error.
+fn frames(framing: Framing, pieces: Vec<Bytes>, max_bytes: usize) -> (Vec<Value>, Option<FramingError>) {
+    let mut splitter = JsonSplitter::new(framing, LIMIT);
+    let mut messages = Vec::new();
+    let mut drain = |splitter: &mut JsonSplitter| {
+        while let Some(frame) = splitter.next_frame(max_bytes) {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) => return Some(error),
+            };
+            let values: Vec<Value> = serde_json::from_slice(&frame.data).unwrap();
+            assert_eq!(values.len() as u64, frame.messages);
+            assert!(frame.data.len() <= max_bytes || frame.messages == 1);
+            messages.extend(values);
+        }
+        None
+    };
+    let mut error = None;
+    for piece in pieces {
+        splitter.push(piece);
+        error = error.or(drain(&mut splitter));
+    }
+    splitter.finish();
+    let error = error.or_else(|| drain(&mut splitter));
+    assert!(splitter.next_frame(max_bytes).is_none());
+    (messages, error)
+}
+
+#[test]
+fn frames_hold_the_same_messages_however_they_are_cut() {
+    let input = "[{\"a\":\"]\\\\\"},12 , [3,[\"]\"]],\n\"text, \\\"}\",{},{\"b\":{\"c\":[]}},null,-1e5]";
+    let texts = "{\"a\":1}\n12 [3]\"x\"{}45";
+    for max_bytes in [0, 1, 5, 12, 13, 14, 30, 1000] {
+        for (framing, input, open) in [(Framing::Array, input, ""), (Framing::Texts, texts, "[")] {
+            for pieces in all_cuts(input.as_bytes()) {
+                let close = if open.is_empty() { "" } else { "]" };
+                let separated = if open.is_empty() { input } else { "{\"a\":1},12,[3],\"x\",{},45" };
+                let expected: Vec<Value> =
+                    serde_json::from_str(&format!("{open}{separated}{close}")).unwrap();
+                assert_eq!(frames(framing, pieces, max_bytes), (expected, None));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_is_as_full_as_it_can_be() {
+    let mut splitter = JsonSplitter::new(Framing::Array, LIMIT);
+    splitter.push(Bytes::from_static(b"[ 1 , [2] ,\"345\",6,7"));
+    let frame = |data: &'static str, messages| Some(Ok(Frame { data: data.into(), messages }));
+    assert_eq!(splitter.next_frame(7), frame("[1,[2]]", 2));
+    assert_eq!(splitter.next_frame(7), frame("[\"345\"]", 1));
+    assert_eq!(splitter.next_frame(100), frame("[6]", 1));
+    assert_eq!(splitter.next_frame(100), None);
+    splitter.push(Bytes::from_static(b"8,9]"));
+    assert_eq!(splitter.next_frame(100), frame("[78,9]", 2));
+    assert_eq!(splitter.next_frame(100), None);
+}
+
+#[test]
+fn an_error_comes_after_the_messages_before_it() {
+    for (input, messages) in [("[1,2,<", 2), ("[1 2]", 1), ("[1,{}", 2), ("[1,\"", 1), ("<", 0), ("[]]", 0)] {
+        for pieces in all_cuts(input.as_bytes()) {
+            let (_, expected) = split(Framing::Array, pieces.clone());
+            let (values, error) = frames(Framing::Array, pieces, 100);
+            assert_eq!((values.len(), &error), (messages, &expected), "{input}");
+            assert!(error.is_some());
+        }
+    }
+}
+
 /// A type whose `Deserialize` does not read: the parser cannot find the end for it.
 #[derive(Debug, PartialEq)]
 struct Nothing;
@@ -384,134 +469,5 @@ fn a_message_of_exactly_the_limit_passes() {
             messages.extend(std::iter::from_fn(|| splitter.next_message()).map(Result::unwrap));
         }
         assert_eq!(messages, ["\"0123456789abcd\"", "{\"a\":12345678}", "1"]);
-    }
-}
-
-mod batches {
-    use super::*;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    /// Fails after it has written something.
-    struct Broken;
-
-    impl serde::Serialize for Broken {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            use serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry("written", "before")?;
-            map.serialize_entry(&[1], "a key that is no string")?;
-            map.end()
-        }
-    }
-
-    struct Panics;
-
-    impl serde::Serialize for Panics {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_seq((0..10).map(|n| if n < 5 { n } else { panic!("in a user's code") }))
-        }
-    }
-
-    #[test]
-    fn values_and_raw_texts_mix() {
-        let mut array = Vec::new();
-        let ends = [
-            batch::push_value(&mut array, &json!({"a": 1})).unwrap(),
-            batch::push_raw(&mut array, b" [1, 2]\n").unwrap(),
-            batch::push_value(&mut array, "text").unwrap(),
-            batch::push_validated(&mut array, b"7"),
-        ];
-        batch::close(&mut array);
-        let array = Bytes::from(array);
-        assert_eq!(array, r#"[{"a":1},[1, 2],"text",7]"#);
-        let starts = [0, ends[0], ends[1], ends[2]];
-        let messages: Vec<Bytes> =
-            starts.iter().zip(ends).map(|(start, end)| batch::message(&array, *start, end)).collect();
-        assert_eq!(messages, [r#"{"a":1}"#, "[1, 2]", "\"text\"", "7"]);
-        assert_eq!(array.len(), ends[3] + 1);
-    }
-
-    #[test]
-    fn a_value_that_does_not_serialise_leaves_no_trace() {
-        let mut array = Vec::new();
-        batch::push_value(&mut array, &Broken).unwrap_err();
-        assert_eq!(array, b"");
-        batch::push_value(&mut array, &1).unwrap();
-        batch::push_value(&mut array, &Broken).unwrap_err();
-        batch::push_raw(&mut array, b"{").unwrap_err();
-        catch_unwind(AssertUnwindSafe(|| batch::push_value(&mut array, &Panics))).unwrap_err();
-        batch::push_value(&mut array, &2).unwrap();
-        assert_eq!(array, b"[1,2");
-
-        let mut lines = Vec::new();
-        batch::push_line(&mut lines, &Broken).unwrap_err();
-        batch::push_line(&mut lines, &json!({"a": 1})).unwrap();
-        batch::push_line(&mut lines, &Broken).unwrap_err();
-        assert_eq!(batch::push_validated_line(&mut lines, b"[]"), lines.len());
-        assert_eq!(lines, b"{\"a\":1}\n[]\n");
-    }
-
-    #[test]
-    fn raw_texts_are_validated() {
-        for text in [
-            &b""[..],
-            b" ",
-            b"{",
-            b"1 2",
-            b"[1],",
-            b"tru",
-            b"\"\xFF\"",
-            b"\"a\nb\"",
-            b"'a'",
-            b"01",
-            b"\xEF\xBB\xBF1",
-        ] {
-            assert!(batch::validate(text).is_err(), "{text:?}");
-        }
-        for (text, trimmed) in [(" 1\r\n", "1"), ("[ ]", "[ ]"), ("\t\"é \"", "\"é \""), ("null", "null")] {
-            assert_eq!(batch::validate(text.as_bytes()).unwrap(), trimmed.as_bytes());
-        }
-        let error = batch::validate(b"\"ab\xFF\"").unwrap_err().to_string();
-        assert_eq!(error, "invalid UTF-8 after 3 bytes");
-    }
-
-    #[test]
-    fn batches_are_cut_between_messages() {
-        for at in 0..4 {
-            let mut open = Vec::new();
-            let ends: Vec<usize> =
-                (10..14).map(|value| batch::push_value(&mut open, &[value]).unwrap()).collect();
-            let mut closed = open.clone();
-            batch::close(&mut closed);
-            let end = if at == 0 { 0 } else { ends[at - 1] };
-
-            let mut tail = batch::split_off(&mut open, end);
-            batch::close(&mut open);
-            batch::close(&mut tail);
-            let values = |bytes: &[u8]| -> Vec<[u32; 1]> {
-                if bytes.is_empty() { Vec::new() } else { serde_json::from_slice(bytes).unwrap() }
-            };
-            let expected: Vec<[u32; 1]> = (10..14).map(|value| [value]).collect();
-            assert_eq!((values(&open), values(&tail)), (expected[..at].to_vec(), expected[at..].to_vec()));
-            if at > 0 {
-                let (head, tail) = batch::split_closed(&Bytes::from(closed), end);
-                assert_eq!(
-                    (values(&head), values(&tail)),
-                    (expected[..at].to_vec(), expected[at..].to_vec())
-                );
-            }
-        }
-        let mut all = vec![b'['];
-        assert!(batch::split_off(&mut all, 1).is_empty());
-    }
-
-    #[test]
-    fn frames_messages_again() {
-        assert_eq!(batch::frame_array::<Bytes>(&[]), "[]");
-        assert_eq!(batch::frame_array(&["1"]), "[1]");
-        assert_eq!(batch::frame_array(&["1", "[2]", "{}"]), "[1,[2],{}]");
-        let mut empty = Vec::new();
-        batch::close(&mut empty);
-        assert!(empty.is_empty());
     }
 }

@@ -1,0 +1,93 @@
+use super::splitter::{Found, Seek};
+use super::{FramingError, JsonSplitter};
+use bytes::Bytes;
+
+/// Some messages, framed as a JSON array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The array.
+    pub data: Bytes,
+    /// How many messages it has, at least one.
+    pub messages: u64,
+}
+
+impl JsonSplitter {
+    /// The next messages, as many as have arrived and fit into an array of `max_bytes`, but at least one. `None` until
+    /// more bytes are pushed. Faster than taking one message after the other.
+    ///
+    /// The result is always an array, whatever the body's own framing is.
+    pub fn next_frame(&mut self, max_bytes: usize) -> Option<Result<Frame, FramingError>> {
+        let mut frame = Builder::default();
+        // A message from several buffers is the first of its frame, so that it never has to be put back.
+        while frame.messages == 0 || !self.input.is_consumed() {
+            match self.add_message(&mut frame, max_bytes) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if frame.messages == 0 => return Some(Err(error)),
+                Err(error) => {
+                    self.failure = Some(error);
+                    break;
+                }
+            }
+        }
+        (frame.messages > 0).then(|| Ok(frame.finish()))
+    }
+
+    /// Whether to go on: false if there is no message, or none that fits.
+    fn add_message(&mut self, frame: &mut Builder, max_bytes: usize) -> Result<bool, FramingError> {
+        let found = match self.seek()? {
+            Seek::Nothing => return Ok(false),
+            Seek::Last => Found::Carried,
+            Seek::Value(kind) => match self.scan(kind)? {
+                None => return Ok(true),
+                Some(Found::Here(length)) if !frame.has_room(length, max_bytes) => {
+                    self.put_back(kind);
+                    return Ok(false);
+                }
+                Some(found) => found,
+            },
+        };
+        let rest = self.input.rest();
+        let expected = max_bytes.min(self.carry.len() + rest.len() + 2);
+        match found {
+            Found::Here(length) => {
+                frame.add(&rest[..length], expected);
+                self.input.advance(length);
+            }
+            Found::Carried => {
+                frame.add(self.carry.as_slice(), expected);
+                self.carry.clear();
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    array: Vec<u8>,
+    messages: u64,
+}
+
+impl Builder {
+    /// Whether a separator, `length` bytes and the bracket at the end fit.
+    fn has_room(&self, length: usize, max_bytes: usize) -> bool {
+        self.messages == 0 || self.array.len() + length + 2 <= max_bytes
+    }
+
+    /// `expected` is how large the array is going to be, so that it grows once.
+    #[inline]
+    fn add(&mut self, message: &[u8], expected: usize) {
+        if self.messages == 0 {
+            self.array.reserve_exact(expected.max(message.len() + 2));
+        }
+        self.array.push(if self.messages == 0 { b'[' } else { b',' });
+        self.array.extend_from_slice(message);
+        self.messages += 1;
+    }
+
+    fn finish(mut self) -> Frame {
+        self.array.push(b']');
+        Frame { data: Bytes::from(self.array), messages: self.messages }
+    }
+}
