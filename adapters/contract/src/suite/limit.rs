@@ -25,6 +25,9 @@ pub enum Limit {
     AsciiRequestHeaders,
     /// A response header that is not ASCII is an error: `Malformed`, sent `Maybe`.
     AsciiResponseHeaders,
+    /// A connection that the server closed is noticed after a second; a write before that is an error, sent
+    /// `Maybe`, and not delivered.
+    StaleConnection,
     /// There is no TLS in this build: an https URL is `Unsupported`, never sent, and the message names the
     /// feature that adds it.
     NoTls,

@@ -1,0 +1,32 @@
+//! [smol](https://docs.rs/smol) and [isahc](https://docs.rs/isahc) for the Durable Streams client.
+//!
+//! [`IsahcTransport`] sends the requests, [`SmolRuntime`] spawns and sleeps. isahc drives libcurl on threads of its
+//! own, so the transport works under any executor.
+//!
+//! # Features
+//!
+//! - `rustls` and `native-tls`: TLS, off by default, because libcurl is built with it from source. With neither, an
+//!   `https` URL is an [`Unsupported`](durable_streams_contract::TransportErrorKind::Unsupported) error.
+//!
+//! # Limits
+//!
+//! - libcurl hands a response's head over together with the first byte of its body. A server-sent event
+//!   stream that is silent from the start has no head until something comes.
+//! - libcurl notices only at the next byte that nobody listens any more. Live reads therefore have a client and a
+//!   thread of their own, which dropping ends; see [`IsahcTransport`]. Another exchange that is dropped goes on
+//!   unseen until its server speaks, or until [`backstop`](durable_streams_contract::SendOptions::backstop).
+//! - A response cut in the middle of its head comes out as if it were whole, with an empty body.
+//! - libcurl looks whether an idle connection is still open once a second. A write on one that its server closed
+//!   since then is an error of which it is not known whether it was sent, though it was not.
+//! - Request headers have to be ASCII; others are an
+//!   [`InvalidRequest`](durable_streams_contract::TransportErrorKind::InvalidRequest) error.
+//! - libcurl sends `accept: */*`, `user-agent`, and a `content-type` for a body, where the request has none.
+
+mod body;
+mod classify;
+mod clients;
+mod runtime;
+mod transport;
+
+pub use runtime::SmolRuntime;
+pub use transport::IsahcTransport;

@@ -1,0 +1,156 @@
+use crate::body::Chunks;
+use crate::classify::{Phase, classify};
+use crate::clients::Clients;
+use async_trait::async_trait;
+use bytes::Bytes;
+use durable_streams_contract::{
+    Body, DefaultTransport, HttpTransport, SendOptions, TransportError, TransportErrorKind, TransportOptions,
+};
+use futures_lite::io::Cursor;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{Method, StatusCode};
+use isahc::AsyncBody;
+use isahc::config::Configurable;
+use std::time::{Duration, Instant};
+
+/// isahc as [`HttpTransport`].
+///
+/// Cloning is cheap and shares the connections.
+///
+/// # Live reads
+///
+/// A request that is [`live`](SendOptions::live) is sent through an isahc client of its own, so that dropping
+/// its response closes the connection, within milliseconds. Each such client is a thread. There are at most
+/// [`max_live_clients`](Self::max_live_clients) of them; beyond that, live reads share a client, and one that is
+/// dropped holds its connection until its server speaks next. A client whose response came to its end
+/// serves the next live read.
+#[derive(Clone, Debug)]
+pub struct IsahcTransport {
+    clients: Clients,
+}
+
+/// A thread each; enough for one process, and well below what the system allows.
+const MAX_LIVE: usize = 1024;
+
+impl IsahcTransport {
+    /// A transport: HTTP/1.1, no redirects, no decompression, no timeout but that of connecting,
+    /// `TCP_NODELAY`.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::Other`] where isahc cannot start its threads.
+    pub fn new(options: &TransportOptions) -> Result<Self, TransportError> {
+        Ok(Self { clients: Clients::new(options, MAX_LIVE)? })
+    }
+
+    /// Sets how many live reads may have a client and a thread of their own at once. Default: 1024.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new): this makes new clients.
+    pub fn max_live_clients(self, max: usize) -> Result<Self, TransportError> {
+        Ok(Self { clients: self.clients.with_max_live(max)? })
+    }
+
+    /// How many live reads have a client of their own right now.
+    #[must_use]
+    pub fn live_clients(&self) -> usize {
+        self.clients.live()
+    }
+}
+
+impl DefaultTransport for IsahcTransport {
+    fn from_options(options: &TransportOptions) -> Result<Self, TransportError> {
+        Self::new(options)
+    }
+}
+
+/// What libcurl and isahc would choke on, or send in plain text.
+fn check(request: &http::Request<Bytes>) -> Result<(), TransportError> {
+    match request.uri().scheme_str() {
+        Some("http") => {}
+        Some("https") if cfg!(any(feature = "rustls", feature = "native-tls")) => {}
+        Some("https") => {
+            return Err(TransportError::new(TransportErrorKind::Unsupported)
+                .with_message("https needs the feature `rustls` or `native-tls` of durable-streams-smol"));
+        }
+        scheme => {
+            return Err(TransportError::new(TransportErrorKind::InvalidRequest)
+                .with_message(format!("the scheme is {}, not http or https", scheme.unwrap_or("missing"))));
+        }
+    }
+    // isahc panics on these.
+    match request.headers().iter().find(|(_, value)| value.to_str().is_err()) {
+        Some((name, _)) => Err(TransportError::new(TransportErrorKind::InvalidRequest)
+            .with_message(format!("isahc sends ASCII headers only, and `{name}` is not ASCII"))),
+        None => Ok(()),
+    }
+}
+
+/// The same request as isahc takes it.
+fn translate(
+    request: http::Request<Bytes>,
+    backstop: Option<Duration>,
+) -> Result<http::Request<AsyncBody>, TransportError> {
+    let (mut parts, body) = request.into_parts();
+    let body = if body.is_empty() {
+        if matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        AsyncBody::empty()
+    } else {
+        let length = body.len() as u64;
+        // A reader and not a buffer: libcurl cannot rewind it, so it cannot send it twice unseen.
+        AsyncBody::from_reader_sized(Cursor::new(body), length)
+    };
+    let mut builder = http::Request::builder().method(parts.method).uri(parts.uri);
+    if let Some(headers) = builder.headers_mut() {
+        *headers = parts.headers;
+    }
+    if let Some(backstop) = backstop {
+        builder = builder.timeout(backstop);
+    }
+    builder
+        .body(body)
+        .map_err(|error| TransportError::new(TransportErrorKind::InvalidRequest).with_source(error))
+}
+
+#[async_trait]
+impl HttpTransport for IsahcTransport {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        options: SendOptions,
+    ) -> Result<http::Response<Body>, TransportError> {
+        check(&request)?;
+        let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+        let bare = request.body().is_empty() && (writes || *request.method() == Method::DELETE);
+        // Dropped after the exchange below: the last to hold a live client joins its thread.
+        let mut lease = if bare {
+            self.clients.bare()
+        } else if options.is_live() {
+            self.clients.lease_live()?
+        } else {
+            self.clients.common()
+        };
+        let client = lease.client();
+        // Where dropping cancels, nothing else is needed.
+        let backstop = options.get_backstop().filter(|_| !lease.is_live());
+        let head = *request.method() == Method::HEAD;
+        let request = translate(request, backstop)?;
+        let start = Instant::now();
+        let response = client.send_async(request).await.map_err(|error| {
+            let late = backstop.is_some_and(|backstop| start.elapsed() >= backstop);
+            classify(error, Phase::Head { late })
+        })?;
+        let (parts, body) = response.into_parts();
+        let empty = head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = if empty {
+            lease.finish();
+            Body::empty()
+        } else {
+            Body::from_stream(Chunks::new(body, lease))
+        };
+        Ok(http::Response::from_parts(parts, body))
+    }
+}

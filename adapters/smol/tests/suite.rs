@@ -1,0 +1,20 @@
+//! The contract's suite on smol and isahc.
+#![allow(clippy::unwrap_used)]
+
+use durable_streams_contract::suite::{Limit, Stack};
+use durable_streams_contract::{TransportOptions, runtime_suite, transport_suite};
+use durable_streams_smol::{IsahcTransport, SmolRuntime};
+
+fn stack() -> Stack {
+    let make = || IsahcTransport::new(&TransportOptions::default()).unwrap();
+    let stack = Stack::new(make, SmolRuntime::new(), smol::block_on).limits(&[
+        Limit::HeadWithFirstByte,
+        Limit::CutHead,
+        Limit::AsciiRequestHeaders,
+        Limit::StaleConnection,
+    ]);
+    if cfg!(any(feature = "rustls", feature = "native-tls")) { stack } else { stack.limits(&[Limit::NoTls]) }
+}
+
+transport_suite!(stack());
+runtime_suite!(stack());
