@@ -1,0 +1,60 @@
+//! A simulated world for the Durable Streams client.
+//!
+//! A client that is given a [`World`]'s transport and runtime runs in virtual time, on one thread, against a
+//! server in memory. Everything that could go one way or another, the order of tasks, the length of a
+//! retry's pause, what the network does to a request, is chosen by one seed: the same seed gives the same
+//! run. An hour of outages takes a millisecond, so an application can try thousands of bad days in its
+//! ordinary tests.
+//!
+//! ```
+//! use durable_streams_contract::{HttpTransport, SendOptions};
+//! use durable_streams_sim::{Fault, Schedule, World};
+//!
+//! // The very first request is carried out, but its answer is lost.
+//! let mut world = World::builder(7).schedule(Schedule::new().request(0, Fault::LoseAnswer)).build();
+//! let transport = world.transport();
+//! let put = || http::Request::put("http://sim/orders").body(bytes::Bytes::new()).unwrap();
+//! world.run(async {
+//!     assert!(transport.send(put(), SendOptions::new()).await.is_err());
+//!     let again = transport.send(put(), SendOptions::new()).await.unwrap();
+//!     assert_eq!(again.status(), 200, "it was there already");
+//! });
+//! assert!(world.server().stream("/orders").is_some());
+//! ```
+//!
+//! # What there is
+//!
+//! - [`World`] runs a future with everything it starts, and says so where that comes to no end.
+//! - [`SimRuntime`] and [`SimTransport`] are the stack to give to a client:
+//!   `ClientBuilder::new(world.transport(), world.runtime())`.
+//! - [`Process`] is an application that can be killed at any step, or whose machine goes to sleep.
+//! - [`Schedule`] is what goes wrong, as data: made by hand, or by a seed with [`Schedule::generate`]; it can
+//!   be printed, and a failing one can be [shrunk](Schedule::shrink).
+//! - [`SimServer`] shows what the server has stored. Behind it is a [`Model`](model::Model), which can also
+//!   be used by itself.
+//!
+//! # How close it is
+//!
+//! The server is compared with the two public ones by running the same random operations on each and on the
+//! model. The transport keeps the contract of `HttpTransport`; what it cannot show is what a particular HTTP
+//! library does wrong.
+
+mod carrier;
+mod core;
+mod exchange;
+mod fault;
+pub mod model;
+mod net;
+mod rng;
+mod runtime;
+mod schedule;
+mod server;
+mod world;
+
+pub use fault::{Event, Fault, Incident, Memory, RetryAfter};
+pub use net::{NetworkOptions, RequestRecord, SimTransport};
+pub use rng::Rng;
+pub use runtime::{Killed, Process, SimRuntime, Spawned};
+pub use schedule::{FaultPlan, Schedule, shrink};
+pub use server::SimServer;
+pub use world::{Spawner, Stalled, World, WorldBuilder};

@@ -1,0 +1,101 @@
+/// Whose ways a server has where the protocol leaves a choice, or where a server departs from it.
+///
+/// Found by running the same operations on both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// The Rust server, `durable-streams` 0.1.5.
+    Rust,
+    /// The reference server, `@durable-streams/server` 0.3.7.
+    Node,
+}
+
+impl Dialect {
+    fn rust(self) -> bool {
+        self == Self::Rust
+    }
+
+    /// The answer to a duplicate, a stale epoch and a `Stream-Seq` that goes back says where the tail is.
+    pub(super) fn refusals_say_tail(self) -> bool {
+        self.rust()
+    }
+
+    /// JSON is validated before a duplicate is recognised.
+    pub(super) fn validates_duplicates(self) -> bool {
+        self.rust()
+    }
+
+    /// The repeat of a closing append is one only if it asks to close again.
+    pub(super) fn repeat_must_close(self) -> bool {
+        self.rust()
+    }
+
+    /// `Stream-Closed: TRUE` closes, as the protocol says.
+    pub(super) fn closes_in_any_case(self) -> bool {
+        self.rust()
+    }
+
+    /// A HEAD has an `ETag`.
+    pub(super) fn head_has_etag(self) -> bool {
+        !self.rust()
+    }
+
+    /// `If-None-Match` holds for a long-poll too.
+    pub(super) fn long_poll_conditional(self) -> bool {
+        !self.rust()
+    }
+
+    /// A `live` that is not known is a catch-up read, not a 400.
+    pub(super) fn ignores_unknown_live(self) -> bool {
+        !self.rust()
+    }
+
+    /// `-1` and `now` may be given as a fork's offset.
+    pub(super) fn forks_at_sentinels(self) -> bool {
+        self.rust()
+    }
+
+    /// A fork's sub-offset may reach beyond the append that follows its offset.
+    pub(super) fn sub_offset_spans_appends(self) -> bool {
+        self.rust()
+    }
+
+    /// A PUT that repeats a fork's matches also without naming the content type that was inherited.
+    pub(super) fn repeated_fork_inherits(self) -> bool {
+        self.rust()
+    }
+
+    /// Each append is a data event of its own.
+    pub(super) fn event_per_append(self) -> bool {
+        !self.rust()
+    }
+
+    /// A control event repeats each time a long-poll would have ended.
+    pub(super) fn events_beat(self) -> bool {
+        !self.rust()
+    }
+
+    /// CRLF in a text becomes two line feeds.
+    pub(super) fn doubles_crlf(self) -> bool {
+        self.rust()
+    }
+
+    /// The last control event of a closed stream says `upToDate` too.
+    pub(super) fn closed_says_up_to_date(self) -> bool {
+        self.rust()
+    }
+
+    /// An empty long-poll answer about a closed stream has a cursor.
+    pub(super) fn closed_has_cursor(self) -> bool {
+        self.rust()
+    }
+
+    /// A read beyond the tail is answered with the offset that was asked for.
+    pub(super) fn echoes_beyond_tail(self) -> bool {
+        self.rust()
+    }
+
+    /// A long-poll from `-1` on an empty stream is answered at once, with an empty 200.
+    pub(super) fn answers_empty_start(self) -> bool {
+        !self.rust()
+    }
+}

@@ -1,0 +1,292 @@
+use crate::core::{Core, locked};
+use crate::exchange::exchange;
+use crate::model::{Handled, Model, Moment};
+use crate::{Event, Fault, Incident, Memory, Rng, Schedule};
+use bytes::Bytes;
+use durable_streams_contract::{Body, HttpTransport, SendOptions, TransportError, async_trait};
+use http::{Method, Request, Response, StatusCode, Uri};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+use std::time::Duration;
+
+/// How long a shared cache keeps an answer: fresh, then stale while it is asked for again.
+const CACHED: Duration = Duration::from_secs(360);
+
+/// How the network is on a good day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NetworkOptions {
+    /// The shortest way from client to server, or back. Default: 1 ms.
+    pub fastest: Duration,
+    /// The longest. Requests overtake each other within this span. Default: 5 ms.
+    pub slowest: Duration,
+    /// How many of a hundred bodies arrive in pieces, cut anywhere. Default: 50.
+    pub in_pieces: u64,
+}
+
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self { fastest: Duration::from_millis(1), slowest: Duration::from_millis(5), in_pieces: 50 }
+    }
+}
+
+/// A request that a client sent, as [`World::requests`](crate::World::requests) lists them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RequestRecord {
+    /// When it was sent, since the world's beginning.
+    pub at: Duration,
+    /// Its method.
+    pub method: Method,
+    /// Its target.
+    pub uri: Uri,
+    /// The length of its body.
+    pub body: usize,
+    /// The status that came back, if one did.
+    pub status: Option<StatusCode>,
+    /// When the client had the answer's head, or the error.
+    pub answered_at: Option<Duration>,
+}
+
+/// The network and the server behind it.
+pub(crate) struct Net {
+    pub(crate) core: Arc<Core>,
+    pub(crate) options: NetworkOptions,
+    state: Mutex<State>,
+}
+
+struct State {
+    model: Model,
+    rng: Rng,
+    faults: HashMap<u64, Fault>,
+    log: Vec<RequestRecord>,
+    /// What a cache holds, where the schedule has a use for it.
+    cache: Option<HashMap<String, (Duration, Response<Bytes>)>>,
+    waiters: Vec<Waker>,
+    /// Changes with everything that a waiting request may be waiting for.
+    version: u64,
+    /// Changes when every connection is reset.
+    connections: u64,
+    down_until: Duration,
+    dark_until: Duration,
+}
+
+impl Net {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        options: NetworkOptions,
+        model: Model,
+        rng: Rng,
+        schedule: &Schedule,
+    ) -> Arc<Self> {
+        let mut faults = HashMap::new();
+        for event in schedule.events() {
+            if let Event::Request(number, fault) = event {
+                faults.entry(*number).or_insert_with(|| fault.clone());
+            }
+        }
+        let cache = faults.values().any(|fault| *fault == Fault::Stale).then(HashMap::new);
+        let state = State {
+            model,
+            rng,
+            faults,
+            log: Vec::new(),
+            cache,
+            waiters: Vec::new(),
+            version: 0,
+            connections: 0,
+            down_until: Duration::ZERO,
+            dark_until: Duration::ZERO,
+        };
+        Arc::new(Self { core, options, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { elapsed: self.core.now(), wall: self.core.server_wall() }
+    }
+
+    /// Does something with the model, then wakes whoever waits for a change.
+    pub(crate) fn with_model<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
+        let result = change(&mut self.state().model);
+        self.changed(|_| {});
+        result
+    }
+
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Model) -> T) -> T {
+        look(&mut self.state().model)
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        state.version += 1;
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(state);
+        waiters.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn apply(self: &Arc<Self>, incident: &Incident) {
+        self.core.note(|| incident.to_string());
+        match incident {
+            Incident::Restart { down, memory } => self.restart(*down, *memory),
+            Incident::Blackout(duration) => {
+                let until = self.core.now() + *duration;
+                self.changed(|state| state.dark_until = until.max(state.dark_until));
+            }
+            Incident::ResetConnections => self.changed(|state| state.connections += 1),
+            Incident::Sleep(duration) => self.core.freeze_all(*duration),
+            Incident::WallClock(ahead) => self.core.shift_wall(*ahead),
+        }
+    }
+
+    pub(crate) fn restart(&self, down: Duration, memory: Memory) {
+        let until = self.core.now() + down;
+        self.changed(|state| {
+            state.connections += 1;
+            state.down_until = until.max(state.down_until);
+            state.model.restart(memory);
+        });
+    }
+
+    /// Handles a request at the server; `None` where nobody listens.
+    pub(crate) fn handle(&self, request: &Request<Bytes>) -> Option<Handled> {
+        let at = self.moment();
+        if at.elapsed < self.state().down_until {
+            return None;
+        }
+        let handled = self.look(|model| model.handle(request, at));
+        if *request.method() != Method::GET && *request.method() != Method::HEAD {
+            self.changed(|_| {});
+        }
+        Some(handled)
+    }
+
+    pub(crate) fn fault(&self, number: u64) -> Option<Fault> {
+        self.state().faults.get(&number).cloned()
+    }
+
+    /// Uses the network's own chance.
+    pub(crate) fn chance<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.state().rng)
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.state().version
+    }
+
+    /// Whether something has changed since `version`; if not, `waker` is called when it does.
+    pub(crate) fn changed_since(&self, version: u64, waker: &Waker) -> bool {
+        let mut state = self.state();
+        let changed = state.version != version;
+        if !changed && !state.waiters.iter().any(|waiter| waiter.will_wake(waker)) {
+            state.waiters.push(waker.clone());
+        }
+        changed
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.state().connections
+    }
+
+    pub(crate) fn dark_until(&self) -> Duration {
+        self.state().dark_until
+    }
+
+    /// Lets a cache see an answer.
+    pub(crate) fn remember(&self, request: &Request<Bytes>, answer: &Response<Bytes>) {
+        let mut state = self.state();
+        let now = self.core.now();
+        let public = answer.headers().get(http::header::CACHE_CONTROL).is_some_and(|v| v != "no-store");
+        if let Some(cache) = &mut state.cache
+            && *request.method() == Method::GET
+            && answer.status() == StatusCode::OK
+            && public
+        {
+            cache.entry(request.uri().to_string()).or_insert_with(|| (now, answer.clone()));
+        }
+    }
+
+    /// What a cache has for this request.
+    pub(crate) fn stale(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        let state = self.state();
+        let (at, answer) = state.cache.as_ref()?.get(&request.uri().to_string())?;
+        let usable = *request.method() == Method::GET && self.core.now() < *at + CACHED;
+        usable.then(|| answer.clone())
+    }
+
+    fn log(&self, request: &Request<Bytes>) -> u64 {
+        let mut state = self.state();
+        let number = state.log.len() as u64;
+        state.log.push(RequestRecord {
+            at: self.core.now(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            body: request.body().len(),
+            status: None,
+            answered_at: None,
+        });
+        number
+    }
+
+    fn log_answer(&self, number: u64, status: Option<StatusCode>) {
+        let at = self.core.now();
+        if let Some(record) = self.state().log.get_mut(number as usize) {
+            record.status = status;
+            record.answered_at = Some(at);
+        }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<RequestRecord> {
+        self.state().log.clone()
+    }
+}
+
+/// The way from a simulated process to the simulated server.
+///
+/// Whatever the host in a URL, there is one server; streams are told apart by their paths.
+#[derive(Clone)]
+pub struct SimTransport {
+    net: Arc<Net>,
+}
+
+impl SimTransport {
+    pub(crate) fn new(net: Arc<Net>) -> Self {
+        Self { net }
+    }
+}
+
+impl fmt::Debug for SimTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimTransport")
+    }
+}
+
+#[async_trait]
+impl HttpTransport for SimTransport {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        _options: SendOptions,
+    ) -> Result<Response<Body>, TransportError> {
+        let number = self.net.log(&request);
+        self.net.core.note(|| format!("request {number}: {}", crate::carrier::describe(&request)));
+        let (sending, receiving) = exchange();
+        self.net.core.spawn(
+            crate::core::OUTSIDE,
+            Box::pin(crate::carrier::carry(self.net.clone(), number, request, sending)),
+        );
+        let result = receiving.response().await;
+        self.net.log_answer(number, result.as_ref().ok().map(Response::status));
+        self.net.core.note(|| match &result {
+            Ok(response) => format!("request {number}: client has {}", response.status().as_u16()),
+            Err(error) => format!("request {number}: client has an error: {error}"),
+        });
+        result
+    }
+}

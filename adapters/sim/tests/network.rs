@@ -1,0 +1,295 @@
+//! The transport: what each fault does to a request, and to the server.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use bytes::Bytes;
+use durable_streams_contract::{HttpTransport, SendOptions, Sent, Timer, TransportError, TransportErrorKind};
+use durable_streams_sim::model::ServerOptions;
+use durable_streams_sim::{
+    Fault, Incident, Memory, NetworkOptions, RetryAfter, Schedule, SimTransport, World, WorldBuilder,
+};
+use http::{Request, Response};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Bytes> {
+    let mut request = Request::builder().method(method).uri(format!("http://sim{target}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
+}
+
+fn put(path: &str, body: &str) -> Request<Bytes> {
+    request("PUT", path, &[("content-type", "text/plain")], body)
+}
+
+fn post(path: &str, body: &str) -> Request<Bytes> {
+    request("POST", path, &[("content-type", "text/plain")], body)
+}
+
+fn get(target: &str) -> Request<Bytes> {
+    request("GET", target, &[], "")
+}
+
+/// Sends, and reads the whole body.
+async fn send(transport: &SimTransport, request: Request<Bytes>) -> Result<Response<String>, TransportError> {
+    let (parts, mut body) = transport.send(request, SendOptions::new()).await?.into_parts();
+    let mut text = Vec::new();
+    while let Some(chunk) = body.next_chunk().await {
+        text.extend_from_slice(&chunk?);
+    }
+    Ok(Response::from_parts(parts, String::from_utf8(text).unwrap()))
+}
+
+fn stored(world: &World, path: &str) -> String {
+    let stream = world.server().stream(path).unwrap();
+    String::from_utf8(stream.data.to_vec()).unwrap()
+}
+
+/// A world with the stream `/s` holding "abc", in which `fault` meets the second request.
+fn world_with(fault: Fault) -> (World, SimTransport) {
+    start(World::builder(11).schedule(Schedule::new().request(1, fault)))
+}
+
+fn start(builder: WorldBuilder) -> (World, SimTransport) {
+    let mut world = builder.build();
+    let transport = world.transport();
+    assert_eq!(world.run(send(&transport, put("/s", "abc"))).unwrap().status(), 201);
+    (world, transport)
+}
+
+#[test]
+fn a_refused_request_was_never_sent() {
+    let (mut world, transport) = world_with(Fault::Refuse);
+    let error = world.run(send(&transport, post("/s", "d"))).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Connect, Sent::No));
+    assert_eq!(stored(&world, "/s"), "abc");
+}
+
+#[test]
+fn a_lost_request_and_a_lost_answer_look_the_same() {
+    for (fault, after) in [(Fault::LoseRequest, "abc"), (Fault::LoseAnswer, "abcd")] {
+        let (mut world, transport) = world_with(fault);
+        let error = world.run(send(&transport, post("/s", "d"))).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Closed, Sent::Maybe));
+        assert_eq!(stored(&world, "/s"), after);
+    }
+}
+
+#[test]
+fn silence_lasts_until_the_client_gives_up() {
+    for (applied, after) in [(false, "abc"), (true, "abcd")] {
+        let (mut world, transport) = world_with(Fault::Hang { applied });
+        let runtime = world.runtime();
+        let waited = world.run(runtime.timeout(900 * SECOND, send(&transport, post("/s", "d"))));
+        assert!(waited.is_none());
+        assert_eq!(stored(&world, "/s"), after);
+    }
+}
+
+#[test]
+fn a_gateway_answers_for_the_server() {
+    for (applied, after) in [(false, "abc"), (true, "abcd")] {
+        let retry_after = Some(RetryAfter::Seconds(3));
+        let (mut world, transport) = world_with(Fault::Status { status: 503, retry_after, applied });
+        let answer = world.run(send(&transport, post("/s", "d"))).unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (503, &"3".parse().unwrap())
+        );
+        assert_eq!(stored(&world, "/s"), after);
+    }
+    let retry_after = Some(RetryAfter::Date(90));
+    let (mut world, transport) = world_with(Fault::Status { status: 429, retry_after, applied: false });
+    let answer = world.run(send(&transport, post("/s", "d"))).unwrap();
+    assert_eq!(answer.headers()["retry-after"], "Wed, 01 Jan 2025 00:01:30 GMT");
+}
+
+#[test]
+fn a_request_may_arrive_twice() {
+    let (mut world, transport) = world_with(Fault::Twice { later: SECOND });
+    assert_eq!(world.run(send(&transport, post("/s", "d"))).unwrap().status(), 204);
+    assert_eq!(stored(&world, "/s"), "abcd");
+    assert_eq!(world.settle(2 * SECOND), Ok(0));
+    assert_eq!(stored(&world, "/s"), "abcdd");
+}
+
+#[test]
+fn requests_overtake_each_other() {
+    let delay = Fault::Delay { request: SECOND, answer: SECOND };
+    let (mut world, transport) = world_with(delay);
+    world.run(async {
+        let (one, two) = (send(&transport, post("/s", "1")), send(&transport, post("/s", "2")));
+        let (one, two) = futures_lite::future::zip(one, two).await;
+        assert!(one.is_ok() && two.is_ok());
+    });
+    assert_eq!(stored(&world, "/s"), "abc21");
+    assert!(world.elapsed() > 2 * SECOND);
+}
+
+#[test]
+fn a_body_may_be_cut_at_any_byte() {
+    for after in 0..3 {
+        let (mut world, transport) = world_with(Fault::CutBody { after });
+        let error = world.run(send(&transport, get("/s"))).unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Truncated);
+        let (mut world, transport) = world_with(Fault::StallBody { after });
+        let runtime = world.runtime();
+        assert!(world.run(runtime.timeout(SECOND, send(&transport, get("/s")))).is_none());
+    }
+    let (mut world, transport) = world_with(Fault::CutBody { after: 4 });
+    assert_eq!(world.run(send(&transport, get("/s"))).unwrap().body(), "abc");
+}
+
+#[test]
+fn events_arrive_live_and_may_end_anywhere() {
+    let server = ServerOptions::default();
+    let whole = "event: data\ndata:abc\n\nevent: control\ndata:{\"streamNextOffset\":\"0000000000000000_0000000000000003\",\"streamCursor\":\"362880\",\"upToDate\":true}\n\n";
+    let (mut world, transport) = start(World::builder(1).server(server));
+    let answer = world.run(send(&transport, get("/s?offset=-1&live=sse"))).unwrap();
+    assert_eq!(answer.body(), whole);
+    assert!(world.elapsed() >= 60 * SECOND, "they are cut once a minute");
+
+    let (mut world, transport) = world_with(Fault::EndEvents { after: 20 });
+    let answer = world.run(send(&transport, get("/s?offset=-1&live=sse"))).unwrap();
+    assert_eq!(answer.body(), &whole[..20]);
+
+    let (mut world, transport) = start(World::builder(1));
+    world.run(async {
+        let tail = send(&transport, get("/s?offset=now&live=sse"));
+        let write = async {
+            world_sleep(&transport).await;
+            send(&transport, post("/s", "def")).await.unwrap();
+            send(&transport, request("POST", "/s", &[("stream-closed", "true")], "")).await.unwrap();
+        };
+        let (tail, ()) = futures_lite::future::zip(tail, write).await;
+        let tail = tail.unwrap().into_body();
+        assert!(tail.contains("data:def\n\n"), "{tail}");
+        assert!(tail.ends_with("\"upToDate\":true,\"streamClosed\":true}\n\n"), "{tail}");
+    });
+    assert!(world.elapsed() < SECOND);
+}
+
+/// Lets a moment pass: a request's way there and back.
+async fn world_sleep(transport: &SimTransport) {
+    send(transport, request("HEAD", "/s", &[], "")).await.unwrap();
+}
+
+#[test]
+fn a_long_poll_waits_for_data() {
+    let (mut world, transport) = start(World::builder(2));
+    let target = "/s?offset=now&live=long-poll";
+    let empty = world.run(send(&transport, get(target))).unwrap();
+    assert_eq!(empty.status(), 204);
+    assert!(world.elapsed() > 2 * SECOND);
+    world.run(async {
+        let write = async {
+            world_sleep(&transport).await;
+            send(&transport, post("/s", "def")).await.unwrap();
+        };
+        let (tail, ()) = futures_lite::future::zip(send(&transport, get(target)), write).await;
+        assert_eq!(tail.unwrap().body(), "def");
+    });
+    assert!(world.elapsed() < 3 * SECOND);
+}
+
+#[test]
+fn a_restart_takes_connections_and_perhaps_memory() {
+    for (memory, known) in [(Memory::Kept, true), (Memory::Lost, false)] {
+        let restart = Incident::Restart { down: 5 * SECOND, memory };
+        let (mut world, transport) = start(World::builder(2).schedule(Schedule::new().at(SECOND, restart)));
+        let runtime = world.runtime();
+        world.run(async {
+            let cut = send(&transport, get("/s?offset=now&live=long-poll")).await.unwrap_err();
+            assert_eq!(cut.kind(), TransportErrorKind::Closed);
+            let refused = send(&transport, get("/s")).await.unwrap_err();
+            assert_eq!(refused.kind(), TransportErrorKind::Connect);
+            runtime.sleep(5 * SECOND).await;
+            let answer = send(&transport, get("/s")).await.unwrap();
+            assert_eq!(answer.status() == 200, known);
+        });
+    }
+}
+
+#[test]
+fn producers_may_be_forgotten() {
+    let append = || {
+        let producer = [("producer-id", "p"), ("producer-epoch", "0"), ("producer-seq", "0")];
+        request("POST", "/s", &[&[("content-type", "text/plain")], &producer[..]].concat(), "d")
+    };
+    for (memory, after) in [(Memory::Kept, "abcd"), (Memory::WithoutProducers, "abcdd")] {
+        let (mut world, transport) = start(World::builder(2));
+        world.run(send(&transport, append())).unwrap();
+        world.server().restart(Duration::ZERO, memory);
+        world.run(send(&transport, append())).unwrap();
+        assert_eq!(stored(&world, "/s"), after);
+    }
+}
+
+#[test]
+fn a_blackout_delays_and_tells_nobody() {
+    let schedule = Schedule::new().at(SECOND, Incident::Blackout(30 * SECOND));
+    let (mut world, transport) = start(World::builder(2).schedule(schedule));
+    let runtime = world.runtime();
+    world.run(runtime.sleep(SECOND));
+    assert_eq!(world.run(send(&transport, get("/s"))).unwrap().body(), "abc");
+    assert!(world.elapsed() >= 31 * SECOND);
+}
+
+#[test]
+fn a_stale_cache_serves_what_was_once_true() {
+    let (mut world, transport) = start(World::builder(2).schedule(Schedule::new().request(3, Fault::Stale)));
+    assert_eq!(world.run(send(&transport, get("/s?offset=-1"))).unwrap().body(), "abc");
+    world.run(send(&transport, post("/s", "d"))).unwrap();
+    assert_eq!(world.run(send(&transport, get("/s?offset=-1"))).unwrap().body(), "abc");
+    assert_eq!(world.run(send(&transport, get("/s?offset=-1"))).unwrap().body(), "abcd");
+}
+
+#[test]
+fn a_dropped_request_may_still_arrive() {
+    let arrived = (0..40).filter(|seed| {
+        let (mut world, transport) = start(World::builder(*seed));
+        let runtime = world.runtime();
+        let patience = Duration::from_micros(900);
+        assert!(world.run(runtime.timeout(patience, send(&transport, post("/s", "d")))).is_none());
+        assert_eq!(world.settle(SECOND), Ok(0));
+        stored(&world, "/s") == "abcd"
+    });
+    assert!((5..35).contains(&arrived.count()));
+}
+
+#[test]
+fn bodies_come_in_pieces() {
+    let mut network = NetworkOptions::default();
+    network.in_pieces = 100;
+    let (mut world, transport) = start(World::builder(2).network(network));
+    let text = "0123456789".repeat(20);
+    world.run(send(&transport, post("/s", &text))).unwrap();
+    world.run(async {
+        let answer = transport.send(get("/s?offset=-1"), SendOptions::new()).await.unwrap();
+        let mut body = answer.into_body();
+        let mut pieces = Vec::new();
+        while let Some(piece) = body.next_chunk().await {
+            pieces.push(piece.unwrap());
+        }
+        assert!(pieces.len() > 1);
+        assert_eq!(pieces.concat(), format!("abc{text}").into_bytes());
+    });
+}
+
+#[test]
+fn what_was_sent_is_recorded_and_traced() {
+    let (mut world, transport) = start(World::builder(2).trace(true));
+    world.run(send(&transport, post("/s", "d"))).unwrap();
+    let requests = world.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!((requests[1].body, requests[1].status.unwrap().as_u16()), (1, 204));
+    let trace = world.take_trace().join("\n");
+    for part in
+        ["request 1: POST /s, 1 bytes \"d\"", "request 1: server says 204", "request 1: client has 204"]
+    {
+        assert!(trace.contains(part), "{trace}");
+    }
+}
