@@ -2,6 +2,8 @@
 
 mod control;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 pub use control::{Control, ControlError, is_valid_offset};
