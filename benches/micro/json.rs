@@ -24,7 +24,7 @@ impl Record {
             user: format!("user-{:08}", id % 1000),
             action: "page.viewed".to_owned(),
             value: 0.5 + (id % 1000) as f64,
-            ok: id % 3 == 0,
+            ok: id.is_multiple_of(3),
         }
     }
 }

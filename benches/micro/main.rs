@@ -8,6 +8,8 @@
 //! produced. "of" is the case's speed as a share of the group's first case, which is what can be had without
 //! this library.
 
+#![allow(clippy::unwrap_used)] // What fails here shall panic.
+
 mod batching;
 mod json;
 mod sse;

@@ -17,10 +17,16 @@ pub struct InvalidBase64 {
 ///
 /// [`InvalidBase64`], when something is left that is not in the alphabet, or the padding is wrong.
 pub fn decode(data: &[u8]) -> Result<Bytes, InvalidBase64> {
-    let decoded = if memchr::memchr2(b'\n', b'\r', data).is_none() {
+    let mut ends = memchr::memchr2_iter(b'\n', b'\r', data).peekable();
+    let decoded = if ends.peek().is_none() {
         STANDARD.decode(data)
     } else {
-        let text: Vec<u8> = data.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
+        let mut text = Vec::with_capacity(data.len());
+        let mut start = 0;
+        for end in ends.chain([data.len()]) {
+            text.extend_from_slice(&data[start..end]);
+            start = end + 1;
+        }
         STANDARD.decode(text)
     };
     decoded.map(Bytes::from).map_err(|error| InvalidBase64 { message: error.to_string() })

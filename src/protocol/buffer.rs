@@ -69,8 +69,12 @@ impl Input {
         self.passed + self.pos as u64
     }
 
+    /// Back to the beginning of nothing.
     pub(super) fn clear(&mut self) {
-        *self = Self { passed: self.position(), ..Self::default() };
+        self.chunk = Bytes::new();
+        self.pos = 0;
+        self.passed = 0;
+        self.queue.clear();
     }
 }
 

@@ -2,13 +2,16 @@
 
 pub mod batch;
 mod frames;
+#[cfg(feature = "json")]
 mod items;
 mod scan;
 mod splitter;
 #[cfg(test)]
+#[cfg(feature = "json")]
 mod tests;
 
 pub use frames::Frame;
+#[cfg(feature = "json")]
 pub use items::ItemError;
 pub use splitter::{Framing, JsonSplitter};
 

@@ -1,12 +1,14 @@
 //! Framing messages for a request: each is encoded once, straight into the buffer that is sent.
 //!
-//! A batch of a JSON stream is a `Vec<u8>` that is empty at first. [`push_value`] and [`push_raw`] append a message as
+//! A batch of a JSON stream is a `Vec<u8>` that is empty at first. `push_value` and [`push_raw`] append a message as
 //! an array's element and return where it ends; [`close`] ends the array with one byte more.
 
 #[cfg(test)]
+#[cfg(feature = "json")]
 mod tests;
 
 use bytes::{BufMut, Bytes, BytesMut};
+#[cfg(feature = "json")]
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
@@ -16,6 +18,7 @@ use serde::de::IgnoredAny;
 /// # Errors
 ///
 /// `value` does not serialise; `batch` is as before.
+#[cfg(feature = "json")]
 pub fn push_value<T: Serialize + ?Sized>(batch: &mut Vec<u8>, value: &T) -> Result<usize, serde_json::Error> {
     let element = Element::begin(batch);
     serde_json::to_writer(&mut *element.batch, value)?;
@@ -95,6 +98,7 @@ pub fn frame_array<M: AsRef<[u8]>>(messages: &[M]) -> Bytes {
 /// # Errors
 ///
 /// `value` does not serialise; `batch` is as before.
+#[cfg(feature = "json")]
 pub fn push_line<T: Serialize + ?Sized>(batch: &mut Vec<u8>, value: &T) -> Result<usize, serde_json::Error> {
     let line = Element { start: batch.len(), batch, keep: false };
     serde_json::to_writer(&mut *line.batch, value)?;

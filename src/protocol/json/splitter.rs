@@ -73,16 +73,30 @@ impl JsonSplitter {
     pub fn new(framing: Framing, max_message_bytes: usize) -> Self {
         Self {
             input: Input::default(),
-            state: match framing {
-                Framing::Array => State::Open,
-                Framing::Texts => State::Text,
-            },
+            state: Self::before(framing),
             scanner: Scanner::default(),
             carry: Joined::default(),
             framing,
             max_message_bytes,
             ended: false,
             failure: None,
+        }
+    }
+
+    /// Makes the splitter ready for the next body, of the same framing and limit, with the buffers that it has.
+    pub fn reset(&mut self) {
+        self.input.clear();
+        self.carry.clear();
+        self.scanner = Scanner::default();
+        self.state = Self::before(self.framing);
+        self.failure = None;
+        self.ended = false;
+    }
+
+    fn before(framing: Framing) -> State {
+        match framing {
+            Framing::Array => State::Open,
+            Framing::Texts => State::Text,
         }
     }
 

@@ -301,6 +301,25 @@ fn an_item_that_is_not_of_the_type_is_an_error_of_its_own() {
 }
 
 #[test]
+fn a_splitter_that_was_reset_is_like_new() {
+    let mut used = JsonSplitter::new(Framing::Array, LIMIT);
+    for before in ["[1,{\"a", "[\"\\", "[1]", "[1,2,<", "[1]]"] {
+        used.push(Bytes::from_static(before.as_bytes()));
+        while used.next_message().is_some() {}
+        used.push(Bytes::from_static(b"left over"));
+        used.finish();
+        used.reset();
+        used.push(Bytes::from_static(b"[\"}\",[3]]"));
+        assert_eq!(used.next_message(), Some(Ok(Bytes::from_static(b"\"}\""))));
+        assert_eq!(used.next_message(), Some(Ok(Bytes::from_static(b"[3]"))));
+        assert_eq!(used.next_message(), None);
+        used.push(Bytes::from_static(b"!"));
+        assert_eq!(used.next_message(), Some(Err(FramingError::Unexpected { found: b'!', position: 9 })));
+        used.reset();
+    }
+}
+
+#[test]
 fn a_number_cut_in_two_is_one_number() {
     let mut splitter = JsonSplitter::new(Framing::Texts, LIMIT);
     splitter.push(Bytes::from_static(b"12"));
