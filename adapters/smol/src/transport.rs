@@ -52,6 +52,12 @@ impl IsahcTransport {
         Ok(Self { clients: self.clients.with_max_live(max)? })
     }
 
+    /// Whether this build speaks TLS: the feature `rustls` or `native-tls` is enabled.
+    #[must_use]
+    pub const fn supports_tls() -> bool {
+        cfg!(any(feature = "rustls", feature = "native-tls"))
+    }
+
     /// How many live reads have a client of their own right now.
     #[must_use]
     pub fn live_clients(&self) -> usize {
@@ -69,7 +75,7 @@ impl DefaultTransport for IsahcTransport {
 fn check(request: &http::Request<Bytes>) -> Result<(), TransportError> {
     match request.uri().scheme_str() {
         Some("http") => {}
-        Some("https") if cfg!(any(feature = "rustls", feature = "native-tls")) => {}
+        Some("https") if IsahcTransport::supports_tls() => {}
         Some("https") => {
             return Err(TransportError::new(TransportErrorKind::Unsupported)
                 .with_message("https needs the feature `rustls` or `native-tls` of durable-streams-smol"));

@@ -13,7 +13,7 @@ fn stack() -> Stack {
         Limit::AsciiRequestHeaders,
         Limit::StaleConnection,
     ]);
-    if cfg!(any(feature = "rustls", feature = "native-tls")) { stack } else { stack.limits(&[Limit::NoTls]) }
+    if IsahcTransport::supports_tls() { stack } else { stack.limits(&[Limit::NoTls]) }
 }
 
 transport_suite!(stack());

@@ -59,6 +59,12 @@ impl ReqwestTransport {
         Self { client, context: Context::new(handle), tls: true }
     }
 
+    /// Whether this build speaks TLS: the feature `rustls` or `native-tls` is enabled.
+    #[must_use]
+    pub const fn supports_tls() -> bool {
+        cfg!(any(feature = "rustls", feature = "native-tls"))
+    }
+
     fn build(context: Context, options: &TransportOptions) -> Result<Self, TransportError> {
         // Another crate in the build may enable reqwest's features; ours decide.
         let compression = cfg!(feature = "compression");
@@ -89,7 +95,7 @@ impl ReqwestTransport {
                 .with_message("reqwest could not be set up")
                 .with_source(error)
         })?;
-        Ok(Self { client, context, tls: cfg!(any(feature = "rustls", feature = "native-tls")) })
+        Ok(Self { client, context, tls: Self::supports_tls() })
     }
 
     fn prepare(&self, request: http::Request<Bytes>) -> Result<reqwest::Request, TransportError> {

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 fn limits() -> Vec<Limit> {
     let mut limits = Vec::new();
-    if cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
+    if !ReqwestTransport::supports_tls() {
         limits.push(Limit::NoTls);
     }
     if cfg!(feature = "compression") {

@@ -93,6 +93,32 @@ pub(crate) async fn chunks_arrive_as_they_are_sent(stack: Arc<Stack>) -> Outcome
     Ok(())
 }
 
+/// A network may cut a response at any byte.
+pub(crate) async fn a_response_may_come_byte_by_byte(stack: Arc<Stack>) -> Outcome {
+    let server = Server::start(|received, connection| {
+        let response = match received.target.as_str() {
+            "/chunked" => {
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nhello\r\r\n2\r\n\r\n\r\n0\r\n\r\n"
+            }
+            "/length" => "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhello\r\r\n",
+            _ => return sound(received, connection),
+        };
+        for byte in response.as_bytes() {
+            connection.send([*byte])?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(Then::Keep)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    for path in ["/chunked", "/length"] {
+        let whole = transport.fetch(get(server.url(path))?).await?;
+        ensure!(whole.body == b"hello\r\r\n", "{path}, byte by byte, came as {:?}", whole.body);
+        transport.is_sound(&server, path).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn the_head_comes_before_the_body(stack: Arc<Stack>) -> Outcome {
     let gate = Gate::new();
     let script = Arc::clone(&gate);

@@ -77,6 +77,7 @@ macro_rules! __transport_checks {
             answers: response_headers_come_byte_for_byte,
             bodies: responses_without_a_body_have_none,
             bodies: chunks_arrive_as_they_are_sent,
+            bodies: a_response_may_come_byte_by_byte,
             bodies: the_head_comes_before_the_body,
             bodies: a_quiet_spell_is_no_timeout,
             bodies: a_cut_body_is_an_error,
