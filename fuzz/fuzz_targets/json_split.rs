@@ -20,6 +20,13 @@ fn drive<T>(
     mut next: impl FnMut(&mut JsonSplitter) -> Option<Result<T, FramingError>>,
 ) -> Outcome<T> {
     let mut splitter = JsonSplitter::new(framing, limit);
+    if let Some(piece) = pieces.first() {
+        // What is left of a body that was given up must not show in the next one.
+        splitter.push(piece.clone());
+        splitter.push(piece.clone());
+        let _ = splitter.next_message();
+        splitter.reset();
+    }
     let (mut all, mut failure) = (Vec::new(), None);
     let mut drain = |splitter: &mut JsonSplitter| {
         while let Some(result) = next(splitter) {
