@@ -39,27 +39,37 @@ impl Model {
         let options = self.options.clone();
         let (headers, body) = (request.headers(), request.body());
         let close = self.asks_to_close(headers);
-        let stream = self.find(path)?;
+        if !options.dialect.judges_append_first() {
+            self.find(path)?;
+        }
         if body.len() > options.max_body {
             return Err(error(413, "body too large"));
         }
         if body.is_empty() && !close {
             return Err(error(400, "empty append body"));
         }
+        let content_type = text(headers, header::CONTENT_TYPE);
+        if content_type.is_none() && !body.is_empty() && options.dialect.judges_append_first() {
+            return Err(error(400, "missing Content-Type"));
+        }
         let producer = producer(headers)?;
+        let stream = self.find(path)?;
+        if content_type.is_none() && !body.is_empty() {
+            return Err(error(400, "missing Content-Type"));
+        }
+        let mut added = None;
+        let matches = content_type.is_some_and(|given| essence(given) == essence(&stream.content_type));
+        if matches && options.dialect.judges_json_first() {
+            added = Some(validated(stream, body)?);
+        }
+        if close && !body.is_empty() && !matches && options.dialect.closing_judges_type_first() {
+            return Err(error(409, "content-type mismatch"));
+        }
         if stream.closed {
             return Ok(already_closed(stream, &options, producer.as_ref(), body.is_empty(), close));
         }
-        let content_type = text(headers, header::CONTENT_TYPE);
-        if !body.is_empty() {
-            let given = content_type.ok_or_else(|| error(400, "missing Content-Type"))?;
-            if essence(given) != essence(&stream.content_type) {
-                return Err(error(409, "content-type mismatch"));
-            }
-        }
-        let mut added = None;
-        if options.dialect.validates_duplicates() {
-            added = Some(validated(stream, body)?);
+        if !body.is_empty() && !matches {
+            return Err(error(409, "content-type mismatch"));
         }
         if let Some(producer) = &producer {
             match judge(stream, producer, &options) {
@@ -74,10 +84,6 @@ impl Model {
                 }
             }
         }
-        let added = match added {
-            Some(added) => added,
-            None => validated(stream, body)?,
-        };
         let seq = text(headers, SEQ);
         if seq.is_some_and(|seq| stream.last_seq.as_deref().is_some_and(|last| seq <= last)) {
             let mut answer = error(409, "Sequence conflict");
@@ -86,6 +92,10 @@ impl Model {
             }
             return Err(answer);
         }
+        let added = match added {
+            Some(added) => added,
+            None => validated(stream, body)?,
+        };
         let stored = !body.is_empty();
         stream.push(added);
         stream.touched = at.elapsed;

@@ -21,7 +21,14 @@ struct Wanted<'a> {
 struct WantedFork<'a> {
     source: &'a str,
     offset: Option<&'a str>,
-    sub_offset: u64,
+    sub_offset: Option<u64>,
+}
+
+impl WantedFork<'_> {
+    /// Zero is the same as none.
+    fn sub_offset(&self) -> u64 {
+        self.sub_offset.unwrap_or(0)
+    }
 }
 
 impl Model {
@@ -38,22 +45,14 @@ impl Model {
         at: Moment,
     ) -> Result<Response<Bytes>, Response<Bytes>> {
         let wanted = self.wanted(request.headers())?;
-        if self.streams.contains_key(path) {
+        let exists = self.streams.contains_key(path);
+        if exists && !self.options.dialect.judges_content_first() {
             return self.exists(path, &wanted);
         }
-        let body = request.body();
-        if body.len() > self.options.max_body {
-            return Err(error(413, "body too large"));
+        let mut stream = self.initial(&wanted, request.body(), at)?;
+        if exists {
+            return self.exists(path, &wanted);
         }
-        let mut stream = match &wanted.fork {
-            None => self.blank(wanted.content_type.unwrap_or(OCTETS)),
-            Some(fork) => self.forked(fork, wanted.content_type, at)?,
-        };
-        let added = match body.is_empty() {
-            true => Addition::Bytes(Bytes::new()),
-            false => addition(stream.json, body).ok_or_else(|| error(400, "invalid JSON body"))?,
-        };
-        stream.push(added);
         if wanted.lifetime != Lifetime::Unlimited {
             stream.lifetime = wanted.lifetime;
         }
@@ -66,6 +65,22 @@ impl Model {
         answer.set(header::LOCATION, &request.uri().to_string());
         self.streams.insert(path.to_owned(), stream);
         Ok(answer)
+    }
+
+    /// The stream that a PUT would make, with its first content.
+    fn initial(&mut self, wanted: &Wanted<'_>, body: &Bytes, at: Moment) -> Result<Stream, Response<Bytes>> {
+        if body.len() > self.options.max_body {
+            return Err(error(413, "body too large"));
+        }
+        let mut stream = match &wanted.fork {
+            None => self.blank(wanted.content_type.unwrap_or(OCTETS)),
+            Some(fork) => self.forked(fork, wanted.content_type, at)?,
+        };
+        stream.push(match body.is_empty() {
+            true => Addition::Bytes(Bytes::new()),
+            false => addition(stream.json, body).ok_or_else(|| error(400, "invalid JSON body"))?,
+        });
+        Ok(stream)
     }
 
     fn wanted<'a>(&self, headers: &'a HeaderMap) -> Result<Wanted<'a>, Response<Bytes>> {
@@ -83,6 +98,10 @@ impl Model {
         };
         let sub_offset = text(headers, FORK_SUB_OFFSET);
         let offset = text(headers, FORK_OFFSET);
+        let malformed = offset.is_some_and(|offset| self.options.offsets.decode(offset).is_none());
+        if malformed && !self.options.dialect.forks_at_sentinels() {
+            return Err(error(400, "malformed fork offset"));
+        }
         let fork = match text(headers, FORKED_FROM) {
             None if offset.is_some() || sub_offset.is_some() => {
                 return Err(error(400, "fork headers require Stream-Forked-From"));
@@ -90,12 +109,14 @@ impl Model {
             None => None,
             Some(source) => {
                 let sub_offset = match sub_offset {
-                    None => 0,
+                    None => None,
                     Some(_) if offset.is_none() => {
                         return Err(error(400, "Stream-Fork-Sub-Offset requires Stream-Fork-Offset"));
                     }
                     Some(sub) if !sub.is_empty() && sub.bytes().all(|c| c.is_ascii_digit()) => {
-                        sub.parse().map_err(|_| error(400, "malformed Stream-Fork-Sub-Offset"))?
+                        let number =
+                            sub.parse().map_err(|_| error(400, "malformed Stream-Fork-Sub-Offset"))?;
+                        Some(number)
                     }
                     Some(_) => return Err(error(400, "malformed Stream-Fork-Sub-Offset")),
                 };
@@ -124,9 +145,10 @@ impl Model {
         let same_fork = match (&stream.fork, &wanted.fork) {
             (None, None) => true,
             (Some(is), Some(wanted)) => {
-                let offset = wanted.offset.map(|offset| self.fork_offset(offset, is.offset));
+                let tail = self.streams.get(wanted.source).map_or(is.offset, Stream::tail);
+                let offset = wanted.offset.map(|offset| self.fork_offset(offset, tail));
                 is.source == wanted.source
-                    && is.sub_offset == wanted.sub_offset
+                    && is.sub_offset == wanted.sub_offset()
                     && offset.is_none_or(|offset| offset == Some(is.offset))
             }
             _ => false,
@@ -195,15 +217,23 @@ impl Model {
         if offset > source.tail() {
             return Err(error(400, "fork offset beyond stream length"));
         }
+        if wanted.sub_offset.is_some()
+            && source.tail() == 0
+            && self.options.dialect.refuses_sub_offset_of_empty()
+        {
+            return Err(error(400, "sub-offset on empty source stream"));
+        }
         let end = self
-            .refine(source, offset, wanted.sub_offset)
+            .refine(source, offset, wanted.sub_offset())
             .ok_or_else(|| error(400, "sub-offset overshoots"))?;
         let (data, messages, appends) = source.prefix(end);
-        let (content_type, lifetime) = (source.content_type.clone(), source.lifetime.clone());
-        let mut stream = self.blank(&content_type);
+        let inherited = content_type.unwrap_or(&source.content_type).to_owned();
+        let lifetime = source.lifetime.clone();
+        let mut stream = self.blank(&inherited);
         (stream.data, stream.messages, stream.appends) = (data, messages, appends);
         stream.lifetime = lifetime;
-        stream.fork = Some(Fork { source: wanted.source.to_owned(), offset, sub_offset: wanted.sub_offset });
+        stream.fork =
+            Some(Fork { source: wanted.source.to_owned(), offset, sub_offset: wanted.sub_offset() });
         Ok(stream)
     }
 

@@ -19,13 +19,23 @@ impl Dialect {
         self.rust()
     }
 
-    /// JSON is validated before a duplicate is recognised.
-    pub(super) fn validates_duplicates(self) -> bool {
+    /// What an append looks like is judged before whether its stream is there.
+    pub(super) fn judges_append_first(self) -> bool {
+        !self.rust()
+    }
+
+    /// JSON is validated before anything is said of a closed stream or a duplicate.
+    pub(super) fn judges_json_first(self) -> bool {
         self.rust()
     }
 
     /// The repeat of a closing append is one only if it asks to close again.
     pub(super) fn repeat_must_close(self) -> bool {
+        self.rust()
+    }
+
+    /// A closing append of another content type is told that, also where the stream is closed already.
+    pub(super) fn closing_judges_type_first(self) -> bool {
         self.rust()
     }
 
@@ -37,6 +47,16 @@ impl Dialect {
     /// A HEAD has an `ETag`.
     pub(super) fn head_has_etag(self) -> bool {
         !self.rust()
+    }
+
+    /// A page's entity tag holds the offset as it was asked for, `-1` and `now` included.
+    pub(super) fn etags_are_literal(self) -> bool {
+        !self.rust()
+    }
+
+    /// A 304 says how far its page reaches.
+    pub(super) fn not_modified_says_end(self) -> bool {
+        self.rust()
     }
 
     /// `If-None-Match` holds for a long-poll too.
@@ -56,6 +76,16 @@ impl Dialect {
 
     /// A fork's sub-offset may reach beyond the append that follows its offset.
     pub(super) fn sub_offset_spans_appends(self) -> bool {
+        self.rust()
+    }
+
+    /// A PUT's body and its fork's source are judged before whether the path is in use.
+    pub(super) fn judges_content_first(self) -> bool {
+        self.rust()
+    }
+
+    /// A fork of an empty stream may have no sub-offset, not even 0.
+    pub(super) fn refuses_sub_offset_of_empty(self) -> bool {
         self.rust()
     }
 

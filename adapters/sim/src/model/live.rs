@@ -1,3 +1,4 @@
+use super::read::Start;
 use super::reply::{CURSOR, Set, UP_TO_DATE, error, status};
 use super::stream::Stream;
 use super::{Model, Moment, ServerOptions};
@@ -12,7 +13,7 @@ use std::time::Duration;
 pub struct Wait {
     pub(super) path: String,
     pub(super) stream: u64,
-    pub(super) from: usize,
+    pub(super) start: Start,
     pub(super) deadline: Duration,
     pub(super) cursor: Option<u64>,
 }
@@ -80,9 +81,11 @@ impl Model {
             Err(answer) => return Some(answer),
         };
         let closed = stream.closed;
-        if wait.from < stream.tail() {
-            let mut answer = self.page(&wait.path, wait.from, condition);
-            answer.set_number(CURSOR, self.cursor(at, wait.cursor));
+        if wait.start.position < stream.tail() {
+            let mut answer = self.page(&wait.path, wait.start, condition);
+            if answer.status() != 304 {
+                answer.set_number(CURSOR, self.cursor(at, wait.cursor));
+            }
             return Some(answer);
         }
         if !closed && at.elapsed < wait.deadline {

@@ -11,13 +11,24 @@ const CURSOR_EPOCH: Duration = Duration::from_secs(1_728_432_000);
 const CURSOR_INTERVAL: u64 = 20;
 
 /// Where a read begins.
-#[derive(Clone, Copy)]
-struct Start {
-    position: usize,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) position: usize,
     /// It was asked for as `now`.
     now: bool,
     /// It was asked for as `-1`, or not at all.
     beginning: bool,
+}
+
+impl Start {
+    /// How an entity tag names it.
+    fn name(self, literal: bool) -> String {
+        match (self.beginning, self.now) {
+            (true, _) if literal => "-1".to_owned(),
+            (_, true) if literal => "now".to_owned(),
+            _ => self.position.to_string(),
+        }
+    }
 }
 
 impl Model {
@@ -73,13 +84,15 @@ impl Model {
                 let wait = Wait {
                     path: path.to_owned(),
                     stream: self.find(path)?.id,
-                    from: start.position,
+                    start,
                     deadline: at.elapsed + options.long_poll,
                     cursor,
                 };
                 if start.beginning && self.find(path)?.tail() == 0 && options.dialect.answers_empty_start() {
                     let mut answer = self.catch_up(path, start, condition);
-                    answer.set_number(CURSOR, self.cursor(at, cursor));
+                    if answer.status() != 304 {
+                        answer.set_number(CURSOR, self.cursor(at, cursor));
+                    }
                     return Ok(Handled::Answer(answer));
                 }
                 Ok(match self.resume_as(&wait, at, condition) {
@@ -107,21 +120,24 @@ impl Model {
             }
             return answer;
         }
-        self.page(path, start.position, condition)
+        self.page(path, start, condition)
     }
 
-    /// The data from `from`, up to a page's end.
-    pub(super) fn page(&mut self, path: &str, from: usize, condition: Option<&str>) -> Response<Bytes> {
-        let options = &self.options;
+    /// The data from `start`, up to a page's end.
+    pub(super) fn page(&mut self, path: &str, start: Start, condition: Option<&str>) -> Response<Bytes> {
+        let (options, from) = (&self.options, start.position);
         let Some(stream) = self.streams.get(path) else { return error(404, "stream not found") };
         let end = stream.page_end(from, options);
         let last = end == stream.tail();
-        let etag = stream.etag(from, end);
+        let etag = stream.etag(&start.name(options.dialect.etags_are_literal()), end);
         let mut answer = match condition == Some(&etag) {
             true => status(304),
             false => status(200).map(|_| stream.frame(from, end)),
         };
         answer.set(header::ETAG, &etag);
+        if answer.status() == 304 && !options.dialect.not_modified_says_end() {
+            return answer;
+        }
         if answer.status() == 200 {
             answer.set(header::CONTENT_TYPE, &stream.content_type);
             answer.set(header::CACHE_CONTROL, "public, max-age=60, stale-while-revalidate=300");

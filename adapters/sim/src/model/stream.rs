@@ -153,7 +153,8 @@ impl Stream {
         body.into()
     }
 
-    pub(super) fn etag(&self, from: usize, end: usize) -> String {
+    /// The entity tag of a page.
+    pub(super) fn etag(&self, from: &str, end: usize) -> String {
         let closed = if self.closed && end == self.tail() { ":c" } else { "" };
         format!("\"{}:{from}:{end}{closed}\"", self.id)
     }
@@ -163,7 +164,7 @@ impl Stream {
         answer.set(header::CONTENT_TYPE, &self.content_type);
         answer.set(header::CACHE_CONTROL, "no-store");
         if options.dialect.head_has_etag() {
-            answer.set(header::ETAG, &self.etag(0, self.tail()));
+            answer.set(header::ETAG, &self.etag("-1", self.tail()));
         }
         match &self.lifetime {
             Lifetime::Unlimited => {}
