@@ -1,12 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![allow(dead_code, unused_imports)] // Until reader and producer use it all.
 
+#[cfg(feature = "async-std")]
+pub mod async_std;
 mod checkpoint;
 mod client;
 mod error;
 mod offset;
 mod protocol;
 mod retry;
+#[cfg(feature = "smol")]
+pub mod smol;
 mod stream;
 #[cfg(feature = "tokio")]
 pub mod tokio;

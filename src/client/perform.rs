@@ -6,6 +6,7 @@ use crate::protocol::answer;
 use crate::retry::Backoff;
 use durable_streams_contract::{Body, HttpTransport, Runtime, Sent, TransportError};
 use http::StatusCode;
+use std::time::Duration;
 
 /// When a request may be sent again though an earlier attempt may have been carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,9 @@ impl From<Error> for Failed {
 
 /// More of a body than this is not read just to keep its connection.
 const MAX_DRAIN: usize = 64 * 1024;
+
+/// Nor is it waited for longer than this: the answer is known already.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl<T: HttpTransport, R: Runtime> Client<T, R> {
     /// Sends `call` until it succeeds (2xx) or may not be sent again.
@@ -95,15 +99,18 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
     /// What goes wrong here does not matter: the answer is known already.
     pub(crate) async fn drain(&self, mut body: Body) -> Vec<u8> {
         let mut start = Vec::new();
-        let mut seen = 0;
-        while let Ok(Some(Ok(chunk))) = self.or_idle(body.next_chunk()).await {
-            seen += chunk.len();
-            let room = Context::MAX_MESSAGE - start.len();
-            start.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if seen > MAX_DRAIN {
-                break;
+        let drained = async {
+            let mut seen = 0;
+            while let Some(Ok(chunk)) = body.next_chunk().await {
+                seen += chunk.len();
+                let room = Context::MAX_MESSAGE - start.len();
+                start.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if seen > MAX_DRAIN {
+                    break;
+                }
             }
-        }
+        };
+        futures_lite::future::or(drained, self.runtime().sleep(DRAIN_TIMEOUT)).await;
         start
     }
 }

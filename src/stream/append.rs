@@ -190,7 +190,12 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
         }
         let content_type: Arc<str> = match &self.content_type {
             Some(content_type) => content_type.as_str().into(),
-            None => self.stream.resolve_content_type().await?,
+            None => {
+                let asked = self.stream.resolve_content_type().await;
+                asked.map_err(|error| {
+                    error.edit(|context| context.operation = Some(Operation::Append.name()))
+                })?
+            }
         };
         call.headers.insert(header::CONTENT_TYPE, content_type_value(&content_type)?);
         call.body =

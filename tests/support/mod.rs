@@ -67,3 +67,47 @@ impl Stack for Tokio {
         })
     }
 }
+
+#[cfg(feature = "async-std")]
+pub struct AsyncStd;
+
+#[cfg(feature = "async-std")]
+impl Stack for AsyncStd {
+    type Transport = durable_streams::async_std::SurfTransport;
+    type Runtime = durable_streams::async_std::AsyncStdRuntime;
+
+    fn block_on<F: Future + Send>(future: F) -> F::Output
+    where
+        F::Output: Send,
+    {
+        in_time::<Self, F>(future)
+    }
+}
+
+#[cfg(feature = "smol")]
+pub struct Smol;
+
+#[cfg(feature = "smol")]
+impl Stack for Smol {
+    type Transport = durable_streams::smol::IsahcTransport;
+    type Runtime = durable_streams::smol::SmolRuntime;
+
+    fn block_on<F: Future + Send>(future: F) -> F::Output
+    where
+        F::Output: Send,
+    {
+        in_time::<Self, F>(future)
+    }
+}
+
+/// For stacks whose timers and sockets have threads of their own: any executor will do.
+#[cfg(any(feature = "async-std", feature = "smol"))]
+fn in_time<S: Stack, F: Future>(future: F) -> F::Output {
+    use durable_streams::contract::Timer;
+    let runtime = S::Runtime::current().expect("the runtime is there");
+    let expired = async {
+        runtime.sleep(TIMEOUT).await;
+        panic!("the scenario does not end in time")
+    };
+    futures_lite::future::block_on(futures_lite::future::or(future, expired))
+}
