@@ -6,4 +6,21 @@
 mod scenarios;
 mod support;
 
-scenarios::on!(support::Smol);
+use std::future::Future;
+
+struct Smol;
+
+impl support::Stack for Smol {
+    type Transport = durable_streams::smol::IsahcTransport;
+    type Runtime = durable_streams::smol::SmolRuntime;
+
+    fn block_on<F: Future + Send>(future: F) -> F::Output
+    where
+        F::Output: Send,
+    {
+        // This stack's timers and sockets have threads of their own: any executor will do.
+        futures_lite::future::block_on(support::in_time::<Self, F>(future))
+    }
+}
+
+scenarios::on!(Smol);

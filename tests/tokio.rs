@@ -6,4 +6,21 @@
 mod scenarios;
 mod support;
 
-scenarios::on!(support::Tokio);
+use std::future::Future;
+
+struct Tokio;
+
+impl support::Stack for Tokio {
+    type Transport = durable_streams::tokio::ReqwestTransport;
+    type Runtime = durable_streams::tokio::TokioRuntime;
+
+    fn block_on<F: Future + Send>(future: F) -> F::Output
+    where
+        F::Output: Send,
+    {
+        let runtime = ::tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("tokio starts").block_on(support::in_time::<Self, F>(future))
+    }
+}
+
+scenarios::on!(Tokio);
