@@ -80,9 +80,9 @@ impl Origin {
         match async_native_tls::TlsConnector::new().connect(host, stream).await {
             Ok(stream) => Ok(Io::Tls(Box::new(stream))),
             Err(error) => {
-                // Below a broken connection is an I/O error; a refusal has none.
+                // Below a broken connection is an I/O error; OpenSSL has none for its plain end.
+                let mut broken = error.to_string().contains("unexpected EOF");
                 let mut source = std::error::Error::source(&error);
-                let mut broken = false;
                 while let Some(inner) = source {
                     broken |= inner.is::<std::io::Error>();
                     source = inner.source();

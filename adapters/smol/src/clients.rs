@@ -1,8 +1,9 @@
 //! isahc's clients: which request goes through which, and when one of them ends.
 
-use durable_streams_contract::{TransportError, TransportErrorKind, TransportOptions};
-use isahc::HttpClient;
+use durable_streams_contract::{Sent, TransportError, TransportErrorKind, TransportOptions};
 use isahc::config::{Configurable, ExpectContinue, RedirectPolicy, VersionNegotiation};
+use isahc::{HttpClient, HttpClientBuilder};
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ pub(crate) struct Clients(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    options: TransportOptions,
+    recipe: Recipe,
     max_live: usize,
     /// Everything else.
     common: HttpClient,
@@ -35,19 +36,19 @@ impl Drop for Shared {
 }
 
 impl Clients {
-    pub(crate) fn new(options: &TransportOptions, max_live: usize) -> Result<Self, TransportError> {
+    pub(crate) fn new(recipe: Recipe, max_live: usize) -> Result<Self, TransportError> {
         Ok(Self(Arc::new(Shared {
-            options: options.clone(),
             max_live,
-            common: build(options, None)?,
-            bare: build(options, Some(0))?,
+            common: recipe.build(None)?,
+            bare: recipe.build(Some(0))?,
+            recipe,
             idle: Mutex::default(),
             live: AtomicUsize::new(0),
         })))
     }
 
     pub(crate) fn with_max_live(&self, max_live: usize) -> Result<Self, TransportError> {
-        Self::new(&self.0.options, max_live)
+        Self::new(self.0.recipe.clone(), max_live)
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -79,7 +80,7 @@ impl Clients {
         discard(expired);
         let client = match idle {
             Some((client, _)) => client,
-            None => build(&shared.options, Some(1))?,
+            None => shared.recipe.build(Some(1))?,
         };
         Ok(Lease { client, live: Some(counted), finished: false })
     }
@@ -152,24 +153,40 @@ fn lock<X>(mutex: &Mutex<X>) -> MutexGuard<'_, X> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn build(options: &TransportOptions, connections: Option<usize>) -> Result<HttpClient, TransportError> {
-    let mut builder = HttpClient::builder()
-        .redirect_policy(RedirectPolicy::None)
-        .automatic_decompression(false)
-        .expect_continue(ExpectContinue::disabled())
-        .version_negotiation(VersionNegotiation::http11())
-        .connect_timeout(options.connect_timeout)
-        .tcp_nodelay();
-    if let Some(connections) = connections {
-        builder = builder.connection_cache_size(connections);
+/// How a client is made.
+#[derive(Clone)]
+pub(crate) struct Recipe {
+    pub(crate) options: TransportOptions,
+    pub(crate) configure: Arc<dyn Fn(HttpClientBuilder) -> HttpClientBuilder + Send + Sync>,
+}
+
+impl fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.options.fmt(f)
     }
-    if !options.environment_proxy {
-        builder = builder.proxy(None);
+}
+
+impl Recipe {
+    fn build(&self, connections: Option<usize>) -> Result<HttpClient, TransportError> {
+        let mut builder = HttpClient::builder()
+            .redirect_policy(RedirectPolicy::None)
+            .automatic_decompression(false)
+            .expect_continue(ExpectContinue::disabled())
+            .version_negotiation(VersionNegotiation::http11())
+            .connect_timeout(self.options.connect_timeout)
+            .tcp_nodelay();
+        if !self.options.environment_proxy {
+            builder = builder.proxy(None);
+        }
+        builder = (self.configure)(builder);
+        if let Some(connections) = connections {
+            builder = builder.connection_cache_size(connections);
+        }
+        builder.build().map_err(|error| {
+            TransportError::new(TransportErrorKind::Other)
+                .with_sent(Sent::No)
+                .with_message("isahc could not be set up")
+                .with_source(error)
+        })
     }
-    builder.build().map_err(|error| {
-        TransportError::new(TransportErrorKind::Other)
-            .with_sent(durable_streams_contract::Sent::No)
-            .with_message("isahc could not be set up")
-            .with_source(error)
-    })
 }

@@ -5,8 +5,8 @@
 //!
 //! # Features
 //!
-//! - `rustls` and `native-tls`: TLS, off by default, because libcurl is built with it from source. With neither, an
-//!   `https` URL is an [`Unsupported`](durable_streams_contract::TransportErrorKind::Unsupported) error.
+//! - `rustls`: TLS, off by default, because libcurl is built with it from source. Without it, an `https` URL is an
+//!   [`Unsupported`](durable_streams_contract::TransportErrorKind::Unsupported) error.
 //!
 //! # Limits
 //!

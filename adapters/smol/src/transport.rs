@@ -1,6 +1,6 @@
 use crate::body::Chunks;
 use crate::classify::{Phase, classify};
-use crate::clients::Clients;
+use crate::clients::{Clients, Recipe};
 use async_trait::async_trait;
 use bytes::Bytes;
 use durable_streams_contract::{
@@ -9,8 +9,9 @@ use durable_streams_contract::{
 use futures_lite::io::Cursor;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, StatusCode};
-use isahc::AsyncBody;
 use isahc::config::Configurable;
+use isahc::{AsyncBody, HttpClientBuilder};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// isahc as [`HttpTransport`].
@@ -40,7 +41,36 @@ impl IsahcTransport {
     ///
     /// [`TransportErrorKind::Other`] where isahc cannot start its threads.
     pub fn new(options: &TransportOptions) -> Result<Self, TransportError> {
-        Ok(Self { clients: Clients::new(options, MAX_LIVE)? })
+        Self::configured(options, |builder| builder)
+    }
+
+    /// The same, with a hand in how each of its clients is built: for a private certificate authority, a
+    /// client certificate, a proxy, a resolver.
+    ///
+    /// The Durable Streams client needs the settings that the builder comes with: redirects off, decompression off,
+    /// `Expect: 100-continue` off, and no timeout.
+    ///
+    /// ```
+    /// use durable_streams_contract::TransportOptions;
+    /// use durable_streams_smol::IsahcTransport;
+    /// use isahc::config::Configurable;
+    ///
+    /// let proxy = http::Uri::from_static("http://proxy.internal:3128");
+    /// let transport = IsahcTransport::configured(&TransportOptions::default(), move |builder| {
+    ///     builder.proxy(proxy.clone())
+    /// })?;
+    /// # Ok::<(), durable_streams_contract::TransportError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::Other`] where isahc refuses the settings, or cannot start its threads.
+    pub fn configured(
+        options: &TransportOptions,
+        configure: impl Fn(HttpClientBuilder) -> HttpClientBuilder + Send + Sync + 'static,
+    ) -> Result<Self, TransportError> {
+        let recipe = Recipe { options: options.clone(), configure: Arc::new(configure) };
+        Ok(Self { clients: Clients::new(recipe, MAX_LIVE)? })
     }
 
     /// Sets how many live reads may have a client and a thread of their own at once. Default: 1024.
@@ -52,10 +82,10 @@ impl IsahcTransport {
         Ok(Self { clients: self.clients.with_max_live(max)? })
     }
 
-    /// Whether this build speaks TLS: the feature `rustls` or `native-tls` is enabled.
+    /// Whether this build speaks TLS: the feature `rustls` is enabled.
     #[must_use]
     pub const fn supports_tls() -> bool {
-        cfg!(any(feature = "rustls", feature = "native-tls"))
+        cfg!(feature = "rustls")
     }
 
     /// How many live reads have a client of their own right now.
@@ -78,7 +108,7 @@ fn check(request: &http::Request<Bytes>) -> Result<(), TransportError> {
         Some("https") if IsahcTransport::supports_tls() => {}
         Some("https") => {
             return Err(TransportError::new(TransportErrorKind::Unsupported)
-                .with_message("https needs the feature `rustls` or `native-tls` of durable-streams-smol"));
+                .with_message("https needs the feature `rustls` of durable-streams-smol"));
         }
         scheme => {
             return Err(TransportError::new(TransportErrorKind::InvalidRequest)

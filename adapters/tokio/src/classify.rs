@@ -45,7 +45,9 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 fn refused_by_tls(error: &(dyn Error + 'static)) -> bool {
     #[cfg(feature = "native-tls")]
     if error.is::<native_tls::Error>() {
-        return !chain(error).any(|inner| inner.is::<std::io::Error>());
+        // Below a broken connection is an I/O error; OpenSSL has none for its plain end.
+        return !chain(error).any(|inner| inner.is::<std::io::Error>())
+            && !error.to_string().contains("unexpected EOF");
     }
     // rustls reports a bad certificate or alert as invalid data, a lost connection as what it is.
     error

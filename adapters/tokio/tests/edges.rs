@@ -8,7 +8,6 @@ use durable_streams_contract::{
 use durable_streams_tokio::ReqwestTransport;
 use futures_lite::future::{block_on, poll_once, zip};
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 fn get(url: &str) -> http::Request<Bytes> {
@@ -67,34 +66,6 @@ fn a_runtime_without_drivers_is_an_error() {
     assert!(error.to_string().contains("enable_all"), "{error}");
 }
 
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
-#[test]
-fn the_connect_timeout_covers_a_handshake_that_never_ends() {
-    let (_listener, url) = listener();
-    let tokio = Runtime::new().unwrap();
-    let mut options = TransportOptions::default();
-    options.connect_timeout = Duration::from_millis(200);
-    let transport = ReqwestTransport::new(tokio.handle().clone(), &options).unwrap();
-    let start = Instant::now();
-    let error =
-        block_on(transport.send(get(&url.replace("http:", "https:")), SendOptions::new())).unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Timeout, Sent::No), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-}
-
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
-#[test]
-fn a_connection_lost_in_the_handshake_may_be_tried_again() {
-    let (listener, url) = listener();
-    std::thread::spawn(move || drop(listener.accept()));
-    let tokio = Runtime::new().unwrap();
-    let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
-    let error =
-        block_on(transport.send(get(&url.replace("http:", "https:")), SendOptions::new())).unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Connect, Sent::No), "{error:?}");
-    assert!(error.is_retryable());
-}
-
 #[test]
 fn an_error_does_not_show_the_query() {
     let (listener, url) = listener();
@@ -104,4 +75,36 @@ fn an_error_does_not_show_the_query() {
     let error =
         block_on(transport.send(get(&format!("{url}?token=secret")), SendOptions::new())).unwrap_err();
     assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+}
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod tls {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_connect_timeout_covers_a_handshake_that_never_ends() {
+        let (_listener, url) = listener();
+        let tokio = Runtime::new().unwrap();
+        let mut options = TransportOptions::default();
+        options.connect_timeout = Duration::from_millis(200);
+        let transport = ReqwestTransport::new(tokio.handle().clone(), &options).unwrap();
+        let start = Instant::now();
+        let error =
+            block_on(transport.send(get(&url.replace("http:", "https:")), SendOptions::new())).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Timeout, Sent::No), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_connection_lost_in_the_handshake_may_be_tried_again() {
+        let (listener, url) = listener();
+        std::thread::spawn(move || drop(listener.accept()));
+        let tokio = Runtime::new().unwrap();
+        let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
+        let error =
+            block_on(transport.send(get(&url.replace("http:", "https:")), SendOptions::new())).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Connect, Sent::No), "{error:?}");
+        assert!(error.is_retryable());
+    }
 }
