@@ -145,11 +145,11 @@ impl Model {
         let same_fork = match (&stream.fork, &wanted.fork) {
             (None, None) => true,
             (Some(is), Some(wanted)) => {
-                let tail = self.streams.get(wanted.source).map_or(is.offset, Stream::tail);
-                let offset = wanted.offset.map(|offset| self.fork_offset(offset, tail));
-                is.source == wanted.source
-                    && is.sub_offset == wanted.sub_offset()
-                    && offset.is_none_or(|offset| offset == Some(is.offset))
+                let same_offset = match self.options.dialect.repeats_forks_to_the_letter() {
+                    true => is.asked.as_deref() == wanted.offset,
+                    false => wanted.offset.is_none_or(|o| self.fork_offset(o, is.offset) == Some(is.offset)),
+                };
+                is.source == wanted.source && is.sub_offset == wanted.sub_offset() && same_offset
             }
             _ => false,
         };
@@ -232,8 +232,12 @@ impl Model {
         let mut stream = self.blank(&inherited);
         (stream.data, stream.messages, stream.appends) = (data, messages, appends);
         stream.lifetime = lifetime;
-        stream.fork =
-            Some(Fork { source: wanted.source.to_owned(), offset, sub_offset: wanted.sub_offset() });
+        stream.fork = Some(Fork {
+            source: wanted.source.to_owned(),
+            asked: wanted.offset.map(str::to_owned),
+            offset,
+            sub_offset: wanted.sub_offset(),
+        });
         Ok(stream)
     }
 

@@ -89,6 +89,11 @@ impl Dialect {
         self.rust()
     }
 
+    /// A PUT that repeats a fork's must name its offset in the same way, or again not at all.
+    pub(super) fn repeats_forks_to_the_letter(self) -> bool {
+        self.rust()
+    }
+
     /// A PUT that repeats a fork's matches also without naming the content type that was inherited.
     pub(super) fn repeated_fork_inherits(self) -> bool {
         self.rust()

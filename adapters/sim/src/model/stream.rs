@@ -49,6 +49,8 @@ pub(super) enum Lifetime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fork {
     pub(super) source: String,
+    /// Its offset as it was written, if it was.
+    pub(super) asked: Option<String>,
     pub(super) offset: usize,
     pub(super) sub_offset: u64,
 }

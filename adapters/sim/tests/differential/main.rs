@@ -21,12 +21,12 @@ use std::time::Duration;
 use test_servers::{RustServer, skip_without_node};
 
 /// How long the servers' long-polls wait here.
-const LONG_POLL: Duration = Duration::from_millis(60);
+const LONG_POLL: Duration = Duration::from_millis(20);
 
 const LENGTH: usize = 60;
 
 fn seeds() -> u64 {
-    std::env::var("SIM_DIFFERENTIAL_SEEDS").ok().map_or(40, |seeds| seeds.parse().unwrap())
+    std::env::var("SIM_DIFFERENTIAL_SEEDS").ok().map_or(60, |seeds| seeds.parse().unwrap())
 }
 
 /// Runs the sequences, each on streams of its own.

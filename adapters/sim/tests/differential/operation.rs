@@ -37,6 +37,8 @@ pub(crate) struct State {
     /// Of each stream: how many offsets and entity tags are known.
     pub(crate) offsets: [usize; STREAMS],
     pub(crate) etags: [usize; STREAMS],
+    /// The stream of which a fork was made last.
+    pub(crate) forked: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,7 +105,10 @@ impl Operation {
             5..=11 => append(rng, stream),
             12..=16 => read(rng, stream, state, dialect),
             17 => Self::new("HEAD", stream),
-            18 if rng.percent(60) => Self::new("DELETE", stream),
+            18 if rng.percent(80) => {
+                // What was forked is hidden, not deleted.
+                Self::new("DELETE", state.forked.filter(|_| rng.percent(50)).unwrap_or(stream))
+            }
             18 => read(rng, stream, state, dialect),
             _ if rng.percent(50) => append(rng, stream),
             _ => Self::new("POST", stream).headers(Headers::new().with("stream-closed", "true")),

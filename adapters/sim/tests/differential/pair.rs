@@ -18,6 +18,8 @@ pub(crate) struct Pair {
     begun: Instant,
     /// What corresponds to what, for each stream.
     tokens: [Tokens; STREAMS],
+    /// The stream of which a fork was made last.
+    forked: Option<usize>,
 }
 
 /// Which side is being asked.
@@ -38,12 +40,14 @@ impl Pair {
             model: Model::new(options, 0),
             begun: Instant::now(),
             tokens: Default::default(),
+            forked: None,
         }
     }
 
     pub(crate) fn state(&self) -> State {
         State {
             offsets: std::array::from_fn(|i| self.tokens[i].offsets.len()),
+            forked: self.forked,
             etags: std::array::from_fn(|i| self.tokens[i].etags.len()),
         }
     }
@@ -63,6 +67,9 @@ impl Pair {
         // A stream that is made anew begins anew; one that is gone is known no more.
         if operation.method == "DELETE" && status == 204 {
             self.tokens[operation.stream] = Tokens::default();
+        }
+        if let (Some(fork), 201) = (&operation.fork, status) {
+            self.forked = Some(fork.source);
         }
         Ok(status)
     }
