@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod offset;
 mod protocol;
+mod reader;
 mod retry;
 #[cfg(feature = "smol")]
 pub mod smol;
@@ -23,6 +24,7 @@ pub use durable_streams_contract as contract;
 pub use error::{ConfigError, Error, JsonError, StreamError};
 pub use http::{HeaderMap, HeaderName, HeaderValue};
 pub use offset::Offset;
+pub use reader::{Chunk, ChunkIterator, ErrorAction, LiveMode, ReaderBuilder};
 pub use retry::RetryConfig;
 pub use stream::{
     Append, AppendResponse, CloseResponse, CreateOptions, CreateResponse, DurableStream, Fork, HeadResponse,

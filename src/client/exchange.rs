@@ -23,8 +23,10 @@ const MAX_REDIRECTS: usize = 10;
 pub(crate) enum Wait {
     /// The server answers at once.
     Head,
+    /// The server answers at once, with a body that may be large.
+    Page,
     /// The server answers when there is news: as long as silence may last.
-    LongPoll,
+    LongPoll(Duration),
     /// The server answers at once, with a body that stays open.
     Events,
 }
@@ -101,14 +103,16 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
     ) -> impl Future<Output = Result<Answer, Failure>> + Send + use<T, R> {
         let inner = self.inner.clone();
         async move {
-            let (deadline, live) = match call.wait {
-                Wait::Head => (inner.header_timeout, false),
-                Wait::LongPoll => (inner.idle_timeout, true),
-                Wait::Events => (inner.header_timeout, true),
+            let options = SendOptions::new();
+            let (deadline, options) = match call.wait {
+                // It must never be the first to fire, nor cut a body that takes its time.
+                Wait::Head => {
+                    (inner.header_timeout, options.backstop(inner.header_timeout.saturating_mul(2)))
+                }
+                Wait::Page => (inner.header_timeout, options),
+                Wait::LongPoll(idle) => (idle, options.live(true)),
+                Wait::Events => (inner.header_timeout, options.live(true)),
             };
-            let options = SendOptions::new().live(live);
-            // A backstop only where dropping might not reach: it must never be the first to fire.
-            let options = if live { options } else { options.backstop(deadline.saturating_mul(2)) };
             let expired = async {
                 inner.runtime.sleep(deadline).await;
                 let message = format!("no answer within {deadline:?}");
@@ -183,7 +187,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
 }
 
 /// Puts each name of `stronger` in place of what `headers` has under it.
-fn replace(headers: &mut HeaderMap, stronger: HeaderMap) {
+pub(crate) fn replace(headers: &mut HeaderMap, stronger: HeaderMap) {
     // Within `HeaderMap`'s iteration, further values of a name come without it.
     let mut current = None;
     for (name, value) in stronger {

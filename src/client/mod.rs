@@ -7,8 +7,8 @@ mod target;
 
 pub use builder::ClientBuilder;
 pub(crate) use builder::header;
-pub(crate) use exchange::{Answer, Call, Failure, Wait};
-pub(crate) use perform::{Failed, Resend};
+pub(crate) use exchange::{Answer, Call, Failure, Wait, replace};
+pub(crate) use perform::{Failed, Resend, located};
 pub(crate) use target::Target;
 
 use crate::error::Error;

@@ -12,6 +12,7 @@ use crate::client::{Answer, Call, Client, Failed, Resend, Target};
 use crate::error::{Error, StreamError};
 use crate::protocol::answer::{Head, Operation};
 use crate::protocol::{content_type, headers};
+use crate::reader::ReaderBuilder;
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use http::{HeaderMap, HeaderValue, header};
@@ -271,6 +272,11 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
             }
             Err(failed) => Err(failed.error),
         }
+    }
+
+    /// Sets up a reader of this stream: from where, live or not, as chunks, bytes, text or JSON.
+    pub fn reader(&self) -> ReaderBuilder<T, R> {
+        ReaderBuilder::new(self.clone())
     }
 
     /// A request for this stream, with the handle's headers.

@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod bad_input;
+pub mod catch_up;
 pub mod streams;
 
 macro_rules! on {
@@ -39,6 +40,21 @@ macro_rules! on {
         $crate::scenarios::tests!($stack, bad_input: [
             nothing_is_sent_for_bad_input,
             headers_and_parameters_are_on_every_request,
+        ]);
+        $crate::scenarios::tests!($stack, catch_up: [
+            bytes_from_every_checkpoint,
+            json_from_every_checkpoint,
+            an_empty_stream_is_up_to_date,
+            now_is_a_concrete_offset,
+            a_closed_stream_ends,
+            a_body_cut_at_every_byte_is_read_once,
+            pages_until_up_to_date,
+            many_pages_of_the_reference_server,
+            answers_that_cannot_be_are_errors,
+            a_stream_that_got_shorter_is_another_one,
+            refusals_are_told_at_once,
+            unchanged_content_is_not_sent_again,
+            options_that_cannot_work_are_named,
         ]);
     };
 }

@@ -1,24 +1,15 @@
 //! Creating, appending, asking, closing, deleting.
 
-use crate::support::{Stack, new_stream, unique};
+use crate::support::{Stack, new_stream, on_each_server, unique};
 use durable_streams::{CreateOptions, DateTime, Fork, StreamError, Utc};
 use std::time::{Duration, SystemTime};
-use test_servers::{RustServer, direct, skip_without_node};
+use test_servers::{RustServer, direct};
 
 /// What the server says is stored, from the beginning.
 fn stored(url: &str) -> String {
     let answer = direct("GET", url, (), "").expect("the server answers");
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.text()
-}
-
-/// Runs `scenario` against the Rust server, and against the Node reference server where Node is there.
-async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) -> F) {
-    let rust = RustServer::start().expect("the server starts");
-    scenario(rust.url().to_owned()).await;
-    if let Some(node) = skip_without_node() {
-        scenario(node.url().to_owned()).await;
-    }
 }
 
 pub async fn a_stream_lives_its_life<S: Stack>() {

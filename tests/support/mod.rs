@@ -5,6 +5,7 @@ use durable_streams::{Client, ClientBuilder, CreateOptions, DurableStream};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use test_servers::{RustServer, skip_without_node};
 
 /// One of the stacks: the scenarios are generic over it and run on each.
 pub trait Stack: 'static {
@@ -18,6 +19,11 @@ pub trait Stack: 'static {
 
     fn builder() -> ClientBuilder<Self::Transport, Self::Runtime> {
         Client::builder()
+    }
+
+    /// Waits, by the stack's own timer.
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+        async move { Self::Runtime::current().expect("inside the runtime").sleep(duration).await }
     }
 
     /// A client of the server at `url`.
@@ -40,6 +46,15 @@ pub async fn new_stream<S: Stack>(url: &str, content_type: &str) -> StackStream<
     let stream = S::client(url).stream(unique("stream"));
     stream.create(CreateOptions::new().content_type(content_type)).await.expect("the stream is created");
     stream
+}
+
+/// Runs `scenario` against the Rust server, and against the Node reference server where Node is there.
+pub async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) -> F) {
+    let rust = RustServer::start().expect("the server starts");
+    scenario(rust.url().to_owned()).await;
+    if let Some(node) = skip_without_node() {
+        scenario(node.url().to_owned()).await;
+    }
 }
 
 /// The longest that any scenario takes on a slow machine.

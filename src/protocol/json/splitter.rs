@@ -123,6 +123,30 @@ impl JsonSplitter {
         }))
     }
 
+    /// Goes over what stands before the next message, and says whether there is none: the array is closed, or
+    /// (between texts) all that was pushed is consumed. What is wrong there is said by whoever asks for the next
+    /// message.
+    #[inline]
+    pub fn at_end(&mut self) -> bool {
+        match self.seek() {
+            Ok(Seek::Value(_)) => false,
+            Ok(Seek::Last) => {
+                self.state = State::Value(Kind::Scalar);
+                false
+            }
+            Ok(Seek::Nothing) => matches!(self.state, State::Closed | State::Text),
+            Err(error) => {
+                self.failure = Some(error);
+                false
+            }
+        }
+    }
+
+    /// How many of the bytes pushed are consumed.
+    pub fn position(&self) -> u64 {
+        self.input.position()
+    }
+
     /// Finds the next message, and goes on behind it unless it is in the current buffer.
     #[inline]
     pub(super) fn find(&mut self) -> Result<Option<Found>, FramingError> {

@@ -1,0 +1,619 @@
+//! The reader as a state machine: what happened goes in, what to do comes out. No I/O, no clock of its own.
+//!
+//! The driver asks for content ([`Machine::take_chunk`], [`Machine::take_item`]), and when there is none, for the
+//! next [`Action`]. What happens to that action comes back as an event (`on_…`).
+
+mod events;
+mod pace;
+mod page;
+mod position;
+mod session;
+
+pub(super) use position::Unit;
+
+use super::chunk::Chunk;
+use super::options::{ErrorAction, LiveMode, Options};
+use crate::checkpoint::Skip;
+use crate::client::OPERATION_BUDGET;
+use crate::error::{Error, StreamError};
+use crate::protocol::content_type;
+use crate::retry::Backoff;
+use crate::{Checkpoint, Offset};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use pace::{Pace, Trust};
+#[cfg(feature = "json")]
+use page::TakenItem;
+use page::{Page, PageEnd, Taken};
+use position::Position;
+#[cfg(feature = "json")]
+use serde::de::DeserializeOwned;
+use session::{Session, Unusable};
+use std::time::{Duration, Instant};
+
+/// How long a body may take to end after all its content has arrived.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How long `Auto` waits for the head of an event stream, and for the first byte after it, before it takes
+/// the stream for held back by something on the way. Servers begin with an event at once.
+const PATIENCE_FOR_HEAD: Duration = Duration::from_secs(10);
+const PATIENCE_FOR_EVENTS: Duration = Duration::from_secs(5);
+/// How many answers in a row may move the offset without bringing anything, while catching up.
+const MAX_EMPTY_PAGES: u32 = 100;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Where the tail is, and nothing else.
+    Tail,
+    /// The stream's content type.
+    Metadata,
+    /// What is there, at once.
+    Page,
+    /// What comes next, when it comes.
+    LongPoll,
+    /// A stream of events.
+    Events,
+}
+
+/// A request in the reader's terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) ask: Ask,
+    pub(super) offset: Offset,
+    /// The last cursor, to be sent back with a long-poll.
+    pub(super) cursor: Option<String>,
+    pub(super) if_none_match: Option<HeaderValue>,
+    /// What the error handler wants on it.
+    pub(super) headers: HeaderMap,
+}
+
+/// What the driver is to do next.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Send this; give up whatever was under way.
+    Send(Box<Request>),
+    /// Go on with what is under way: the request, or the body.
+    Receive,
+    /// Give up whatever was under way and wait for the deadline.
+    Rest,
+    /// There is content to take.
+    Take,
+    /// End with this error.
+    Fail(Error),
+    /// End.
+    End,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is under way; a request is due.
+    Idle {
+        until: Instant,
+    },
+    /// A request is under way.
+    Sent,
+    /// A body arrives.
+    Body {
+        ended: bool,
+    },
+    /// A body's page was handed out; the body itself has yet to end, and nothing more may be in it.
+    Turned {
+        ended: bool,
+        drain_until: Option<Instant>,
+        outcome: Outcome,
+    },
+    Failed(Error),
+    Ended,
+}
+
+/// How a page of a body ended.
+#[derive(Debug)]
+struct Outcome {
+    page: Page,
+    up_to_date: bool,
+    closed: bool,
+    /// It ended before the position that was read from it earlier.
+    short: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    options: Options,
+    url: String,
+    position: Position,
+    /// The checkpoint that the reader started from counts in this.
+    start_unit: Option<Unit>,
+    /// What the handle knows of the content type, for answers that do not say it.
+    assumed_type: Option<String>,
+    content_type: Option<String>,
+    unit: Unit,
+    etag: Option<String>,
+    cursor: Option<String>,
+    /// What the last chunk said, or would have said.
+    up_to_date: bool,
+    closed: bool,
+    /// Plain requests have nothing more to give: time to go live.
+    caught_up: bool,
+    /// An event exceeded the limit: what it held is fetched by plain requests.
+    too_large: bool,
+    empty_pages: u32,
+    /// The first answer to what the consumer asked for is there.
+    ready: bool,
+    /// Headers from the error handler.
+    headers: HeaderMap,
+    ask: Ask,
+    /// When the last request was sent.
+    sent: Instant,
+    /// Since when nothing was heard.
+    quiet_since: Instant,
+    state: State,
+    page: Option<Page>,
+    session: Option<Session>,
+    /// The session's connection is over, for this reason or in good order.
+    session_end: Option<Result<(), Error>>,
+    /// The start of the answer to where the tail is.
+    tail: Option<events::Tail>,
+    backoff: Backoff,
+    pace: Pace,
+    trust: Trust,
+    random: u64,
+}
+
+impl Machine {
+    /// A reader from `start` on. `random` seeds its jitter.
+    pub(super) fn new(
+        options: Options,
+        url: String,
+        start: &Checkpoint,
+        assumed_type: Option<String>,
+        now: Instant,
+        random: u64,
+    ) -> Self {
+        let (start_unit, target) = match start.skip() {
+            Skip::None => (None, 0),
+            Skip::Bytes(count) => (Some(Unit::Bytes), count),
+            Skip::Messages(count) => (Some(Unit::Messages), count),
+        };
+        let retry = match options.live {
+            LiveMode::Off => options.retry.bounded_by(OPERATION_BUDGET),
+            _ => options.retry.clone(),
+        };
+        Self {
+            options,
+            url,
+            position: Position::new(start.offset().clone(), target),
+            start_unit,
+            assumed_type,
+            content_type: None,
+            unit: start_unit.unwrap_or(Unit::Bytes),
+            etag: None,
+            cursor: None,
+            up_to_date: false,
+            closed: false,
+            caught_up: false,
+            too_large: false,
+            empty_pages: 0,
+            ready: false,
+            headers: HeaderMap::new(),
+            ask: Ask::Page,
+            sent: now,
+            quiet_since: now,
+            state: State::Idle { until: now },
+            page: None,
+            session: None,
+            session_end: None,
+            tail: None,
+            backoff: Backoff::new(retry),
+            pace: Pace::default(),
+            trust: Trust::default(),
+            random: random | 1,
+        }
+    }
+
+    /// Whether the stream has answered. Before that there is nothing to take.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.options.idle_timeout
+    }
+
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    pub(super) fn etag(&self) -> Option<&str> {
+        self.etag.as_deref()
+    }
+
+    pub(super) fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// The position after what was taken.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        self.position.checkpoint(self.unit)
+    }
+
+    pub(super) fn offset(&self) -> &Offset {
+        self.position.base()
+    }
+
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.up_to_date
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The next chunk, as far as content has arrived.
+    pub(super) fn take_chunk(&mut self) -> Option<Chunk> {
+        let page = self.page.as_mut()?;
+        let divisible = page.divisible;
+        let (data, over) = match page.take(&mut self.position, self.options.max_chunk_bytes) {
+            Taken::Nothing => return None,
+            Taken::Piece(data) => (Some(data), false),
+            Taken::Last(data) => (data, true),
+        };
+        if data.is_some() {
+            self.progress();
+        }
+        let told = (self.up_to_date, self.closed);
+        if over {
+            self.turn();
+        } else {
+            (self.up_to_date, self.closed) = (false, false);
+        }
+        if data.is_none() && told == (self.up_to_date, self.closed) {
+            return None;
+        }
+        Some(Chunk {
+            data: data.unwrap_or_else(|| self.nothing()),
+            checkpoint: self.checkpoint(),
+            next_offset: self.position.base().clone(),
+            up_to_date: self.up_to_date,
+            closed: self.closed,
+            cursor: self.cursor.clone(),
+            divisible,
+        })
+    }
+
+    /// The next message of a JSON stream, as far as it has arrived.
+    #[cfg(feature = "json")]
+    #[inline]
+    pub(super) fn take_item<T: DeserializeOwned>(&mut self) -> Option<Result<T, serde_json::Error>> {
+        let page = self.page.as_mut()?;
+        match page.take_item::<T>(&mut self.position) {
+            TakenItem::Nothing => None,
+            TakenItem::Over => {
+                self.turn();
+                None
+            }
+            TakenItem::Item(item) => {
+                let over = page.is_over();
+                self.progress();
+                if over {
+                    self.turn();
+                } else {
+                    (self.up_to_date, self.closed) = (false, false);
+                }
+                Some(item)
+            }
+        }
+    }
+
+    /// What stands for no content.
+    fn nothing(&self) -> Bytes {
+        match self.unit {
+            Unit::Bytes => Bytes::new(),
+            Unit::Messages => Bytes::from_static(b"[]"),
+        }
+    }
+
+    /// Something new was handed out: the whole retry budget is there again.
+    #[inline]
+    fn progress(&mut self) {
+        self.backoff.reset();
+        self.pace.reset();
+        if let Some(session) = &mut self.session {
+            session.news = true;
+        }
+    }
+
+    /// The page at hand is over, and all of it was taken.
+    fn turn(&mut self) {
+        let Some(mut page) = self.page.take() else { return };
+        self.position.turn(page.boundary.next.clone());
+        if let Some(cursor) = page.boundary.cursor.take() {
+            self.cursor = Some(cursor);
+        }
+        let behind = self.position.behind() > 0;
+        let boundary = &page.boundary;
+        // An answer to a plain request that brings nothing and moves nothing says so too.
+        let at_tail =
+            boundary.up_to_date || boundary.closed || (page.empty && page.stuck && self.ask == Ask::Page);
+        self.up_to_date = at_tail && !behind;
+        self.closed = boundary.closed && !behind;
+        if page.from_event {
+            if self.closed {
+                self.state = State::Ended;
+            }
+            return;
+        }
+        let ended = matches!(self.state, State::Body { ended: true });
+        let short = behind && page.empty && at_tail;
+        let outcome = Outcome { up_to_date: self.up_to_date, closed: self.closed, short, page };
+        self.state = State::Turned { ended, drain_until: None, outcome };
+    }
+
+    fn too_short(&self) -> StreamError {
+        let behind = self.position.behind();
+        let unit = match self.unit {
+            Unit::Bytes => "bytes",
+            Unit::Messages => "messages",
+        };
+        StreamError::Recreated {
+            evidence: format!("it ends {behind} {unit} before the position that was read up to"),
+        }
+    }
+
+    /// What to do, when there is nothing to take.
+    pub(super) fn next_action(&mut self, now: Instant) -> Action {
+        loop {
+            match &mut self.state {
+                State::Idle { until } if now < *until => return Action::Rest,
+                State::Idle { .. } => return Action::Send(Box::new(self.plan(now))),
+                State::Sent => return Action::Receive,
+                State::Body { .. } if self.page.is_some() => {
+                    let page = self.page.as_mut().and_then(|page| page.end.take());
+                    match page {
+                        None => return Action::Receive,
+                        Some(PageEnd::Broken(kind)) => {
+                            let error = self.error(kind);
+                            self.fail(error, now);
+                        }
+                        // Taking content ends a page as soon as it is whole.
+                        Some(PageEnd::Whole) => {
+                            let error = self.error(StreamError::protocol("a page without an end"));
+                            self.fail(error, now);
+                        }
+                    }
+                }
+                State::Body { .. } if self.session.is_some() => {
+                    if let Some(action) = self.listen(now) {
+                        return action;
+                    }
+                }
+                State::Body { .. } => return Action::Receive,
+                State::Turned { ended: false, drain_until, .. } => {
+                    drain_until.get_or_insert(now + DRAIN);
+                    return Action::Receive;
+                }
+                State::Turned { .. } => self.after_page(now),
+                State::Failed(_) => {
+                    if let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended) {
+                        return Action::Fail(error);
+                    }
+                }
+                State::Ended => return Action::End,
+            }
+        }
+    }
+
+    /// Takes the next group of events, or deals with the connection's end.
+    fn listen(&mut self, now: Instant) -> Option<Action> {
+        let session = self.session.as_mut()?;
+        match session.next_group() {
+            Ok(Some(group)) => {
+                return match self.open_group(group) {
+                    Ok(()) => Some(Action::Take),
+                    Err(kind) => {
+                        let error = self.error(kind);
+                        self.fail(error, now);
+                        None
+                    }
+                };
+            }
+            Ok(None) => {}
+            Err(Unusable::TooLarge) => {
+                self.too_large = true;
+                self.abandon();
+                self.state = State::Idle { until: now };
+                return None;
+            }
+            Err(Unusable::Broken(kind)) => {
+                let error = self.error(kind);
+                self.fail(error, now);
+                return None;
+            }
+        }
+        match self.session_end.take() {
+            None => Some(Action::Receive),
+            Some(Ok(())) => {
+                self.session_over(now);
+                None
+            }
+            Some(Err(error)) => {
+                self.fail(error, now);
+                None
+            }
+        }
+    }
+
+    /// What follows from a page that was handed out and whose body has ended.
+    fn after_page(&mut self, now: Instant) {
+        let State::Turned { outcome, .. } = std::mem::replace(&mut self.state, State::Idle { until: now })
+        else {
+            return;
+        };
+        if outcome.short {
+            let error = self.error(self.too_short());
+            return self.fail(error, now);
+        }
+        if outcome.closed || (self.options.live == LiveMode::Off && outcome.up_to_date) {
+            self.state = State::Ended;
+            return;
+        }
+        self.caught_up = outcome.up_to_date;
+        self.too_large &= !outcome.up_to_date;
+        if self.ask == Ask::LongPoll {
+            // The server was asked for news and has answered: it is well.
+            self.backoff.reset();
+        }
+        if !outcome.page.empty {
+            self.empty_pages = 0;
+            return;
+        }
+        if !outcome.up_to_date {
+            self.empty_pages += 1;
+            if self.empty_pages > MAX_EMPTY_PAGES {
+                let kind = StreamError::protocol(format!(
+                    "{MAX_EMPTY_PAGES} answers in a row brought neither data nor the end of what there is"
+                ));
+                let error = self.error(kind);
+                return self.fail(error, now);
+            }
+        }
+        let wait =
+            self.pace.fruitless(now.saturating_duration_since(self.sent), next_random(&mut self.random));
+        self.state = State::Idle { until: now + wait };
+    }
+
+    /// An event stream has ended in good order, as they all do now and then.
+    fn session_over(&mut self, now: Instant) {
+        let (lived, news) = self.judge_session(now);
+        self.session = None;
+        let wait =
+            if news { Duration::ZERO } else { self.pace.fruitless(lived, next_random(&mut self.random)) };
+        self.state = State::Idle { until: now + wait };
+    }
+
+    /// What is to be thought of event streams after this one: how long it lived, and whether it brought news.
+    fn judge_session(&mut self, now: Instant) -> (Duration, bool) {
+        let Some(session) = &self.session else { return (Duration::ZERO, false) };
+        let lived = now.saturating_duration_since(session.since);
+        self.trust.ended(now, lived, session.news);
+        if session.vouched && pace::is_healthy(lived) {
+            self.backoff.reset();
+        }
+        (lived, session.news)
+    }
+
+    /// The request that is due.
+    fn plan(&mut self, now: Instant) -> Request {
+        let ask = self.choose(now);
+        self.ask = ask;
+        self.sent = now;
+        self.quiet_since = now;
+        self.state = State::Sent;
+        let if_none_match = match ask {
+            Ask::Page if !self.ready => self.options.if_none_match.clone(),
+            _ => None,
+        };
+        Request {
+            ask,
+            offset: self.position.base().clone(),
+            cursor: (ask == Ask::LongPoll).then(|| self.cursor.clone()).flatten(),
+            if_none_match,
+            headers: self.headers.clone(),
+        }
+    }
+
+    fn choose(&self, now: Instant) -> Ask {
+        if *self.position.base() == Offset::Now {
+            return Ask::Tail;
+        }
+        // Events cannot be read from inside a page, nor beyond the limit.
+        let plain = self.position.behind() > 0 || self.too_large;
+        match self.options.live {
+            LiveMode::Off => Ask::Page,
+            LiveMode::Sse if plain => Ask::Page,
+            LiveMode::Sse if self.content_type.is_none() && self.assumed_type.is_none() => Ask::Metadata,
+            LiveMode::Sse => Ask::Events,
+            LiveMode::LongPoll | LiveMode::Auto if plain || !self.caught_up => Ask::Page,
+            LiveMode::LongPoll => Ask::LongPoll,
+            LiveMode::Auto => {
+                let exact = self.content_type.as_deref().is_some_and(|kind| !content_type::is_text(kind));
+                if exact && !self.trust.is_blocked(now) { Ask::Events } else { Ask::LongPoll }
+            }
+        }
+    }
+
+    /// Forgets what was under way; what was handed out of it is skipped the next time.
+    fn abandon(&mut self) {
+        self.page = None;
+        self.session = None;
+        self.session_end = None;
+        self.tail = None;
+        self.caught_up = false;
+        self.position.interrupt();
+    }
+
+    /// An attempt failed: the application, the retry policy and the kind of failure decide what comes next.
+    fn fail(&mut self, error: Error, now: Instant) {
+        if self.session.is_some() {
+            self.judge_session(now);
+        } else if self.ask == Ask::Events {
+            self.trust.ended(now, Duration::ZERO, false);
+        }
+        self.abandon();
+        let attempts = self.backoff.retries() + 1;
+        let mut error = error.edit(|context| context.attempts = attempts);
+        let refused = matches!(
+            error.kind(),
+            StreamError::BadRequest { .. } | StreamError::NotSupported | StreamError::PayloadTooLarge { .. }
+        );
+        if self.too_large && refused {
+            error = error.with_kind(StreamError::TooLarge {
+                what: "a server-sent event".into(),
+                option: "max_event_bytes",
+                limit: self.options.max_event_bytes,
+            });
+        }
+        let action = match &self.options.on_error {
+            Some(handler) => handler(error.kind()),
+            None if error.is_retryable() => ErrorAction::Retry { headers: None },
+            None => ErrorAction::Stop,
+        };
+        self.state = match action {
+            ErrorAction::Stop => State::Failed(error),
+            ErrorAction::Retry { headers } => {
+                if let Some(headers) = headers {
+                    self.headers = headers;
+                }
+                let random = next_random(&mut self.random);
+                match self.backoff.next(now, random, error.retry_after()) {
+                    None => State::Failed(error),
+                    Some(wait) => {
+                        #[cfg(feature = "tracing")]
+                        tracing::debug!(?wait, %error, "the reader tries again");
+                        State::Idle { until: now + wait }
+                    }
+                }
+            }
+        };
+    }
+
+    /// An error of the reader's own, and where it happened.
+    fn error(&self, kind: StreamError) -> Error {
+        Error::from(kind).edit(|context| {
+            context.operation = Some("read");
+            context.url = Some(self.url.clone());
+            context.offset = Some(self.position.base().clone());
+        })
+    }
+}
+
+/// Xorshift: jitter need not be better.
+fn next_random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}

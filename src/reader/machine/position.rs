@@ -1,0 +1,103 @@
+use crate::Checkpoint;
+use crate::Offset;
+use crate::checkpoint::Skip;
+
+/// What a stream is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Bytes,
+    Messages,
+}
+
+impl Unit {
+    fn skip(self, count: u64) -> Skip {
+        match self {
+            Self::Bytes => Skip::Bytes(count),
+            Self::Messages => Skip::Messages(count),
+        }
+    }
+}
+
+/// How far the consumer has come, and how far what arrives now has.
+///
+/// The two differ only while a page is read again whose beginning was handed out before.
+#[derive(Clone, Debug)]
+pub(super) struct Position {
+    /// The server's offset that the page at hand begins at.
+    base: Offset,
+    /// How much of that page has gone by.
+    passed: u64,
+    /// How much after `base` was handed out already, by an earlier attempt or an earlier process.
+    target: u64,
+}
+
+impl Position {
+    pub(super) fn new(base: Offset, target: u64) -> Self {
+        Self { base, passed: 0, target }
+    }
+
+    pub(super) fn base(&self) -> &Offset {
+        &self.base
+    }
+
+    /// How much of what comes next was handed out before.
+    #[inline]
+    pub(super) fn behind(&self) -> u64 {
+        self.target.saturating_sub(self.passed)
+    }
+
+    /// `count` units went by: skipped, or handed out.
+    #[inline]
+    pub(super) fn pass(&mut self, count: u64) {
+        self.passed += count;
+    }
+
+    /// The page is over, and `next` is where the following one begins.
+    pub(super) fn turn(&mut self, next: Offset) {
+        self.target = self.behind();
+        self.passed = 0;
+        self.base = next;
+    }
+
+    /// The page broke off: what was handed out of it will go by again.
+    pub(super) fn interrupt(&mut self) {
+        self.target = self.target.max(self.passed);
+        self.passed = 0;
+    }
+
+    pub(super) fn checkpoint(&self, unit: Unit) -> Checkpoint {
+        Checkpoint::new(self.base.clone(), unit.skip(self.passed.max(self.target)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_page_is_skipped_up_to_where_it_broke() {
+        let mut position = Position::new(Offset::parse("a"), 0);
+        position.pass(7);
+        position.interrupt();
+        assert_eq!(position.checkpoint(Unit::Bytes).to_string(), "a,b7");
+        assert_eq!(position.behind(), 7);
+        position.pass(3);
+        assert_eq!(position.checkpoint(Unit::Bytes).to_string(), "a,b7");
+        position.interrupt();
+        position.pass(7);
+        assert_eq!(position.behind(), 0);
+        position.pass(1);
+        assert_eq!(position.checkpoint(Unit::Messages).to_string(), "a,m8");
+        position.turn(Offset::parse("b"));
+        assert_eq!(position.checkpoint(Unit::Bytes).to_string(), "b");
+    }
+
+    #[test]
+    fn what_is_to_skip_may_reach_into_later_pages() {
+        let mut position = Position::new(Offset::Beginning, 10);
+        position.pass(4);
+        position.turn(Offset::parse("b"));
+        assert_eq!(position.behind(), 6);
+        assert_eq!(position.checkpoint(Unit::Messages).to_string(), "b,m6");
+    }
+}

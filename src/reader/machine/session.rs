@@ -1,0 +1,112 @@
+//! One connection of server-sent events: data is held back until the control event that vouches for it.
+
+use crate::Offset;
+use crate::error::StreamError;
+use crate::protocol::base64;
+use crate::protocol::sse::{Control, EventName, SseParser};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(super) struct Session {
+    parser: SseParser,
+    held: VecDeque<Bytes>,
+    held_bytes: usize,
+    base64: bool,
+    max_event_bytes: usize,
+    /// When the request was sent.
+    pub(super) since: Instant,
+    /// A byte has arrived.
+    pub(super) heard: bool,
+    /// It vouched for where the stream stands.
+    pub(super) vouched: bool,
+    /// It brought something that was not known before.
+    pub(super) news: bool,
+}
+
+/// What the events up to a control event amount to.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) data: VecDeque<Bytes>,
+    pub(super) next: Offset,
+    pub(super) cursor: Option<String>,
+    pub(super) up_to_date: bool,
+    pub(super) closed: bool,
+}
+
+/// Why a connection of events cannot go on.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// An event, or the events before one control event, exceed the limit.
+    TooLarge,
+    Broken(StreamError),
+}
+
+impl Session {
+    pub(super) fn new(since: Instant, base64: bool, max_event_bytes: usize) -> Self {
+        Self {
+            parser: SseParser::new(max_event_bytes),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            base64,
+            max_event_bytes,
+            since,
+            heard: false,
+            vouched: false,
+            news: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.heard = true;
+        self.parser.push(bytes);
+    }
+
+    /// The next group that is complete, or `None` until more arrives.
+    pub(super) fn next_group(&mut self) -> Result<Option<Group>, Unusable> {
+        while let Some(event) = self.parser.next_event() {
+            let event = event.map_err(|_| Unusable::TooLarge)?;
+            match event.event {
+                EventName::Data => self.hold(event.data)?,
+                EventName::Control => return self.close_group(&event.data).map(Some),
+                EventName::Other => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn hold(&mut self, data: Bytes) -> Result<(), Unusable> {
+        let data = if self.base64 {
+            base64::decode(&data)
+                .map_err(|error| Unusable::Broken(StreamError::protocol(error.to_string())))?
+        } else {
+            data
+        };
+        self.held_bytes += data.len();
+        if self.held_bytes > self.max_event_bytes {
+            return Err(Unusable::TooLarge);
+        }
+        if !data.is_empty() {
+            self.held.push_back(data);
+        }
+        Ok(())
+    }
+
+    fn close_group(&mut self, control: &[u8]) -> Result<Group, Unusable> {
+        let broken = |message: String| Unusable::Broken(StreamError::protocol(message));
+        let control = Control::parse(control).map_err(|error| broken(error.to_string()))?;
+        let next = Offset::from_server(&control.next_offset).map_err(|reason| {
+            broken(format!("the server sent streamNextOffset {:?}: {reason}", control.next_offset))
+        })?;
+        self.held_bytes = 0;
+        self.vouched = true;
+        Ok(Group {
+            data: std::mem::take(&mut self.held),
+            next,
+            cursor: control.cursor,
+            up_to_date: control.up_to_date,
+            closed: control.closed,
+        })
+    }
+}
