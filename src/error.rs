@@ -229,14 +229,12 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-#[cfg(feature = "json")]
 impl From<serde_json::Error> for JsonError {
     fn from(error: serde_json::Error) -> Self {
         Self { message: error.to_string(), source: Some(Arc::new(error)) }
     }
 }
 
-#[cfg(feature = "json")]
 impl From<serde_json::Error> for StreamError {
     fn from(error: serde_json::Error) -> Self {
         Self::Json(error.into())

@@ -7,6 +7,7 @@ mod checkpoint;
 mod client;
 mod error;
 mod offset;
+mod producer;
 mod protocol;
 mod reader;
 mod retry;
@@ -24,6 +25,9 @@ pub use durable_streams_contract as contract;
 pub use error::{ConfigError, Error, JsonError, StreamError};
 pub use http::{HeaderMap, HeaderName, HeaderValue};
 pub use offset::Offset;
+pub use producer::{
+    Ack, Delivery, IdempotentProducer, ProducerBuilder, ProducerError, ProducerStats, UnsentRecord,
+};
 pub use reader::{Chunk, ChunkIterator, ErrorAction, LiveMode, ReaderBuilder};
 pub use retry::RetryConfig;
 pub use stream::{

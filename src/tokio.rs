@@ -11,3 +11,5 @@ pub type Client = crate::Client<ReqwestTransport, TokioRuntime>;
 pub type ClientBuilder = crate::ClientBuilder<ReqwestTransport, TokioRuntime>;
 /// A stream's handle on tokio and reqwest.
 pub type DurableStream = crate::DurableStream<ReqwestTransport, TokioRuntime>;
+/// An exactly-once producer on tokio and reqwest.
+pub type IdempotentProducer = crate::IdempotentProducer<ReqwestTransport, TokioRuntime>;

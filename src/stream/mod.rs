@@ -5,11 +5,13 @@ mod create;
 mod responses;
 
 pub use append::Append;
+pub(crate) use append::{producer_id_value, producer_number};
 pub use create::{CreateOptions, Fork};
 pub use responses::{AppendResponse, CloseResponse, CreateResponse, HeadResponse, ProducerPosition};
 
 use crate::client::{Answer, Call, Client, Failed, Resend, Target};
 use crate::error::{Error, StreamError};
+use crate::producer::ProducerBuilder;
 use crate::protocol::answer::{Head, Operation};
 use crate::protocol::{content_type, headers};
 use crate::reader::ReaderBuilder;
@@ -175,6 +177,14 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
     #[cfg(feature = "json")]
     pub fn append_json<V: serde::Serialize + ?Sized>(&self, value: &V) -> Append<T, R> {
         Append::json(self.clone(), value)
+    }
+
+    /// Starts to build a producer: appends that are batched, pipelined and stored exactly once.
+    ///
+    /// `id` names the writer across restarts, an instance of a service for instance. Two producers with the same id
+    /// must not write to the stream at once.
+    pub fn producer(&self, id: impl Into<String>) -> ProducerBuilder<T, R> {
+        ProducerBuilder::new(self.clone(), id.into())
     }
 
     /// Asks for the stream's metadata. No data is transferred, and no time to live renewed.

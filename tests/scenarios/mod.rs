@@ -4,10 +4,19 @@
 pub mod answers;
 pub mod bad_input;
 pub mod catch_up;
+pub mod producer_basics;
 pub mod streams;
 
 macro_rules! on {
     ($stack:ty) => {
+        $crate::scenarios::tests!($stack, producer_basics: [
+            the_seeds_example,
+            receipts_tell_where_a_record_stands,
+            json_records_are_one_message_each,
+            the_stream_ends_with_the_producer,
+            ten_tasks_on_two_handles_keep_their_order,
+            a_bad_option_is_an_error_of_every_operation,
+        ]);
         $crate::scenarios::tests!($stack, streams: [
             a_stream_lives_its_life,
             creating_again_tells_created_from_existing,

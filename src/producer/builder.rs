@@ -1,0 +1,304 @@
+use super::batch::Framing;
+use super::driver::Driver;
+use super::machine::Settings;
+use super::queue::{Limits, Queue};
+use super::request::Wire;
+use super::shared::{Life, Shared};
+use super::{Handles, Host, IdempotentProducer};
+use crate::error::{Error, StreamError};
+use crate::reader::ErrorAction;
+use crate::retry::RetryConfig;
+use crate::stream::{DurableStream, content_type_value, producer_id_value, producer_number};
+use durable_streams_contract::{AnyRuntime, AnyTransport, Executor, HttpTransport, Runtime, Task, Timer};
+use http::HeaderMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+type ErrorHandler = Box<dyn Fn(&StreamError) -> ErrorAction + Send + Sync>;
+
+/// The largest batch that may be asked for: positions in it are kept in 32 bits.
+const MAX_BATCH_BYTES: usize = 1 << 30;
+
+/// Builds an [`IdempotentProducer`]. Nothing is checked, started or sent before [`build`](Self::build).
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ProducerBuilder<T = AnyTransport, R = AnyRuntime> {
+    stream: DurableStream<T, R>,
+    id: String,
+    epoch: u64,
+    auto_claim: bool,
+    accept_duplicates: bool,
+    max_in_flight: usize,
+    limits: Limits,
+    retry: Option<RetryConfig>,
+    content_type: Option<String>,
+    drain_timeout: Duration,
+    on_error: Option<ErrorHandler>,
+}
+
+/// What the driver needs to know.
+pub(super) struct Config {
+    pub(super) machine: Settings,
+    pub(super) drain_timeout: Duration,
+    on_error: Option<ErrorHandler>,
+}
+
+impl Config {
+    /// Asks the application whether to go on after an error that would be the end.
+    pub(super) fn consult(&self, error: &Error, extra_headers: &mut HeaderMap) -> bool {
+        if matches!(error.kind(), StreamError::Config(_)) || error.is_retryable() {
+            return false;
+        }
+        match self.on_error.as_ref().map(|on_error| on_error(error.kind())) {
+            Some(ErrorAction::Retry { headers }) => {
+                if let Some(headers) = headers {
+                    *extra_headers = headers;
+                }
+                true
+            }
+            Some(ErrorAction::Stop) | None => false,
+        }
+    }
+}
+
+impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
+    pub(crate) fn new(stream: DurableStream<T, R>, id: String) -> Self {
+        Self {
+            stream,
+            id,
+            epoch: 0,
+            auto_claim: false,
+            accept_duplicates: false,
+            max_in_flight: 5,
+            limits: Limits {
+                batch_bytes: 1_000_000,
+                batch_items: usize::MAX,
+                buffered_bytes: 32_000_000,
+                buffered_records: usize::MAX,
+                linger: Duration::from_millis(5),
+            },
+            retry: None,
+            content_type: None,
+            drain_timeout: Duration::from_secs(30),
+            on_error: None,
+        }
+    }
+
+    /// The epoch to start with, at most 2^53-1. Default: 0.
+    ///
+    /// A producer with a higher epoch takes over from one with a lower one of the same id. Give each run of a
+    /// program a higher one, or let [`auto_claim`](Self::auto_claim) find it.
+    pub fn epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// Takes over the id by the next higher epoch where the server knows it with a higher one, or with an
+    /// earlier run's batches. Default: false.
+    ///
+    /// For programs that do not keep their epoch. Only one at a time may use the id: two that claim it from
+    /// one another end, after a few rounds, with [`StaleEpoch`](super::ProducerError::StaleEpoch). Before the
+    /// first batch the stream's tail is asked for, once.
+    pub fn auto_claim(mut self, enabled: bool) -> Self {
+        self.auto_claim = enabled;
+        self
+    }
+
+    /// The largest body of a request, in bytes. Default: 1,000,000. From 1 to 2^30. A record that is larger by
+    /// itself travels alone.
+    pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
+        self.limits.batch_bytes = bytes;
+        self
+    }
+
+    /// The most records in one request. Default: no such bound. Not zero.
+    pub fn max_batch_items(mut self, records: usize) -> Self {
+        self.limits.batch_items = records;
+        self
+    }
+
+    /// How long a batch that is not full waits for more records. Default: 5 ms. Zero sends at once.
+    pub fn linger(mut self, duration: Duration) -> Self {
+        self.limits.linger = duration;
+        self
+    }
+
+    /// The most batches on their way at once. Default: 5. Not zero.
+    ///
+    /// It is a ceiling: fewer travel where they overtake one another on the way, which costs more than it gains.
+    pub fn max_in_flight(mut self, batches: usize) -> Self {
+        self.max_in_flight = batches;
+        self
+    }
+
+    /// What the queue may hold, in bytes, batches on their way included. Default: 32,000,000. Not zero. A record
+    /// counts with its bytes and up to five more.
+    pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
+        self.limits.buffered_bytes = bytes;
+        self
+    }
+
+    /// How many records the queue may hold, those on their way included. Default: no such bound. Not zero.
+    pub fn max_buffered_records(mut self, records: usize) -> Self {
+        self.limits.buffered_records = records;
+        self
+    }
+
+    /// How failed requests are tried again. Default: the client's policy, for ever where it has no bound.
+    ///
+    /// When it is spent the producer halts. Every acknowledgement renews it.
+    pub fn retry(mut self, config: RetryConfig) -> Self {
+        self.retry = Some(config);
+        self
+    }
+
+    /// Takes it for success when the server calls a batch a duplicate that was sent for the first time.
+    /// Default: false, and it is [`UnexpectedDuplicate`](super::ProducerError::UnexpectedDuplicate).
+    ///
+    /// For deliberate replays: the same records, cut into the same batches, under the same id and epoch.
+    pub fn accept_duplicates(mut self, enabled: bool) -> Self {
+        self.accept_duplicates = enabled;
+        self
+    }
+
+    /// Asked about an answer that would end the producer, a 401 for instance: to try again, perhaps with other
+    /// headers, or to stop. Default: stop. Not asked about what is tried again anyway, nor about a closed stream or a
+    /// lost epoch. Its retries count against the [policy](Self::retry).
+    pub fn on_error<F>(mut self, handler: F) -> Self
+    where
+        F: Fn(&StreamError) -> ErrorAction + Send + Sync + 'static,
+    {
+        self.on_error = Some(Box::new(handler));
+        self
+    }
+
+    /// The stream's content type. Default: what the handle knows, from a create for instance; else the server is asked
+    /// once, before the first batch.
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// How long a producer that nobody holds any more goes on delivering what it has. Default: 30 s. Not zero.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
+        self
+    }
+
+    /// Builds the producer. Nothing is sent, and its task starts with the first record.
+    ///
+    /// With an option that cannot work it returns a producer whose every operation returns that error and
+    /// sends nothing; [`try_build`](Self::try_build) returns it at once.
+    pub fn build(self) -> IdempotentProducer<T, R> {
+        let (epoch, limits) = (self.epoch, self.limits);
+        self.try_build().unwrap_or_else(|error| {
+            let shared =
+                Shared::new(Queue::new(limits, Some(Framing::Bytes)), Life::Failed(error.into()), epoch);
+            IdempotentProducer::new(Arc::new(Handles { shared: Arc::new(shared), host: Box::new(NoHost) }))
+        })
+    }
+
+    /// Builds the producer. Nothing is sent, and its task starts with the first record.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Config`] with the option, its value and the reason; also for a stream whose URL cannot work.
+    pub fn try_build(self) -> Result<IdempotentProducer<T, R>, Error> {
+        self.stream.url()?;
+        let id = producer_id_value(&self.id)?;
+        producer_number("epoch", self.epoch)?;
+        let limits = self.limits;
+        for (option, size) in [
+            ("max_batch_bytes", limits.batch_bytes),
+            ("max_batch_items", limits.batch_items),
+            ("max_in_flight", self.max_in_flight),
+            ("max_buffered_bytes", limits.buffered_bytes),
+            ("max_buffered_records", limits.buffered_records),
+        ] {
+            if size == 0 {
+                return Err(StreamError::config(option, "0", "it must be above zero").into());
+            }
+        }
+        if limits.batch_bytes > MAX_BATCH_BYTES {
+            let value = limits.batch_bytes.to_string();
+            return Err(StreamError::config("max_batch_bytes", value, "it must be at most 2^30").into());
+        }
+        if self.drain_timeout.is_zero() {
+            return Err(StreamError::config("drain_timeout", "0s", "it must be above zero").into());
+        }
+        let retry = self.retry.unwrap_or_else(|| self.stream.client().retry().clone());
+        retry.validate()?;
+        let content_type = match &self.content_type {
+            Some(given) => Some(content_type_value(given)?),
+            None => match self.stream.known_content_type() {
+                Some(known) => Some(content_type_value(&known)?),
+                None => None,
+            },
+        };
+        let framing = content_type.as_ref().map(|value| value.to_str().map_or(Framing::Bytes, Framing::of));
+        let config = Config {
+            machine: Settings {
+                epoch: self.epoch,
+                auto_claim: self.auto_claim,
+                accept_duplicates: self.accept_duplicates,
+                max_in_flight: self.max_in_flight,
+                retry,
+            },
+            drain_timeout: self.drain_timeout,
+            on_error: self.on_error,
+        };
+        let shared = Shared::new(Queue::new(limits, framing), Life::Open, self.epoch);
+        let wire = Wire { stream: self.stream, id, content_type, extra_headers: HeaderMap::new() };
+        let host = Start { wire, config: Arc::new(config) };
+        Ok(IdempotentProducer::new(Arc::new(Handles { shared: Arc::new(shared), host: Box::new(host) })))
+    }
+}
+
+impl<T, R> fmt::Debug for ProducerBuilder<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerBuilder")
+            .field("id", &self.id)
+            .field("epoch", &self.epoch)
+            .field("auto_claim", &self.auto_claim)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("limits", &self.limits)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts the driver on the stream's runtime.
+struct Start<T, R> {
+    wire: Wire<T, R>,
+    config: Arc<Config>,
+}
+
+impl<T: HttpTransport, R: Runtime> Host for Start<T, R> {
+    fn now(&self) -> Instant {
+        self.wire.stream.client().runtime().now()
+    }
+
+    fn sleep(&self, duration: Duration) -> durable_streams_contract::Sleep {
+        self.wire.stream.client().runtime().sleep(duration)
+    }
+
+    fn start(&self, shared: Arc<Shared>) {
+        let driver = Driver::new(shared, self.wire.clone(), self.config.clone());
+        self.wire.stream.client().runtime().spawn(Task::new(driver));
+    }
+}
+
+/// For a producer that was born failed: nothing of it is ever asked for.
+struct NoHost;
+
+impl Host for NoHost {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn sleep(&self, _: Duration) -> durable_streams_contract::Sleep {
+        durable_streams_contract::Sleep::new(std::future::pending())
+    }
+
+    fn start(&self, _: Arc<Shared>) {}
+}

@@ -1,0 +1,495 @@
+use super::batch::{Framing, Kind};
+use super::delivery::{Ack, Delivery};
+use super::shared::{Life, Refusal, Shared, State, Unsent};
+use super::{Handles, ProducerError, ProducerStats, UnsentRecord, detach};
+use crate::error::StreamError;
+use crate::protocol::json::batch as json;
+use bytes::Bytes;
+use durable_streams_contract::{AnyRuntime, AnyTransport};
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// Appends records to a stream, each stored exactly once and in order.
+///
+/// Records are batched, several batches travel at once, and whatever fails on the way is sent again under the same
+/// number, by which the server tells a repetition. An append only puts the record into a bounded queue; the
+/// [`Delivery`] that it returns tells, to whoever wants to know, when the record is stored.
+///
+/// The first error that cannot be helped *halts* the producer: see [`ProducerError`].
+///
+/// Cloning gives another handle to the same producer. When the last one is dropped, what is queued is delivered in
+/// the background, for at most the [drain timeout](crate::ProducerBuilder::drain_timeout); a program that
+/// ends should [`close`](Self::close) it instead.
+///
+#[cfg_attr(feature = "tokio", doc = "```no_run")]
+#[cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+/// # async fn run(stream: durable_streams::tokio::DurableStream) -> Result<(), durable_streams::ProducerError> {
+/// let producer = stream.producer("shipper-1").auto_claim(true).build();
+/// for line in ["one\n", "two\n"] {
+///     producer.append_wait(line).await?;
+/// }
+/// let last = producer.append("three\n")?;
+/// println!("stored before {:?}", last.await?.offset);
+/// producer.close().await?;
+/// # Ok(()) }
+/// ```
+pub struct IdempotentProducer<T = AnyTransport, R = AnyRuntime> {
+    handles: Arc<Handles>,
+    stack: PhantomData<fn() -> (T, R)>,
+}
+
+impl<T, R> Clone for IdempotentProducer<T, R> {
+    fn clone(&self) -> Self {
+        Self::new(self.handles.clone())
+    }
+}
+
+impl<T, R> fmt::Debug for IdempotentProducer<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.handles.shared.lock();
+        f.debug_struct("IdempotentProducer")
+            .field("epoch", &state.epoch)
+            .field("life", &state.life)
+            .field("stats", &state.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, R> IdempotentProducer<T, R> {
+    pub(super) fn new(handles: Arc<Handles>) -> Self {
+        Self { handles, stack: PhantomData }
+    }
+
+    /// The same producer with its stack's type erased.
+    #[must_use]
+    pub fn erase(&self) -> IdempotentProducer {
+        IdempotentProducer::new(self.handles.clone())
+    }
+
+    /// Puts a record into the queue, and never waits.
+    ///
+    /// On a JSON stream the record is JSON text, and one message, even where it is an array.
+    ///
+    /// # Errors
+    ///
+    /// [`ProducerError::QueueFull`] and [`ProducerError::RecordTooLarge`], which hand the record back;
+    /// [`StreamError::Json`] for a record that is no JSON on a JSON stream (where that is not known yet, the
+    /// [`Delivery`] tells); [`StreamError::Config`] for an empty record, which the protocol has not; and what the
+    /// producer halted with, or [`ProducerError::Closed`].
+    pub fn append(&self, data: impl Into<Bytes>) -> Result<Delivery, ProducerError> {
+        let data = data.into();
+        self.push(Kind::Bytes, &data).map_err(|refusal| self.refused(refusal, || data))
+    }
+
+    /// Like [`append`](Self::append), for bytes that are only borrowed. They are copied into the batch.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append).
+    pub fn append_slice(&self, data: &[u8]) -> Result<Delivery, ProducerError> {
+        self.push(Kind::Bytes, data).map_err(|refusal| self.refused(refusal, || Bytes::copy_from_slice(data)))
+    }
+
+    /// Puts one value, as JSON, into the queue, and never waits.
+    ///
+    /// On a JSON stream it is one message. On a stream of another type it is its JSON text and a line feed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append), and [`StreamError::Json`] for a value that does not serialise.
+    #[cfg(feature = "json")]
+    pub fn append_json<V: serde::Serialize + ?Sized>(&self, value: &V) -> Result<Delivery, ProducerError> {
+        scratch::with_json(value, |text| {
+            self.push(Kind::Json, text)
+                .map_err(|refusal| self.refused(refusal, || Bytes::copy_from_slice(text)))
+        })?
+    }
+
+    /// Puts a record into the queue, and waits for room there where it is full. It does not wait until the record
+    /// is stored: await the [`Delivery`] for that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append), but for [`ProducerError::QueueFull`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it is ready has appended nothing.
+    pub async fn append_wait(&self, data: impl Into<Bytes>) -> Result<Delivery, ProducerError> {
+        let data = data.into();
+        self.push_wait(Kind::Bytes, &data).await.map_err(|refusal| self.refused(refusal, || data))
+    }
+
+    /// Puts one value, as JSON, into the queue, and waits for room there where it is full.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append_json`](Self::append_json), but for [`ProducerError::QueueFull`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it is ready has appended nothing.
+    #[cfg(feature = "json")]
+    pub async fn append_json_wait<V: serde::Serialize + ?Sized>(
+        &self,
+        value: &V,
+    ) -> Result<Delivery, ProducerError> {
+        let record = match self.append_json(value) {
+            Err(ProducerError::QueueFull { record }) => record,
+            result => return result,
+        };
+        self.push_wait(Kind::Json, &record).await.map_err(|refusal| self.refused(refusal, || record))
+    }
+
+    /// Sends what was appended before, without lingering, and waits until all of it is settled.
+    ///
+    /// # Errors
+    ///
+    /// What the producer halted with; else the first failure of a single record that no flush has told of.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future only stops waiting.
+    pub async fn flush(&self) -> Result<(), ProducerError> {
+        self.settled(false).await
+    }
+
+    /// Like [`flush`](Self::flush), for so long at most.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](Self::flush), and [`ProducerError::Timeout`], which says how much is not acknowledged. The
+    /// producer goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future only stops waiting.
+    pub async fn flush_timeout(&self, timeout: Duration) -> Result<(), ProducerError> {
+        let expired = async {
+            self.handles.host.sleep(timeout).await;
+            let stats = self.stats();
+            Err(ProducerError::Timeout {
+                records: stats.queued_records,
+                bytes: stats.queued_bytes,
+                after: timeout,
+            })
+        };
+        futures_lite::future::or(self.flush(), expired).await
+    }
+
+    /// Takes no more records, on any handle, and waits until all are settled. The stream stays open for others.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](Self::flush). Closing again gives the same result where the producer halted, and success
+    /// otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future only stops waiting: the producer stays closed, and goes on delivering.
+    pub async fn close(&self) -> Result<(), ProducerError> {
+        self.settled(true).await
+    }
+
+    /// Ends the stream after the records that were appended before: readers come to an end, and nobody appends any
+    /// more. Takes no more records, and waits until it is done. Safe to be repeated by the producer's own numbers; a
+    /// stream that is closed already is a success.
+    ///
+    /// # Errors
+    ///
+    /// What the producer halted with, or [`ProducerError::Closed`] after [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future only stops waiting: the stream will be ended. Calling it again waits again.
+    pub async fn close_stream(&self) -> Result<Ack, ProducerError> {
+        self.end(None).await
+    }
+
+    /// Ends the stream with a last record, both or neither. Otherwise like [`close_stream`](Self::close_stream), but
+    /// for a stream that somebody else closed: that is an error, since the record is not stored.
+    ///
+    /// # Errors
+    ///
+    /// As for [`close_stream`](Self::close_stream), [`append`](Self::append), and [`StreamError::StreamClosed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future only stops waiting: the stream will be ended. Calling it again waits again.
+    pub async fn close_stream_with(&self, data: impl Into<Bytes>) -> Result<Ack, ProducerError> {
+        let data = data.into();
+        self.end(Some(data)).await
+    }
+
+    /// Takes no more records, on any handle, and does not wait: what there is goes on being delivered in the
+    /// background, as when the last handle is dropped. The stream stays open for others.
+    pub fn detach(&self) {
+        detach(&self.handles.shared);
+    }
+
+    /// The records that were not stored when the producer halted, in order, each once: later calls do not return
+    /// it again. Empty as long as the producer has not halted. All of them are there when [`flush`](Self::flush) or
+    /// [`close`](Self::close) has returned the error.
+    #[must_use]
+    pub fn take_unsent(&self) -> Vec<UnsentRecord> {
+        let unsent = std::mem::take(&mut self.handles.shared.lock().unsent);
+        unsent.into_iter().flat_map(Unsent::into_records).collect()
+    }
+
+    /// What was done so far, and what is queued.
+    #[must_use]
+    pub fn stats(&self) -> ProducerStats {
+        self.handles.shared.lock().stats()
+    }
+
+    /// The epoch under which batches are sent: the one that was asked for, or the last one claimed.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.handles.shared.lock().epoch
+    }
+
+    #[inline]
+    fn push(&self, kind: Kind, record: &[u8]) -> Result<Delivery, Refusal> {
+        let (kind, record) = self.check(kind, record)?;
+        // A statement of its own, so that nothing else happens under the lock.
+        let mut pushed = self.try_push(&mut self.handles.shared.lock(), kind, record);
+        if matches!(pushed, Err(Refusal::NotChecked)) {
+            let record = validated(record)?;
+            pushed = self.try_push(&mut self.handles.shared.lock(), Kind::Json, record);
+        }
+        pushed.map(|pushed| self.announce(pushed))
+    }
+
+    async fn push_wait(&self, kind: Kind, record: &[u8]) -> Result<Delivery, Refusal> {
+        let (mut kind, mut record) = self.check(kind, record)?;
+        let mut place = Place { shared: &self.handles.shared, queue: Queue::Room, ticket: None };
+        poll_fn(|cx| {
+            loop {
+                let mut state = place.shared.lock();
+                let turn = state.room.is_turn(place.ticket);
+                let pushed = match turn || !matches!(state.life, Life::Open) {
+                    true => self.try_push(&mut state, kind, record),
+                    false => Err(Refusal::Full),
+                };
+                match pushed {
+                    Ok(pushed) => {
+                        drop(state);
+                        return Poll::Ready(Ok(self.announce(pushed)));
+                    }
+                    Err(Refusal::Full) => {
+                        let cost = state.queue.cost(kind, record.len());
+                        state.room.wait(&mut place.ticket, cost, cx.waker());
+                        return Poll::Pending;
+                    }
+                    Err(Refusal::NotChecked) => {
+                        drop(state);
+                        record = validated(record)?;
+                        kind = Kind::Json;
+                    }
+                    Err(refusal) => return Poll::Ready(Err(refusal)),
+                }
+            }
+        })
+        .await
+    }
+
+    /// What can be found wrong with a record, or right, without the queue.
+    #[inline]
+    fn check<'r>(&self, kind: Kind, record: &'r [u8]) -> Result<(Kind, &'r [u8]), Refusal> {
+        if record.is_empty() {
+            let error = StreamError::config("data", "(empty)", "the protocol has no empty append");
+            return Err(Refusal::Gone(self.refusal().unwrap_or(error.into())));
+        }
+        if kind == Kind::Bytes && self.handles.shared.is_array() {
+            return validated(record).map(|record| (Kind::Json, record));
+        }
+        Ok((kind, record))
+    }
+
+    fn refusal(&self) -> Option<ProducerError> {
+        self.handles.shared.lock().refusal()
+    }
+
+    #[inline]
+    fn try_push(&self, state: &mut State, kind: Kind, record: &[u8]) -> Result<Pushed, Refusal> {
+        let (delivery, waker) = state.push(kind, record, || self.handles.host.now())?;
+        let start = !std::mem::replace(&mut state.started, true);
+        Ok(Pushed { delivery, waker, start })
+    }
+
+    /// Tells the driver of what was pushed, without the lock.
+    #[inline]
+    fn announce(&self, Pushed { delivery, waker, start }: Pushed) -> Delivery {
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if start {
+            self.handles.host.start(self.handles.shared.clone());
+        }
+        delivery
+    }
+
+    #[cold]
+    fn refused(&self, refusal: Refusal, record: impl FnOnce() -> Bytes) -> ProducerError {
+        match refusal {
+            Refusal::Full => ProducerError::QueueFull { record: record() },
+            Refusal::TooLarge => ProducerError::RecordTooLarge {
+                record: record(),
+                option: "max_buffered_bytes",
+                limit: self.handles.shared.lock().queue.max_record(),
+            },
+            // It was checked, so that this cannot be the reason again.
+            Refusal::NotChecked => ProducerError::Closed,
+            Refusal::Gone(error) => error,
+        }
+    }
+
+    async fn settled(&self, close: bool) -> Result<(), ProducerError> {
+        let shared = &self.handles.shared;
+        let mut place = Place { shared, queue: Queue::Flushes, ticket: None };
+        let (target, waker, room) = {
+            let mut state = shared.lock();
+            let target = state.queue.flush();
+            let mut room = Vec::new();
+            if close && matches!(state.life, Life::Open) {
+                state.life = Life::Closed;
+                room = state.room.take_if(|_| true);
+            }
+            // Without a driver there is nothing to wait for, and from now on nothing to start one for.
+            state.finished |= close && !state.started;
+            (target, state.driver.take(), room)
+        };
+        waker.into_iter().chain(room).for_each(Waker::wake);
+        poll_fn(|cx| {
+            let mut state = shared.lock();
+            let failed = matches!(state.life, Life::Failed(_));
+            let done = state.finished || !close && !failed && state.queue.is_settled_before(target);
+            if done {
+                return Poll::Ready(state.flushed());
+            }
+            // Past the last batch for a close, which waits for the driver's end.
+            let target = if close || failed { u64::MAX } else { target };
+            state.flushes.wait(&mut place.ticket, target, cx.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    async fn end(&self, last: Option<Bytes>) -> Result<Ack, ProducerError> {
+        let shared = &self.handles.shared;
+        let last = match &last {
+            None => None,
+            Some(data) => Some(
+                self.check(Kind::Bytes, data).map_err(|refusal| self.refused(refusal, || data.clone()))?,
+            ),
+        };
+        let (receipt, wakers, start) = {
+            let mut state = shared.lock();
+            match (&state.life, &state.end) {
+                (_, Some(receipt)) => (receipt.clone(), Vec::new(), false),
+                (Life::Open, None) => {
+                    // The content type may have been learned since the check.
+                    let last = match last {
+                        Some((Kind::Bytes, record)) if state.queue.framing() == Some(Framing::Array) => {
+                            let checked =
+                                validated(record).map_err(|refusal| self.refused(refusal, Bytes::new))?;
+                            Some((Kind::Json, checked))
+                        }
+                        last => last,
+                    };
+                    let receipt = state.queue.end(last, || self.handles.host.now());
+                    state.end = Some(receipt.clone());
+                    state.life = Life::Closed;
+                    let mut wakers = state.room.take_if(|_| true);
+                    wakers.extend(state.driver.take());
+                    let start = !std::mem::replace(&mut state.started, true);
+                    (receipt, wakers, start)
+                }
+                _ => return Err(state.refusal().unwrap_or(ProducerError::Closed)),
+            }
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        if start {
+            self.handles.host.start(shared.clone());
+        }
+        Delivery::new(receipt, 0).await
+    }
+}
+
+/// A record that is in the queue, and what is to be done about it.
+struct Pushed {
+    delivery: Delivery,
+    waker: Option<Waker>,
+    start: bool,
+}
+
+fn validated(record: &[u8]) -> Result<&[u8], Refusal> {
+    json::validate(record).map_err(|error| Refusal::Gone(StreamError::from(error).into()))
+}
+
+enum Queue {
+    Room,
+    Flushes,
+}
+
+/// A place among those who wait, given up when the future is dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    queue: Queue,
+    ticket: Option<u64>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let wakers = {
+            let mut state = self.shared.lock();
+            match self.queue {
+                Queue::Flushes => {
+                    state.flushes.leave(ticket);
+                    Vec::new()
+                }
+                Queue::Room => {
+                    state.room.leave(ticket);
+                    // It may have held up others, or have been woken in their stead.
+                    state.room_wakers()
+                }
+            }
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(feature = "json")]
+mod scratch {
+    use crate::error::StreamError;
+    use serde::Serialize;
+    use std::cell::Cell;
+
+    thread_local! {
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+
+    /// What of a thread's buffer is kept.
+    const KEPT: usize = 64 * 1024;
+
+    /// Serialises outside of the queue's lock: a value's own code may do anything, append to the same producer for
+    /// instance.
+    pub(super) fn with_json<V: Serialize + ?Sized, O>(
+        value: &V,
+        use_text: impl FnOnce(&[u8]) -> O,
+    ) -> Result<O, StreamError> {
+        let mut buffer = BUFFER.take();
+        buffer.clear();
+        serde_json::to_writer(&mut buffer, value)?;
+        let output = use_text(&buffer);
+        if buffer.capacity() <= KEPT {
+            BUFFER.set(buffer);
+        }
+        Ok(output)
+    }
+}

@@ -1,0 +1,374 @@
+//! The producer's rules as a state machine: numbers for batches, how many travel, what an answer means, what to send
+//! next. No I/O and no clock: the driver passes in answers, time and chance, and carries out what is asked for.
+
+mod entry;
+mod recover;
+mod window;
+
+use super::ProducerError;
+use super::batch::Batch;
+use super::delivery::Ack;
+use crate::Offset;
+use crate::error::{Error, StreamError};
+use crate::protocol::headers::MAX_NUMBER;
+use crate::retry::{Backoff, RetryConfig};
+use bytes::Bytes;
+use entry::Entry;
+use std::collections::VecDeque;
+use std::time::Instant;
+use window::Window;
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) epoch: u64,
+    pub(super) auto_claim: bool,
+    pub(super) accept_duplicates: bool,
+    pub(super) max_in_flight: usize,
+    pub(super) retry: RetryConfig,
+}
+
+/// An attempt to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    pub(super) key: u64,
+    pub(super) epoch: u64,
+    pub(super) seq: u64,
+    pub(super) body: Bytes,
+    /// The stream ends with it.
+    pub(super) closing: bool,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// 200, or 204 for a duplicate.
+    Stored {
+        offset: Option<Offset>,
+        duplicate: bool,
+        /// The highest sequence number that the server has in this epoch.
+        highest: Option<u64>,
+    },
+    /// 403 with the server's epoch.
+    Stale { server_epoch: u64 },
+    /// 409 with the sequence number that the server waits for.
+    Gap { expected: u64, received: u64 },
+    /// 409 with `Stream-Closed`.
+    Closed { error: Error, final_offset: Option<Offset> },
+    /// 413.
+    TooLarge(Error),
+    /// Anything else.
+    Failed {
+        error: Error,
+        /// It is certain that nothing was applied: it never left, or was refused.
+        unapplied: bool,
+        /// Another attempt is worth while.
+        again: bool,
+    },
+}
+
+/// A batch that is done with.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) batch: Batch,
+    pub(super) outcome: Result<Ack, ProducerError>,
+    /// Where it failed: whether it may be stored nevertheless.
+    pub(super) may_be_stored: bool,
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) requests: u64,
+    pub(super) resent: u64,
+    pub(super) duplicates: u64,
+    pub(super) gaps: u64,
+    pub(super) claims: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Running,
+    /// Fenced: when all attempts are answered, this epoch is claimed.
+    Claiming {
+        epoch: u64,
+    },
+    /// When all attempts are answered, what is left fails.
+    Halting(ProducerError),
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    settings: Settings,
+    epoch: u64,
+    phase: Phase,
+    /// What is not settled, in order; its numbers are without a gap.
+    entries: VecDeque<Entry>,
+    next_key: u64,
+    next_seq: u64,
+    /// A batch of this epoch was acknowledged: before that only one may travel.
+    established: bool,
+    /// The highest number of this epoch that the server is known to have.
+    stored_to: Option<u64>,
+    /// The highest number ever sent in this epoch.
+    sent_to: Option<u64>,
+    window: Window,
+    /// The stream's tail before anything was sent, where the driver asked for it.
+    tail_before: Option<Offset>,
+    /// A batch was acknowledged, in any epoch.
+    has_stored: bool,
+    claims: recover::Claims,
+    counters: Counters,
+    settled: Vec<Settled>,
+}
+
+impl Machine {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            epoch: settings.epoch,
+            window: Window::new(settings.max_in_flight),
+            settings,
+            phase: Phase::Running,
+            entries: VecDeque::new(),
+            next_key: 0,
+            next_seq: 0,
+            established: false,
+            stored_to: None,
+            sent_to: None,
+            tail_before: None,
+            has_stored: false,
+            claims: recover::Claims::default(),
+            counters: Counters::default(),
+            settled: Vec::new(),
+        }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.in_flight).count()
+    }
+
+    /// Nothing is unsettled.
+    pub(super) fn is_idle(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Why nothing is sent any more.
+    pub(super) fn halted(&self) -> Option<&ProducerError> {
+        match &self.phase {
+            Phase::Halting(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_tail_before(&mut self, tail: Option<Offset>) {
+        self.tail_before = tail;
+    }
+
+    /// Whether a duplicate answer would have to be compared to the tail before.
+    pub(super) fn compares_tails(&self) -> bool {
+        self.tail_before.is_some() && !self.has_stored
+    }
+
+    /// Whether another batch could be sent at once.
+    pub(super) fn wants_batch(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+            && self.entries.len() < self.allowed()
+            && self.entries.iter().all(|entry| entry.in_flight && !entry.batch.closing)
+    }
+
+    /// How many may travel. The first of an epoch goes alone: another that came first would be refused.
+    fn allowed(&self) -> usize {
+        if self.established { self.window.size() } else { 1 }
+    }
+
+    /// Takes the next batch and gives it the next number.
+    pub(super) fn offer(&mut self, batch: Batch) {
+        if self.next_seq > MAX_NUMBER {
+            let reason =
+                "this epoch has used up its sequence numbers; start a new producer with a higher one";
+            let error = StreamError::config(
+                "producer seq",
+                self.next_seq.to_string(),
+                format!("at most 2^53-1: {reason}"),
+            );
+            self.halt(error.into());
+        }
+        let backoff = Backoff::new(self.settings.retry.clone());
+        self.entries.push_back(Entry::new(self.next_key, self.next_seq, batch, backoff));
+        self.next_key += 1;
+        self.next_seq += 1;
+        self.advance(None);
+    }
+
+    /// The attempt to make now, if any. Asked again until there is none.
+    pub(super) fn next_attempt(&mut self, now: Instant) -> Option<Attempt> {
+        if !matches!(self.phase, Phase::Running) {
+            return None;
+        }
+        let in_flight = self.in_flight();
+        let allowed = self.allowed();
+        // In order: nothing overtakes a batch that waits for its next attempt.
+        let index = self.entries.iter().position(|entry| !entry.in_flight)?;
+        let first = index == 0;
+        let entry = &mut self.entries[index];
+        if entry.too_large.is_some() {
+            return None;
+        }
+        match entry.again_at {
+            Some(at) if !first || at > now => return None,
+            _ if !first && (in_flight >= allowed || entry.batch.closing) => return None,
+            _ => {}
+        }
+        entry.in_flight = true;
+        entry.sent_first = first;
+        self.counters.requests += 1;
+        self.counters.resent += u64::from(std::mem::replace(&mut entry.was_sent, true));
+        self.sent_to = self.sent_to.max(Some(entry.seq));
+        Some(Attempt {
+            key: entry.key,
+            epoch: self.epoch,
+            seq: entry.seq,
+            body: entry.batch.body.clone(),
+            closing: entry.batch.closing,
+        })
+    }
+
+    /// When there will be an attempt to make though nothing happens.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let first = self.entries.front()?;
+        let waits = matches!(self.phase, Phase::Running) && !first.in_flight && first.too_large.is_none();
+        if waits { first.again_at } else { None }
+    }
+
+    /// What is done with since this was last asked.
+    pub(super) fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// An attempt has come to its end.
+    pub(super) fn answer(&mut self, key: u64, answer: Answer, now: Instant, random: u64) {
+        let full = self.in_flight() >= self.allowed();
+        let Some(index) = self.entries.iter().position(|entry| entry.key == key) else { return };
+        self.entries[index].in_flight = false;
+        match answer {
+            Answer::Stored { offset, duplicate, highest } => {
+                self.stored(index, offset, duplicate, highest, full);
+            }
+            Answer::Stale { server_epoch } => self.stale(server_epoch),
+            Answer::Gap { expected, received } => self.gap(index, expected, received, now),
+            Answer::TooLarge(error) => self.entries[index].too_large = Some(error),
+            Answer::Closed { error, final_offset } => self.closed(index, error, final_offset),
+            Answer::Failed { error, unapplied, again } => {
+                let entry = &mut self.entries[index];
+                entry.maybe_applied |= !unapplied;
+                let wait = match again {
+                    true => entry.backoff.next(now, random, error.retry_after()),
+                    false => None,
+                };
+                match wait {
+                    Some(wait) => entry.again_at = Some(now + wait),
+                    None => {
+                        let error = attempted(error, &entry.backoff);
+                        self.halt(error.into());
+                    }
+                }
+            }
+        }
+        self.advance(Some(now));
+    }
+
+    fn stored(
+        &mut self,
+        index: usize,
+        offset: Option<Offset>,
+        duplicate: bool,
+        highest: Option<u64>,
+        full: bool,
+    ) {
+        let entry = &self.entries[index];
+        let seq = entry.seq;
+        let first_time = !entry.maybe_applied;
+        let bare_end = entry.batch.is_bare_end();
+        if duplicate && first_time && !bare_end && !self.settings.accept_duplicates {
+            if self.settings.auto_claim && self.is_earlier_run(seq, highest, offset.as_ref()) {
+                self.fence(self.epoch);
+            } else {
+                self.entries[index].maybe_applied = true;
+                self.halt(ProducerError::UnexpectedDuplicate { epoch: self.epoch, seq });
+            }
+            return;
+        }
+        let duplicate = duplicate && !bare_end;
+        self.counters.duplicates += u64::from(duplicate);
+        self.established = true;
+        self.has_stored = true;
+        self.stored_to = self.stored_to.max(Some(seq));
+        if let Some(entry) = self.entries.remove(index) {
+            let ack = Ack { offset, duplicate, epoch: self.epoch, seq };
+            self.settled.push(Settled { batch: entry.batch, outcome: Ok(ack), may_be_stored: true });
+        }
+        self.window.acknowledged(full);
+        // An acknowledgement is progress, which renews every budget.
+        self.entries.iter_mut().for_each(|entry| entry.backoff.reset());
+    }
+
+    fn gap(&mut self, index: usize, expected: u64, received: u64, now: Instant) {
+        self.counters.gaps += 1;
+        let entry = &mut self.entries[index];
+        if entry.sent_first {
+            // All before it was acknowledged when it was sent.
+            self.halt(ProducerError::SequenceGap { expected, received });
+            return;
+        }
+        // Resent when it is the first, and then at once.
+        entry.again_at = Some(now);
+        let explained =
+            self.entries.range(..index).any(|before| before.again_at.is_some() || before.too_large.is_some());
+        if !explained {
+            self.window.gap();
+        }
+    }
+
+    fn closed(&mut self, index: usize, error: Error, final_offset: Option<Offset>) {
+        let entry = &self.entries[index];
+        if entry.batch.is_bare_end() {
+            // Closed by somebody else: what was wanted is so.
+            let ack = Ack { offset: final_offset, duplicate: true, epoch: self.epoch, seq: entry.seq };
+            if let Some(entry) = self.entries.remove(index) {
+                self.settled.push(Settled { batch: entry.batch, outcome: Ok(ack), may_be_stored: true });
+            }
+        } else {
+            self.halt(error.into());
+        }
+    }
+
+    /// Sends nothing more. What is on its way is waited for, then the rest fails. The first cause holds.
+    pub(super) fn halt(&mut self, cause: ProducerError) {
+        if self.halted().is_none() {
+            self.phase = Phase::Halting(cause);
+            self.advance(None);
+        }
+    }
+
+    /// Fails everything at once, attempts under way included.
+    pub(super) fn abort(&mut self, cause: ProducerError) {
+        for entry in &mut self.entries {
+            entry.maybe_applied |= std::mem::take(&mut entry.in_flight);
+        }
+        self.halt(cause);
+        self.advance(None);
+    }
+}
+
+/// The error of the last of several attempts.
+fn attempted(error: Error, backoff: &Backoff) -> Error {
+    let attempts = backoff.retries() + 1;
+    error.edit(|context| context.attempts = attempts)
+}

@@ -1,0 +1,196 @@
+//! What is done once no attempt is under way: claiming an epoch, splitting a batch, coming to an end.
+
+use super::{Ack, Machine, Phase, ProducerError, Settled};
+use crate::Offset;
+use crate::error::StreamError;
+use crate::protocol::headers::MAX_NUMBER;
+use std::time::{Duration, Instant};
+
+/// Two producers that claim the same id in turn must not go on for ever.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    recent: u32,
+    last: Option<Instant>,
+}
+
+const MAX_CLAIMS: u32 = 5;
+/// After so long in peace the claims before it do not count.
+const PEACE: Duration = Duration::from_secs(60);
+
+impl Claims {
+    fn permit(&mut self, now: Option<Instant>) -> bool {
+        if let (Some(now), Some(last)) = (now, self.last)
+            && now.saturating_duration_since(last) > PEACE
+        {
+            self.recent = 0;
+        }
+        self.last = now.or(self.last);
+        self.recent += 1;
+        self.recent <= MAX_CLAIMS
+    }
+}
+
+impl Machine {
+    /// Whether a duplicate answer to a batch that was never sent before tells of an earlier run with this epoch.
+    pub(super) fn is_earlier_run(&self, seq: u64, highest: Option<u64>, tail: Option<&Offset>) -> bool {
+        if highest > self.sent_to {
+            // Nobody could have got this far by repeating what we sent.
+            return true;
+        }
+        // A run of a single batch looks like a repetition of ours; only that one would have moved the tail.
+        seq == 0 && self.compares_tails() && tail.is_some() && tail == self.tail_before.as_ref()
+    }
+
+    pub(super) fn stale(&mut self, server_epoch: u64) {
+        if server_epoch <= self.epoch {
+            let message =
+                format!("the server calls epoch {} stale, and says that it is at {server_epoch}", self.epoch);
+            self.halt(StreamError::protocol(message).into());
+        } else if self.settings.auto_claim {
+            self.fence(server_epoch);
+        } else {
+            self.halt(ProducerError::StaleEpoch { server_epoch, our_epoch: self.epoch });
+        }
+    }
+
+    /// Goes on under an epoch above this one, once all attempts are answered.
+    pub(super) fn fence(&mut self, server_epoch: u64) {
+        let above = server_epoch + 1;
+        self.phase = match &self.phase {
+            Phase::Running => Phase::Claiming { epoch: above },
+            Phase::Claiming { epoch } => Phase::Claiming { epoch: above.max(*epoch) },
+            Phase::Halting(_) => return,
+        };
+    }
+
+    /// Does what can be done only while nothing is under way.
+    pub(super) fn advance(&mut self, now: Option<Instant>) {
+        while self.in_flight() == 0 {
+            match &self.phase {
+                Phase::Halting(cause) => {
+                    let cause = cause.clone();
+                    return self.finish(&cause);
+                }
+                Phase::Claiming { epoch } => {
+                    let epoch = *epoch;
+                    self.claim(epoch, now);
+                }
+                Phase::Running if self.entries.front().is_some_and(|first| first.too_large.is_some()) => {
+                    self.make_smaller(now);
+                }
+                Phase::Running => return,
+            }
+        }
+    }
+
+    /// Whether the server is known to have a number of this epoch, though its own answer was lost.
+    fn is_stored(&self, seq: u64) -> bool {
+        self.stored_to.is_some_and(|to| seq <= to)
+    }
+
+    /// Settles what is stored by the word of a later acknowledgement.
+    fn settle_stored(&mut self) {
+        let mut index = 0;
+        while index < self.entries.len() {
+            if self.is_stored(self.entries[index].seq)
+                && let Some(entry) = self.entries.remove(index)
+            {
+                let ack = Ack { offset: None, duplicate: true, epoch: self.epoch, seq: entry.seq };
+                self.settled.push(Settled { batch: entry.batch, outcome: Ok(ack), may_be_stored: true });
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn finish(&mut self, cause: &ProducerError) {
+        self.settle_stored();
+        let was_closed = matches!(cause, ProducerError::Stream(error) if matches!(error.kind(), StreamError::StreamClosed { .. }));
+        for entry in self.entries.drain(..) {
+            let outcome = if was_closed && entry.maybe_applied {
+                let reason = "an attempt went unanswered, and now the stream is closed".to_owned();
+                Err(ProducerError::OutcomeUnknown { reason })
+            } else {
+                Err(cause.clone())
+            };
+            self.settled.push(Settled { batch: entry.batch, outcome, may_be_stored: entry.maybe_applied });
+        }
+    }
+
+    fn claim(&mut self, epoch: u64, now: Option<Instant>) {
+        self.settle_stored();
+        // To end the stream a second time does no harm.
+        if self.entries.iter().any(|entry| entry.maybe_applied && !entry.batch.is_bare_end()) {
+            let reason = format!(
+                "another producer took over with epoch {} while an attempt was unanswered",
+                epoch.saturating_sub(1)
+            );
+            return self.halt(ProducerError::OutcomeUnknown { reason });
+        }
+        self.raise(epoch, now);
+    }
+
+    /// Renumbers what is left from 0 under `epoch`.
+    fn raise(&mut self, epoch: u64, now: Option<Instant>) {
+        if epoch > MAX_NUMBER || !self.claims.permit(now) {
+            let server_epoch = epoch.saturating_sub(1);
+            return self.halt(ProducerError::StaleEpoch { server_epoch, our_epoch: self.epoch });
+        }
+        self.counters.claims += 1;
+        self.phase = Phase::Running;
+        self.epoch = epoch;
+        self.established = false;
+        self.stored_to = None;
+        self.sent_to = None;
+        // From here on the tail may have moved by our own doing.
+        self.tail_before = None;
+        self.renumber(0);
+    }
+
+    fn renumber(&mut self, from: u64) {
+        self.next_seq = from;
+        for entry in &mut self.entries {
+            entry.renumber(self.next_seq);
+            self.next_seq += 1;
+        }
+    }
+
+    /// Splits the first batch, which the server finds too large. A lone record fails.
+    fn make_smaller(&mut self, now: Option<Instant>) {
+        let Some(mut entry) = self.entries.pop_front() else { return };
+        let Some(error) = entry.too_large.take() else { return };
+        if entry.maybe_applied {
+            self.entries.push_front(entry);
+            let reason =
+                "an attempt went unanswered, and now the server finds the batch too large".to_owned();
+            return self.halt(ProducerError::OutcomeUnknown { reason });
+        }
+        // What came after it cannot have been applied before it. But an attempt that is still on its way somewhere
+        // could be taken for the batch that gets its number now.
+        let is_loose = self.entries.iter().any(|later| later.maybe_applied);
+        if is_loose && !self.settings.auto_claim {
+            self.entries.push_front(entry);
+            let reason = "a batch has to be split while a later one's attempt is unanswered; auto_claim would allow it".to_owned();
+            return self.halt(ProducerError::OutcomeUnknown { reason });
+        }
+        let seq = entry.seq;
+        if entry.batch.records() > 1 {
+            let backoff = entry.backoff.clone();
+            let (head, tail) = entry.batch.split();
+            for (key, half) in [(self.next_key, tail), (self.next_key + 1, head)] {
+                let mut half = super::Entry::new(key, seq, half, backoff.clone());
+                half.was_sent = true;
+                self.entries.push_front(half);
+            }
+            self.next_key += 2;
+        } else {
+            let outcome = Err(error.into());
+            self.settled.push(Settled { batch: entry.batch, outcome, may_be_stored: false });
+        }
+        if is_loose {
+            self.raise(self.epoch + 1, now);
+        } else {
+            self.renumber(seq);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One attempt on the wire: the request, and what its answer means.
+
+use super::machine::{Answer, Attempt};
+use crate::Offset;
+use crate::client::{Call, Failure, located};
+use crate::error::{Error, StreamError};
+use crate::protocol::answer::{Head, Operation};
+use crate::protocol::{content_type, headers};
+use crate::stream::{DurableStream, locate};
+use durable_streams_contract::{HttpTransport, Runtime, Sent};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+/// What all requests of a producer share.
+pub(super) struct Wire<T, R> {
+    pub(super) stream: DurableStream<T, R>,
+    pub(super) id: HeaderValue,
+    pub(super) content_type: Option<HeaderValue>,
+    /// What an error handler asked for.
+    pub(super) extra_headers: HeaderMap,
+}
+
+impl<T, R> Clone for Wire<T, R> {
+    fn clone(&self) -> Self {
+        Self {
+            stream: self.stream.clone(),
+            id: self.id.clone(),
+            content_type: self.content_type.clone(),
+            extra_headers: self.extra_headers.clone(),
+        }
+    }
+}
+
+/// What the server says of the stream before anything is sent.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) content_type: String,
+    pub(super) tail: Option<Offset>,
+}
+
+impl<T: HttpTransport, R: Runtime> Wire<T, R> {
+    fn call(&self, operation: Operation) -> Result<Call, Error> {
+        let mut call = self.stream.call(operation)?;
+        for (name, value) in &self.extra_headers {
+            call.extra_headers.insert(name, value.clone());
+        }
+        Ok(call)
+    }
+
+    fn append(&self, attempt: &Attempt) -> Result<Call, Error> {
+        let bare_end = attempt.closing && attempt.body.is_empty();
+        let mut call = self.call(if bare_end { Operation::Close } else { Operation::Append })?;
+        call.headers.insert(headers::PRODUCER_ID, self.id.clone());
+        call.headers.insert(headers::PRODUCER_EPOCH, attempt.epoch.into());
+        call.headers.insert(headers::PRODUCER_SEQ, attempt.seq.into());
+        if attempt.closing {
+            call.headers.insert(headers::STREAM_CLOSED, HeaderValue::from_static("true"));
+        }
+        if let (false, Some(content_type)) = (bare_end, &self.content_type) {
+            call.headers.insert(header::CONTENT_TYPE, content_type.clone());
+        }
+        call.body = attempt.body.clone();
+        Ok(call)
+    }
+
+    /// Makes the attempt. With `ask_tail`, a duplicate answer that does not say the tail is completed by asking.
+    pub(super) async fn attempt(self, attempt: Attempt, ask_tail: bool) -> Answer {
+        let call = match self.append(&attempt) {
+            Ok(call) => call,
+            Err(error) => return Answer::Failed { error, unapplied: true, again: false },
+        };
+        let answer = match self.stream.client().exchange(call.clone()).await {
+            Ok(answer) => answer,
+            Err(failure) => return failed(failure, &call),
+        };
+        let status = answer.status;
+        if !status.is_success() {
+            let head = Head::parse(&answer.headers).unwrap_or_default();
+            let (error, unapplied) = self.stream.client().refusal(&call, answer).await;
+            return self.refused(status, &head, error, unapplied).await;
+        }
+        let judged = match self.stream.finish(&call, answer).await {
+            Ok(head) => judge(status, head, &attempt, &call),
+            Err(error) => Err(error),
+        };
+        match judged {
+            Ok(Answer::Stored { offset: None, duplicate: true, highest }) if ask_tail => {
+                let offset = self.ask().await.ok().and_then(|facts| facts.tail);
+                Answer::Stored { offset, duplicate: true, highest }
+            }
+            Ok(answer) => answer,
+            Err(error) => Answer::Failed { error, unapplied: false, again: false },
+        }
+    }
+
+    async fn refused(&self, status: StatusCode, head: &Head, error: Error, unapplied: bool) -> Answer {
+        match (status.as_u16(), head.producer_epoch, head.expected_seq) {
+            (403, Some(server_epoch), _) => return Answer::Stale { server_epoch },
+            (409, ..) if head.closed => {
+                return Answer::Closed { error, final_offset: head.next_offset.clone() };
+            }
+            (409, _, Some(expected)) => {
+                return Answer::Gap { expected, received: head.received_seq.unwrap_or_default() };
+            }
+            (413, ..) => return Answer::TooLarge(error),
+            _ => {}
+        }
+        let again = error.is_retryable();
+        // What the server refuses it does not carry out; what it fails at it may have.
+        let refused = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
+        let unapplied = unapplied || (refused && !again);
+        Answer::Failed { error: self.explain(error).await, unapplied, again }
+    }
+
+    /// The protocol has one status for several conflicts; a wrong content type can be told by asking.
+    async fn explain(&self, error: Error) -> Error {
+        if !matches!(error.kind(), StreamError::SeqConflict(_)) {
+            return error;
+        }
+        let sent = self.content_type.as_ref().and_then(|value| value.to_str().ok());
+        match (self.ask().await, sent) {
+            (Ok(facts), Some(sent)) if !content_type::same(&facts.content_type, sent) => {
+                let actual = sent.to_owned();
+                error.with_kind(StreamError::ContentTypeMismatch { expected: facts.content_type, actual })
+            }
+            _ => error,
+        }
+    }
+
+    /// Asks for the stream's content type and tail, once.
+    pub(super) async fn ask(&self) -> Result<Facts, Error> {
+        let call = self.call(Operation::Head)?;
+        let answer = match self.stream.client().exchange(call.clone()).await {
+            Ok(answer) => answer,
+            Err(Failure::Transport(error)) => return Err(located(&error, &call)),
+            Err(Failure::Refused(error)) => return Err(error),
+        };
+        if !answer.status.is_success() {
+            return Err(self.stream.client().refusal(&call, answer).await.0);
+        }
+        let head = self.stream.finish(&call, answer).await?;
+        match head.content_type {
+            Some(content_type) => Ok(Facts { content_type, tail: head.next_offset }),
+            None => Err(locate(StreamError::protocol("the answer to head has no Content-Type"), &call)),
+        }
+    }
+}
+
+fn failed(failure: Failure, call: &Call) -> Answer {
+    match failure {
+        Failure::Transport(error) => {
+            let unapplied = error.sent() == Sent::No;
+            let again = error.is_retryable();
+            Answer::Failed { error: located(&error, call), unapplied, again }
+        }
+        // A redirect that leads nowhere may have come from a server that did what it was asked.
+        Failure::Refused(error) => {
+            let unapplied = matches!(error.kind(), StreamError::Config(_));
+            Answer::Failed { error, unapplied, again: false }
+        }
+    }
+}
+
+/// What a success says, if it comes from a server that knows the protocol.
+fn judge(status: StatusCode, head: Head, attempt: &Attempt, call: &Call) -> Result<Answer, Error> {
+    let broken = |message: String| Err(locate(StreamError::protocol(message), call));
+    let duplicate = status == StatusCode::NO_CONTENT;
+    if !duplicate && status != StatusCode::OK {
+        return broken(format!("the answer to an append has the unexpected status {status}"));
+    }
+    let says_nothing =
+        head.next_offset.is_none() && head.producer_epoch.is_none() && head.producer_seq.is_none();
+    if says_nothing || (head.next_offset.is_none() && !duplicate) {
+        return broken(
+            "the answer to an append has none of the protocol's headers: this is not a Durable Streams server, or something between strips them".into(),
+        );
+    }
+    if let Some(epoch) = head.producer_epoch
+        && epoch != attempt.epoch
+    {
+        return broken(format!("an append with epoch {} was accepted with epoch {epoch}", attempt.epoch));
+    }
+    if let Some(highest) = head.producer_seq
+        && highest < attempt.seq
+    {
+        return broken(format!(
+            "an append with seq {} was accepted, and the highest is {highest}",
+            attempt.seq
+        ));
+    }
+    if attempt.closing && !head.closed {
+        return broken("the answer to a closing append does not say Stream-Closed: true".into());
+    }
+    Ok(Answer::Stored { offset: head.next_offset, duplicate, highest: head.producer_seq })
+}

@@ -1,0 +1,268 @@
+//! What the handles and the driver share, behind one short lock.
+
+use super::batch::{Batch, Framing, Kind, Sealed};
+use super::delivery::{Delivery, Receipt};
+use super::machine::Settled;
+use super::queue::{Queue, Room};
+use super::waiters::Waiters;
+use super::{ProducerError, ProducerStats, UnsentRecord, lock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+use std::time::Instant;
+
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// The stream is known to be JSON, so raw records are to be checked before they are handed in. A hint.
+    array: AtomicBool,
+}
+
+/// What may still be asked of the producer.
+#[derive(Debug)]
+pub(super) enum Life {
+    Open,
+    /// No more records; what there is is delivered.
+    Closed,
+    Failed(ProducerError),
+}
+
+pub(super) struct State {
+    pub(super) queue: Queue,
+    pub(super) life: Life,
+    /// Nobody waits for the drain: it is bounded.
+    pub(super) detached: bool,
+    pub(super) started: bool,
+    /// The driver has ended.
+    pub(super) finished: bool,
+    /// Wakes the driver, while it waits for news.
+    pub(super) driver: Option<Waker>,
+    /// Appends that wait for room: each for so many bytes.
+    pub(super) room: Waiters<usize>,
+    /// Flushes: each until all batches before this one are settled.
+    pub(super) flushes: Waiters<u64>,
+    /// A failure of single records that no flush has told of.
+    pub(super) unreported: Option<ProducerError>,
+    pub(super) unsent: Vec<Unsent>,
+    pub(super) counted: ProducerStats,
+    pub(super) epoch: u64,
+    /// The receipt of the stream's end, once that was asked for.
+    pub(super) end: Option<Arc<Receipt>>,
+}
+
+/// What was not stored when the producer halted.
+pub(super) enum Unsent {
+    Batch { batch: Batch, may_be_stored: bool },
+    Sealed(Sealed),
+}
+
+impl Unsent {
+    pub(super) fn into_records(self) -> Vec<UnsentRecord> {
+        match self {
+            Self::Batch { batch, may_be_stored } => batch.unsent(may_be_stored).collect(),
+            Self::Sealed(Sealed::Ready(batch)) => batch.unsent(false).collect(),
+            Self::Sealed(Sealed::Unframed(unframed)) => unframed.unsent().collect(),
+        }
+    }
+}
+
+/// Why a record was not taken.
+pub(super) enum Refusal {
+    /// There is no room now.
+    Full,
+    /// There will never be.
+    TooLarge,
+    /// The stream turned out to be JSON: check it, and hand it in again.
+    NotChecked,
+    Gone(ProducerError),
+}
+
+impl Shared {
+    pub(super) fn new(queue: Queue, life: Life, epoch: u64) -> Self {
+        let array = AtomicBool::new(queue.framing() == Some(Framing::Array));
+        let finished = matches!(life, Life::Failed(_));
+        let state = State {
+            queue,
+            life,
+            detached: false,
+            started: finished,
+            finished,
+            driver: None,
+            room: Waiters::default(),
+            flushes: Waiters::default(),
+            unreported: None,
+            unsent: Vec::new(),
+            counted: ProducerStats::default(),
+            epoch,
+            end: None,
+        };
+        Self { state: Mutex::new(state), array }
+    }
+
+    #[inline]
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Whether the stream is known to be JSON.
+    #[inline]
+    pub(super) fn is_array(&self) -> bool {
+        self.array.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_framing(&self, state: &mut State, framing: Framing) {
+        state.queue.set_framing(framing);
+        self.array.store(framing == Framing::Array, Ordering::Relaxed);
+    }
+
+    /// The driver has settled this batch.
+    pub(super) fn settle(&self, settled: Settled, halted: bool) {
+        let Settled { batch, outcome, may_be_stored } = settled;
+        let (id, records, cost) = (batch.id, batch.records(), batch.cost());
+        // The receipt first: whoever is woken by the flush finds it settled.
+        batch.settle(outcome.clone());
+        let wakers = {
+            let mut state = self.lock();
+            match &outcome {
+                Ok(_) => {
+                    state.counted.acked_records += records as u64;
+                    state.counted.acked_bytes += batch.body.len() as u64;
+                    state.counted.acked_batches += 1;
+                }
+                Err(error) => {
+                    state.counted.failed_records += records as u64;
+                    if halted {
+                        state.unsent.push(Unsent::Batch { batch, may_be_stored });
+                    } else {
+                        state.unreported.get_or_insert_with(|| error.clone());
+                    }
+                }
+            }
+            state.freed(id, records, cost)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Some records of a batch were refused before anything was sent.
+    pub(super) fn refuse(&self, id: u64, records: usize, cost: usize, error: Option<ProducerError>) {
+        let wakers = {
+            let mut state = self.lock();
+            state.counted.failed_records += records as u64;
+            if state.unreported.is_none() {
+                state.unreported = error;
+            }
+            if records == 0 {
+                state.queue.shrink(cost);
+                state.room_wakers()
+            } else {
+                state.freed(id, records, cost)
+            }
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Fails what was not even taken, and says that nothing more will come.
+    pub(super) fn fail_rest(&self, rest: impl IntoIterator<Item = Sealed>, cause: &ProducerError) {
+        for sealed in rest {
+            let (id, records, cost) = match &sealed {
+                Sealed::Ready(batch) => {
+                    batch.settle(Err(cause.clone()));
+                    (batch.id, batch.records(), batch.cost())
+                }
+                Sealed::Unframed(unframed) => {
+                    unframed.settle(Err(cause.clone()));
+                    (unframed.id, unframed.records(), unframed.cost())
+                }
+            };
+            let mut state = self.lock();
+            state.counted.failed_records += records as u64;
+            state.unsent.push(Unsent::Sealed(sealed));
+            let wakers = state.freed(id, records, cost);
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// The producer has come to its end: wakes everybody who waits for anything.
+    pub(super) fn wake_all(&self) {
+        let (room, flushes) = {
+            let mut state = self.lock();
+            (state.room.take_if(|_| true), state.flushes.take_if(|_| true))
+        };
+        room.into_iter().chain(flushes).for_each(Waker::wake);
+    }
+}
+
+impl State {
+    /// Why no record is taken.
+    pub(super) fn refusal(&self) -> Option<ProducerError> {
+        match &self.life {
+            Life::Open => None,
+            Life::Closed => Some(ProducerError::Closed),
+            Life::Failed(cause) => Some(cause.clone()),
+        }
+    }
+
+    /// Takes a record. `ticket` is the place of an append that waits for room.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        kind: Kind,
+        record: &[u8],
+        now: impl FnOnce() -> Instant,
+    ) -> Result<(Delivery, Option<Waker>), Refusal> {
+        if !matches!(self.life, Life::Open) {
+            return Err(Refusal::Gone(self.refusal().unwrap_or(ProducerError::Closed)));
+        }
+        if kind == Kind::Bytes && self.queue.framing() == Some(Framing::Array) {
+            return Err(Refusal::NotChecked);
+        }
+        match self.queue.room(kind, record.len()) {
+            Room::Yes => {}
+            Room::Full => return Err(Refusal::Full),
+            Room::Never => return Err(Refusal::TooLarge),
+        }
+        let (index, mut news) = self.queue.push(kind, record, now);
+        let delivery = Delivery::new(self.queue.receipt().clone(), index);
+        news |= self.queue.seal_if_full();
+        Ok((delivery, if news { self.driver.take() } else { None }))
+    }
+
+    /// Who may go on, now that records of this batch are settled.
+    fn freed(&mut self, id: u64, records: usize, cost: usize) -> Vec<Waker> {
+        self.queue.settle(id, records, cost);
+        let mut wakers = self.room_wakers();
+        let queue = &self.queue;
+        wakers.extend(self.flushes.take_if(|target| queue.is_settled_before(*target)));
+        wakers
+    }
+
+    /// Those waiting appends for which there is room by now.
+    pub(super) fn room_wakers(&mut self) -> Vec<Waker> {
+        let (mut bytes, mut records) = self.queue.free();
+        self.room.take_while(|size| {
+            let fits = *size <= bytes && records > 0;
+            if fits {
+                bytes -= *size;
+                records -= 1;
+            }
+            fits
+        })
+    }
+
+    pub(super) fn stats(&self) -> ProducerStats {
+        ProducerStats {
+            queued_records: self.queue.records(),
+            queued_bytes: self.queue.bytes(),
+            ..self.counted
+        }
+    }
+
+    /// What a flush says when it is done.
+    pub(super) fn flushed(&mut self) -> Result<(), ProducerError> {
+        match (&self.life, self.unreported.take()) {
+            (Life::Failed(cause), _) => Err(cause.clone()),
+            (_, Some(failure)) => Err(failure),
+            (_, None) => Ok(()),
+        }
+    }
+}

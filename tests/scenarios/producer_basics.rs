@@ -1,0 +1,212 @@
+//! What a producer does while nothing goes wrong, checked from the server's side.
+
+use crate::support::{Stack, new_stream, unique};
+use durable_streams::{CreateOptions, ErrorAction, ProducerError, StreamError};
+use std::time::Duration;
+use test_servers::{RustServer, direct, skip_without_node};
+
+fn stored(url: &str) -> String {
+    let answer = direct("GET", url, (), "").expect("the server answers");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) -> F) {
+    let rust = RustServer::start().expect("the server starts");
+    scenario(rust.url().to_owned()).await;
+    if let Some(node) = skip_without_node() {
+        scenario(node.url().to_owned()).await;
+    }
+}
+
+/// The seed's example, line by line.
+pub async fn the_seeds_example<S: Stack>() {
+    on_each_server(|url| async move {
+        let client = S::client(&url);
+        let stream = client.stream(unique("orders"));
+
+        // Twice: a restart recovers by itself.
+        for _ in 0..2 {
+            // Create the stream
+            stream.create(Default::default()).await.unwrap();
+
+            // Create idempotent producer
+            let producer = stream
+                .producer("order-service-1")
+                .epoch(0)
+                .auto_claim(true) // Auto-recover on restart
+                .linger(Duration::from_millis(5))
+                .build();
+
+            // Fire-and-forget writes
+            for i in 0..1000 {
+                producer
+                    .append_json(&serde_json::json!({
+                        "order_id": i,
+                        "status": "created"
+                    }))
+                    .unwrap();
+            }
+
+            // Ensure all data is written
+            producer.flush().await.unwrap();
+            producer.close().await.unwrap();
+        }
+
+        let expected: String =
+            (0..2000).map(|i| format!("{{\"order_id\":{},\"status\":\"created\"}}\n", i % 1000)).collect();
+        assert_eq!(stored(stream.url().unwrap()), expected);
+    })
+    .await;
+}
+
+pub async fn receipts_tell_where_a_record_stands<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        let producer = stream.producer("p").linger(Duration::ZERO).build();
+        let first = producer.append("a").unwrap().await.unwrap();
+        let second = producer.append_slice(b"b").unwrap().await.unwrap();
+        assert!(first.offset < second.offset && !first.duplicate);
+        assert_eq!((first.epoch, first.seq, second.seq), (0, 0, 1));
+        assert_eq!(second.offset, Some(stream.head().await.unwrap().next_offset));
+        let stats = producer.stats();
+        assert_eq!((stats.acked_records, stats.queued_records, stats.requests), (2, 0, 2));
+        assert_eq!(stored(stream.url().unwrap()), "ab");
+    })
+    .await;
+}
+
+pub async fn json_records_are_one_message_each<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "application/json").await;
+        // Once with the content type known, and once learned.
+        for stream in [stream.clone(), S::client(&url).stream(stream.url().unwrap())] {
+            let producer = stream.producer("p").auto_claim(true).build();
+            let good = producer.append(" {\"raw\": [1]}\n").unwrap();
+            producer.append_json(&[1, 2]).unwrap();
+            let bad = match producer.append("{\"cut") {
+                Ok(delivery) => delivery.await,
+                Err(error) => Err(error),
+            };
+            assert!(matches!(bad.unwrap_err().stream_error(), Some(StreamError::Json(_))));
+            producer.append("[3,4]").unwrap();
+            producer.append_json_wait("text").await.unwrap();
+            assert!(good.await.is_ok());
+            // A record that was refused when it was framed is told of, once.
+            let told = producer.flush().await;
+            assert!(told.is_ok() || matches!(told.unwrap_err().stream_error(), Some(StreamError::Json(_))));
+            producer.close().await.unwrap();
+        }
+        let once = "{\"raw\": [1]},[1,2],[3,4],\"text\"";
+        let stored: serde_json::Value = serde_json::from_str(&stored(stream.url().unwrap())).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&format!("[{once},{once}]")).unwrap();
+        assert_eq!(stored, expected);
+    })
+    .await;
+}
+
+pub async fn the_stream_ends_with_the_producer<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        let producer = stream.producer("p").build();
+        producer.append("a").unwrap();
+        let ack = producer.close_stream_with("z").await.unwrap();
+        assert_eq!(producer.close_stream().await.unwrap(), ack);
+        assert!(matches!(producer.append("b").unwrap_err(), ProducerError::Closed));
+        producer.close().await.unwrap();
+        let head = stream.head().await.unwrap();
+        assert!(head.closed && Some(head.next_offset) == ack.offset);
+        assert_eq!(stored(stream.url().unwrap()), "az");
+
+        // Somebody else finds it closed.
+        let other = stream.producer("q").build();
+        assert!(other.close_stream().await.unwrap().duplicate);
+        let other = stream.producer("r").build();
+        let error = other.close_stream_with("b").await.unwrap_err();
+        assert!(matches!(error.stream_error(), Some(StreamError::StreamClosed { .. })), "{error}");
+
+        // Nothing was ever sent, not even asked.
+        let bare = S::client(&url).stream(unique("bare"));
+        bare.create(CreateOptions::new()).await.unwrap();
+        S::client(&url).stream(bare.url().unwrap()).producer("p").build().close_stream().await.unwrap();
+        assert!(bare.head().await.unwrap().closed);
+    })
+    .await;
+}
+
+pub async fn ten_tasks_on_two_handles_keep_their_order<S: Stack>() {
+    on_each_server(|url| async move {
+        let stream = new_stream::<S>(&url, "text/plain").await;
+        // A queue that is full all the time.
+        let producer = stream.producer("p").max_buffered_bytes(4000).max_batch_bytes(500).build();
+        let threads: Vec<_> = (0..10)
+            .map(|task| {
+                let producer = producer.clone();
+                std::thread::spawn(move || {
+                    futures_lite::future::block_on(async {
+                        for number in 0..200 {
+                            producer.append_wait(format!("{task}:{number}\n")).await.unwrap();
+                        }
+                    });
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        producer.close().await.unwrap();
+        let mut next = [0; 10];
+        for line in stored(stream.url().unwrap()).lines() {
+            let (task, number) = line.split_once(':').unwrap();
+            let next = &mut next[task.parse::<usize>().unwrap()];
+            assert_eq!(number.parse::<usize>().unwrap(), *next, "task {task}");
+            *next += 1;
+        }
+        assert_eq!(next, [200; 10]);
+    })
+    .await;
+}
+
+/// ROBUSTNESS 41: what cannot work is an error that names the option, and nothing is sent.
+pub async fn a_bad_option_is_an_error_of_every_operation<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let stream = new_stream::<S>(server.url(), "text/plain").await;
+    type Builder<S> = durable_streams::ProducerBuilder<<S as Stack>::Transport, <S as Stack>::Runtime>;
+    type Edit<S> = fn(Builder<S>) -> Builder<S>;
+    let edits: [(&str, Edit<S>); 9] = [
+        ("epoch", |b| b.epoch(1 << 53)),
+        ("max_batch_bytes", |b| b.max_batch_bytes(0)),
+        ("max_batch_bytes", |b| b.max_batch_bytes(usize::MAX)),
+        ("max_batch_items", |b| b.max_batch_items(0)),
+        ("max_in_flight", |b| b.max_in_flight(0)),
+        ("max_buffered_bytes", |b| b.max_buffered_bytes(0)),
+        ("max_buffered_records", |b| b.max_buffered_records(0)),
+        ("drain_timeout", |b| b.drain_timeout(Duration::ZERO)),
+        ("content-type", |b| b.content_type("nonsense")),
+    ];
+    let check = |error: &ProducerError, option: &str| {
+        assert!(matches!(error.stream_error(), Some(StreamError::Config(_))), "{error}");
+        assert!(error.to_string().contains(option), "{error} does not name {option}");
+    };
+    for (option, edit) in edits {
+        let builder = || edit(stream.producer("p").on_error(|_| ErrorAction::Stop));
+        check(&builder().try_build().unwrap_err().into(), option);
+        let producer = builder().build();
+        check(&producer.append("x").unwrap_err(), option);
+        check(&producer.append_wait("x").await.unwrap_err(), option);
+        check(&producer.append_json(&1).unwrap_err(), option);
+        check(&producer.flush().await.unwrap_err(), option);
+        check(&producer.close_stream().await.unwrap_err(), option);
+        check(&producer.close().await.unwrap_err(), option);
+    }
+    check(&stream.producer(" ").build().append("x").unwrap_err(), "producer_id");
+    check(&stream.client().stream("ftp://x/y").producer("p").build().append("x").unwrap_err(), "ftp");
+    assert_eq!(stored(stream.url().unwrap()), "");
+
+    let producer = stream.producer("p").max_buffered_bytes(100).build();
+    check(&producer.append("").unwrap_err(), "data");
+    let Err(ProducerError::RecordTooLarge { record, .. }) = producer.append(vec![b'x'; 101]) else {
+        panic!("it was taken");
+    };
+    assert_eq!(record.len(), 101);
+}
