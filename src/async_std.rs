@@ -8,3 +8,5 @@ pub type Client = crate::Client<SurfTransport, AsyncStdRuntime>;
 pub type ClientBuilder = crate::ClientBuilder<SurfTransport, AsyncStdRuntime>;
 /// A stream's handle on async-std and surf.
 pub type DurableStream = crate::DurableStream<SurfTransport, AsyncStdRuntime>;
+/// An exactly-once producer on async-std and surf.
+pub type IdempotentProducer = crate::IdempotentProducer<SurfTransport, AsyncStdRuntime>;

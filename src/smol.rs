@@ -8,3 +8,5 @@ pub type Client = crate::Client<IsahcTransport, SmolRuntime>;
 pub type ClientBuilder = crate::ClientBuilder<IsahcTransport, SmolRuntime>;
 /// A stream's handle on smol and isahc.
 pub type DurableStream = crate::DurableStream<IsahcTransport, SmolRuntime>;
+/// An exactly-once producer on smol and isahc.
+pub type IdempotentProducer = crate::IdempotentProducer<IsahcTransport, SmolRuntime>;

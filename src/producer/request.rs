@@ -2,7 +2,7 @@
 
 use super::machine::{Answer, Attempt};
 use crate::Offset;
-use crate::client::{Call, Failure, located};
+use crate::client::{Call, Failure, located, replace};
 use crate::error::{Error, StreamError};
 use crate::protocol::answer::{Head, Operation};
 use crate::protocol::{content_type, headers};
@@ -40,9 +40,7 @@ pub(super) struct Facts {
 impl<T: HttpTransport, R: Runtime> Wire<T, R> {
     fn call(&self, operation: Operation) -> Result<Call, Error> {
         let mut call = self.stream.call(operation)?;
-        for (name, value) in &self.extra_headers {
-            call.extra_headers.insert(name, value.clone());
-        }
+        replace(&mut call.extra_headers, self.extra_headers.clone());
         Ok(call)
     }
 

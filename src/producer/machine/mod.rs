@@ -3,6 +3,8 @@
 
 mod entry;
 mod recover;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use super::ProducerError;
@@ -304,6 +306,12 @@ impl Machine {
                 self.halt(ProducerError::UnexpectedDuplicate { epoch: self.epoch, seq });
             }
             return;
+        }
+        if duplicate && !bare_end && highest > self.sent_to && !self.settings.accept_duplicates {
+            self.entries[index].maybe_applied = true;
+            let reason =
+                "another producer uses this id and epoch, and the server has more than was sent here".into();
+            return self.halt(ProducerError::OutcomeUnknown { reason });
         }
         let duplicate = duplicate && !bare_end;
         self.counters.duplicates += u64::from(duplicate);

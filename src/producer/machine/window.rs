@@ -24,6 +24,12 @@ impl Window {
         Self { limit, size: 1, starting: true, clean: 0, needed: PATIENCE }
     }
 
+    /// One that has grown already.
+    #[cfg(test)]
+    pub(super) fn opened(size: usize, limit: usize) -> Self {
+        Self { size, ..Self::new(limit) }
+    }
+
     pub(super) fn size(&self) -> usize {
         self.size
     }
@@ -42,8 +48,7 @@ impl Window {
 
     /// A batch overtook another that was sent before it.
     pub(super) fn gap(&mut self) {
-        // Several at once come from the same burst: each narrows it by one only.
-        self.size = (self.size - 1).max(1);
+        self.size = (self.size / 2).max(1);
         if !self.starting {
             self.needed = (self.needed * 2).min(MAX_PATIENCE);
         }

@@ -1,0 +1,141 @@
+use super::*;
+
+/// ROBUSTNESS 31.
+#[test]
+fn all_that_is_in_flight_is_renumbered_under_one_new_epoch() {
+    let (mut rig, attempts) = Rig::in_flight(claiming(), 4);
+    // In any order, and some as gaps; nothing is sent before the last of them.
+    assert!(rig.stale(&attempts[2], 3).is_empty());
+    assert!(rig.gap(&attempts[3], 1).is_empty());
+    assert!(rig.stale(&attempts[0], 7).is_empty());
+    assert!(!rig.machine.wants_batch());
+    let mut next = rig.stale(&attempts[1], 7);
+    assert_eq!(rig.machine.epoch(), 8);
+    // The first of the new epoch alone, then in order.
+    for (seq, number) in (0..4u64).zip(1u32..) {
+        assert_eq!((next[0].epoch, next[0].seq), (8, seq));
+        assert_eq!(next[0].body.as_ref(), number.to_be_bytes());
+        assert!(seq > 0 || next.len() == 1);
+        let rest = next.split_off(1);
+        let more = rig.ok(&next[0]);
+        next = rest.into_iter().chain(more).collect();
+    }
+    assert_eq!(rig.stored, [1, 2, 3, 4]);
+    assert_eq!(rig.machine.counters().claims, 1);
+    let acks: Vec<_> = rig.deliveries[1..].iter().map(|d| d.try_result().unwrap().unwrap()).collect();
+    assert!(acks.iter().all(|ack| ack.epoch == 8 && !ack.duplicate));
+}
+
+#[test]
+fn without_auto_claim_the_epoch_is_stale_everywhere() {
+    let (mut rig, attempts) = Rig::in_flight(settings(), 2);
+    rig.stale(&attempts[0], 3);
+    rig.stale(&attempts[1], 3);
+    assert!(matches!(rig.halted(), ProducerError::StaleEpoch { server_epoch: 3, our_epoch: 0 }));
+    for delivery in &rig.deliveries[1..] {
+        assert!(matches!(delivery.try_result(), Some(Err(ProducerError::StaleEpoch { .. }))));
+    }
+    assert_eq!(rig.failed, [(1, false), (2, false)]);
+}
+
+#[test]
+fn an_unanswered_attempt_of_the_old_epoch_cannot_be_claimed() {
+    let (mut rig, attempts) = Rig::in_flight(claiming(), 2);
+    rig.lost(&attempts[0]);
+    rig.stale(&attempts[1], 3);
+    assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
+    assert_eq!(rig.failed, [(1, true), (2, false)]);
+    assert_eq!(rig.machine.epoch(), 0);
+
+    // A later refusal does not tell what became of the attempt before it.
+    let mut rig = Rig::new(claiming());
+    let first = rig.offer(1);
+    rig.lost(&first[0]);
+    let again = rig.wait();
+    rig.stale(&again[0], 3);
+    assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }));
+}
+
+#[test]
+fn a_later_acknowledgement_speaks_for_an_unanswered_one() {
+    let (mut rig, attempts) = Rig::in_flight(claiming(), 3);
+    rig.lost(&attempts[0]);
+    rig.ok(&attempts[1]);
+    let next = rig.stale(&attempts[2], 3);
+    // The first one is known to be stored; only the third is left.
+    assert_eq!(rig.stored, [2, 1]);
+    assert_eq!(next.len(), 1);
+    assert_eq!((next[0].epoch, next[0].seq, next[0].body.as_ref()), (4, 0, &3u32.to_be_bytes()[..]));
+}
+
+#[test]
+fn a_restart_at_epoch_0_recovers() {
+    // An earlier run got further than anything that was sent.
+    let mut rig = Rig::new(claiming());
+    let first = rig.offer(1);
+    let next = rig.duplicate(&first[0], 41);
+    assert_eq!((next[0].epoch, next[0].seq), (1, 0));
+    rig.ok(&next[0]);
+    assert_eq!(rig.stored, [0]);
+}
+
+#[test]
+fn an_earlier_run_of_one_batch_shows_by_the_tail() {
+    let duplicate =
+        |tail: &str| Answer::Stored { offset: Some(Offset::parse(tail)), duplicate: true, highest: Some(0) };
+    let before = || Some(Offset::parse("0_5"));
+
+    let mut rig = Rig::new(claiming());
+    rig.machine.set_tail_before(before());
+    let first = rig.offer(1);
+    let next = rig.answer(&first[0], duplicate("0_5"));
+    assert_eq!((next[0].epoch, next[0].seq), (1, 0));
+
+    // The tail has moved: it may be our own record, repeated by something between.
+    let mut rig = Rig::new(claiming());
+    rig.machine.set_tail_before(before());
+    let first = rig.offer(1);
+    rig.answer(&first[0], duplicate("0_9"));
+    assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { .. }));
+
+    // Nobody asked for the tail; or the claim was not allowed.
+    let mut rig = Rig::new(claiming());
+    let first = rig.offer(1);
+    rig.answer(&first[0], duplicate("0_5"));
+    assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { .. }));
+    let mut rig = Rig::new(settings());
+    rig.machine.set_tail_before(before());
+    let first = rig.offer(1);
+    rig.answer(&first[0], duplicate("0_5"));
+    assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { .. }));
+}
+
+#[test]
+fn claims_are_bounded_but_for_a_time_of_peace() {
+    let mut rig = Rig::new(claiming());
+    let mut next = rig.offer(1);
+    for claim in 0..5 {
+        assert_eq!(next[0].epoch, 2 * claim);
+        next = rig.stale(&next[0], 2 * claim + 1);
+    }
+    rig.now += Duration::from_secs(61);
+    for claim in 5..10 {
+        assert_eq!(next[0].epoch, 2 * claim);
+        next = rig.stale(&next[0], 2 * claim + 1);
+    }
+    rig.stale(&next[0], 21);
+    assert!(matches!(rig.halted(), ProducerError::StaleEpoch { server_epoch: 21, our_epoch: 20 }));
+}
+
+#[test]
+fn epochs_come_to_an_end() {
+    let mut rig = Rig::new(claiming());
+    let first = rig.offer(1);
+    rig.stale(&first[0], MAX_NUMBER);
+    assert!(matches!(rig.halted(), ProducerError::StaleEpoch { server_epoch: MAX_NUMBER, .. }));
+
+    let mut rig = Rig::new(claiming());
+    let first = rig.offer(1);
+    rig.stale(&first[0], 0);
+    assert!(matches!(rig.halted().stream_error(), Some(StreamError::Protocol { .. })));
+}

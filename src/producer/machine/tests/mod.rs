@@ -1,0 +1,153 @@
+//! The machine by itself: answers in, attempts out.
+
+mod claiming;
+mod random;
+mod rules;
+mod splitting;
+
+use super::*;
+use crate::producer::batch::{Framing, Kind, Sealed};
+use crate::producer::delivery::Delivery;
+use crate::producer::queue::{Limits, Queue};
+use std::time::Duration;
+
+/// A machine, a clock, and the batches that it is given: numbered records of four bytes.
+struct Rig {
+    machine: Machine,
+    now: Instant,
+    queue: Queue,
+    next: u32,
+    deliveries: Vec<Delivery>,
+    /// Records by outcome, in the order of settling; failed ones with whether they may be stored.
+    stored: Vec<u32>,
+    failed: Vec<(u32, bool)>,
+}
+
+fn settings() -> Settings {
+    Settings {
+        epoch: 0,
+        auto_claim: false,
+        accept_duplicates: false,
+        max_in_flight: 5,
+        retry: RetryConfig::default(),
+    }
+}
+
+fn claiming() -> Settings {
+    Settings { auto_claim: true, ..settings() }
+}
+
+impl Rig {
+    fn new(settings: Settings) -> Self {
+        let limits = Limits {
+            batch_bytes: usize::MAX,
+            batch_items: usize::MAX,
+            buffered_bytes: usize::MAX,
+            buffered_records: usize::MAX,
+            linger: Duration::ZERO,
+        };
+        Self {
+            machine: Machine::new(settings),
+            now: Instant::now(),
+            queue: Queue::new(limits, Some(Framing::Bytes)),
+            next: 0,
+            deliveries: Vec::new(),
+            stored: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// A machine with `count` batches of one record under way, after a first one was acknowledged.
+    fn in_flight(settings: Settings, count: usize) -> (Self, Vec<Attempt>) {
+        let mut rig = Self::new(settings);
+        let first = rig.offer(1);
+        rig.ok(&first[0]);
+        rig.machine.window = Window::opened(count, rig.machine.settings.max_in_flight);
+        let attempts: Vec<Attempt> = (0..count).flat_map(|_| rig.offer(1)).collect();
+        assert_eq!(attempts.len(), count);
+        rig.stored.clear();
+        (rig, attempts)
+    }
+
+    /// Offers a batch of so many records, and returns the attempts that follow.
+    fn offer(&mut self, records: u32) -> Vec<Attempt> {
+        assert!(self.machine.wants_batch());
+        for _ in 0..records {
+            let (index, _) = self.queue.push(Kind::Bytes, &self.next.to_be_bytes(), || self.now);
+            self.deliveries.push(Delivery::new(self.queue.receipt().clone(), index));
+            self.next += 1;
+        }
+        let Some(Sealed::Ready(batch)) = self.queue.pop(self.now) else { panic!("no batch") };
+        self.machine.offer(batch);
+        self.attempts()
+    }
+
+    fn attempts(&mut self) -> Vec<Attempt> {
+        let now = self.now;
+        std::iter::from_fn(|| self.machine.next_attempt(now)).collect()
+    }
+
+    /// Gives an answer, and returns the attempts that follow.
+    fn answer(&mut self, attempt: &Attempt, answer: Answer) -> Vec<Attempt> {
+        self.machine.answer(attempt.key, answer, self.now, u64::MAX);
+        self.collect();
+        self.attempts()
+    }
+
+    fn collect(&mut self) {
+        for settled in self.machine.take_settled() {
+            settled.batch.settle(settled.outcome.clone());
+            for record in settled.batch.unsent(settled.may_be_stored) {
+                let number = u32::from_be_bytes(record.data.as_ref().try_into().unwrap());
+                match settled.outcome {
+                    Ok(_) => self.stored.push(number),
+                    Err(_) => self.failed.push((number, record.may_be_stored)),
+                }
+            }
+        }
+    }
+
+    fn ok(&mut self, attempt: &Attempt) -> Vec<Attempt> {
+        self.answer(attempt, Answer::Stored { offset: None, duplicate: false, highest: Some(attempt.seq) })
+    }
+
+    fn duplicate(&mut self, attempt: &Attempt, highest: u64) -> Vec<Attempt> {
+        self.answer(attempt, Answer::Stored { offset: None, duplicate: true, highest: Some(highest) })
+    }
+
+    fn gap(&mut self, attempt: &Attempt, expected: u64) -> Vec<Attempt> {
+        self.answer(attempt, Answer::Gap { expected, received: attempt.seq })
+    }
+
+    /// The connection broke: nobody knows.
+    fn lost(&mut self, attempt: &Attempt) -> Vec<Attempt> {
+        self.answer(attempt, Answer::Failed { error: server_error(), unapplied: false, again: true })
+    }
+
+    fn stale(&mut self, attempt: &Attempt, server_epoch: u64) -> Vec<Attempt> {
+        self.answer(attempt, Answer::Stale { server_epoch })
+    }
+
+    fn too_large(&mut self, attempt: &Attempt) -> Vec<Attempt> {
+        let error = StreamError::PayloadTooLarge { size: attempt.body.len() }.into();
+        self.answer(attempt, Answer::TooLarge(error))
+    }
+
+    /// Lets time pass until the machine has something to do.
+    fn wait(&mut self) -> Vec<Attempt> {
+        self.now = self.machine.deadline().expect("it waits for something").max(self.now);
+        self.attempts()
+    }
+
+    fn halted(&self) -> &ProducerError {
+        self.machine.halted().expect("it has halted")
+    }
+}
+
+fn server_error() -> Error {
+    StreamError::ServerError { status: 503, message: "busy".into() }.into()
+}
+
+fn seqs(attempts: &[Attempt]) -> Vec<u64> {
+    attempts.iter().map(|attempt| attempt.seq).collect()
+}

@@ -1,0 +1,68 @@
+use super::*;
+
+/// ROBUSTNESS 36.
+#[test]
+fn a_batch_that_is_too_large_is_split_and_renumbered() {
+    let (mut rig, attempts) = Rig::in_flight(settings(), 1);
+    rig.machine.window = Window::opened(5, 5);
+    let large = rig.offer(4).remove(0);
+    let after = rig.offer(1).remove(0);
+    assert_eq!((large.seq, after.seq), (2, 3));
+    // Not before all that is under way is answered.
+    assert!(rig.too_large(&large).is_empty());
+    assert!(rig.gap(&after, 2).is_empty());
+    let next = rig.ok(&attempts[0]);
+    assert_eq!(seqs(&next), [2, 3, 4]);
+    let bodies: Vec<_> = next.iter().map(|attempt| attempt.body.len()).collect();
+    assert_eq!(bodies, [8, 8, 4]);
+    for attempt in &next {
+        rig.ok(attempt);
+    }
+    assert_eq!(rig.stored, [1, 2, 3, 4, 5, 6]);
+    assert!(rig.deliveries.iter().all(|delivery| matches!(delivery.try_result(), Some(Ok(_)))));
+}
+
+#[test]
+fn a_lone_record_that_is_too_large_fails_alone() {
+    let mut rig = Rig::new(settings());
+    let mut next = rig.offer(2);
+    next = rig.too_large(&next[0]);
+    assert_eq!((next.len(), next[0].seq), (1, 0));
+    next = rig.too_large(&next[0]);
+    // Its number goes to the one behind it.
+    assert_eq!((next[0].seq, next[0].body.as_ref()), (0, &1u32.to_be_bytes()[..]));
+    rig.ok(&next[0]);
+    assert!(rig.machine.halted().is_none());
+    assert_eq!((rig.failed.as_slice(), rig.stored.as_slice()), (&[(0, false)][..], &[1][..]));
+    let error = rig.deliveries[0].try_result().unwrap().unwrap_err();
+    assert!(matches!(error.stream_error(), Some(StreamError::PayloadTooLarge { .. })), "{error}");
+}
+
+#[test]
+fn numbers_are_not_used_again_while_an_attempt_is_loose() {
+    for auto_claim in [false, true] {
+        let (mut rig, attempts) = Rig::in_flight(Settings { auto_claim, ..settings() }, 2);
+        rig.too_large(&attempts[0]);
+        let next = rig.lost(&attempts[1]);
+        if auto_claim {
+            // Behind a refused one it cannot have been applied; under a new epoch it never will be.
+            assert_eq!((next[0].epoch, next[0].seq, next[0].body.as_ref()), (1, 0, &2u32.to_be_bytes()[..]));
+            rig.ok(&next[0]);
+            assert_eq!((rig.failed.as_slice(), rig.stored.as_slice()), (&[(1, false)][..], &[2][..]));
+        } else {
+            assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }));
+            assert_eq!(rig.failed, [(1, false), (2, true)]);
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_may_be_stored_is_not_split() {
+    let mut rig = Rig::new(claiming());
+    let first = rig.offer(2);
+    rig.lost(&first[0]);
+    let again = rig.wait();
+    rig.too_large(&again[0]);
+    assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }));
+    assert_eq!(rig.failed, [(0, true), (1, true)]);
+}
