@@ -196,12 +196,12 @@ impl<T, R> IdempotentProducer<T, R> {
     }
 
     /// Ends the stream after the records that were appended before: readers come to an end, and nobody appends any
-    /// more. Takes no more records, and waits until it is done. Safe to be repeated by the producer's own numbers; a
-    /// stream that is closed already is a success.
+    /// more. Takes no more records, and waits until it is done. Safe to be repeated by the producer's own numbers.
     ///
     /// # Errors
     ///
     /// What the producer halted with, or [`ProducerError::Closed`] after [`close`](Self::close).
+    /// [`StreamError::StreamClosed`] where somebody else has closed the stream.
     ///
     /// # Cancel safety
     ///
@@ -210,12 +210,11 @@ impl<T, R> IdempotentProducer<T, R> {
         self.end(None).await
     }
 
-    /// Ends the stream with a last record, both or neither. Otherwise like [`close_stream`](Self::close_stream), but
-    /// for a stream that somebody else closed: that is an error, since the record is not stored.
+    /// Ends the stream with a last record, both or neither. Otherwise like [`close_stream`](Self::close_stream).
     ///
     /// # Errors
     ///
-    /// As for [`close_stream`](Self::close_stream), [`append`](Self::append), and [`StreamError::StreamClosed`].
+    /// As for [`close_stream`](Self::close_stream) and [`append`](Self::append).
     ///
     /// # Cancel safety
     ///

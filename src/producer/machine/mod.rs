@@ -346,8 +346,8 @@ impl Machine {
 
     fn closed(&mut self, index: usize, error: Error, final_offset: Option<Offset>) {
         let entry = &self.entries[index];
-        if entry.batch.is_bare_end() {
-            // Closed by somebody else: what was wanted is so.
+        if entry.batch.is_bare_end() && entry.maybe_applied {
+            // Perhaps by the attempt that went unanswered; what was wanted is so.
             let ack = Ack { offset: final_offset, duplicate: true, epoch: self.epoch, seq: entry.seq };
             if let Some(entry) = self.entries.remove(index) {
                 self.settled.push(Settled { batch: entry.batch, outcome: Ok(ack), may_be_stored: true });

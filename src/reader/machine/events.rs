@@ -1,6 +1,6 @@
 //! What happens to a request, and what it means.
 
-use super::page::Boundary;
+use super::page::{BodyLength, Boundary};
 use super::session::{Group, Session};
 use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, Unit};
 use crate::Offset;
@@ -10,7 +10,7 @@ use crate::protocol::content_type;
 use crate::reader::options::LiveMode;
 use bytes::Bytes;
 use durable_streams_contract::{TransportError, TransportErrorKind};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ impl Machine {
         let judged = Head::parse(headers).and_then(|head| match self.ask {
             Ask::Metadata => self.on_metadata(&head, now),
             Ask::Tail => self.on_tail(head),
-            Ask::Page | Ask::LongPoll => self.on_page(status, head, content_length(headers)),
+            Ask::Page | Ask::LongPoll => self.on_page(status, head, body_length(headers)),
             Ask::Events => self.on_events(&head, now),
         });
         if let Err(kind) = judged {
@@ -62,12 +62,7 @@ impl Machine {
         Ok(())
     }
 
-    fn on_page(
-        &mut self,
-        status: StatusCode,
-        mut head: Head,
-        length: Option<u64>,
-    ) -> Result<(), StreamError> {
+    fn on_page(&mut self, status: StatusCode, mut head: Head, length: BodyLength) -> Result<(), StreamError> {
         let next = head.require_offset("read")?;
         self.check_order(&next)?;
         let base = self.position.base().clone();
@@ -359,6 +354,10 @@ fn boundary(next: Offset, head: &Head) -> Boundary {
     Boundary { next, up_to_date: head.up_to_date, closed: head.closed, cursor: head.cursor.clone() }
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+fn body_length(headers: &HeaderMap) -> BodyLength {
+    match headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok()) {
+        Some(length) => BodyLength::Known(length),
+        None if headers.contains_key(TRANSFER_ENCODING) => BodyLength::Framed,
+        None => BodyLength::UntilClose,
+    }
 }

@@ -20,6 +20,16 @@ pub(super) struct Boundary {
     pub(super) cursor: Option<String>,
 }
 
+/// What HTTP says of a body's length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyLength {
+    Known(u64),
+    /// Not known beforehand, but its end is told from its breaking off.
+    Framed,
+    /// It ends when the connection is closed, for whatever reason.
+    UntilClose,
+}
+
 /// How a page came to its end.
 #[derive(Debug)]
 pub(super) enum PageEnd {
@@ -66,6 +76,8 @@ pub(super) struct Page {
     starved: bool,
     /// How much is still to come, where the server said it.
     remaining: Option<u64>,
+    /// HTTP tells whether the body is complete.
+    framed: bool,
     content: Content,
 }
 
@@ -105,7 +117,7 @@ impl Page {
         boundary: Boundary,
         base: &Offset,
         unit: Unit,
-        length: Option<u64>,
+        length: BodyLength,
         max_message_bytes: usize,
     ) -> Self {
         let content = match unit {
@@ -126,14 +138,18 @@ impl Page {
             from_event: false,
             divisible: true,
             starved: false,
-            remaining: length,
+            remaining: match length {
+                BodyLength::Known(length) => Some(length),
+                BodyLength::Framed | BodyLength::UntilClose => None,
+            },
+            framed: length != BodyLength::UntilClose,
             content,
         }
     }
 
     /// A page without content.
     pub(super) fn nothing(boundary: Boundary, base: &Offset) -> Self {
-        let mut page = Self::body(boundary, base, Unit::Bytes, None, 0);
+        let mut page = Self::body(boundary, base, Unit::Bytes, BodyLength::UntilClose, 0);
         page.end = Some(PageEnd::Whole);
         page
     }
@@ -168,6 +184,7 @@ impl Page {
             divisible,
             starved: false,
             remaining: None,
+            framed: true,
             content,
         }
     }
@@ -386,10 +403,13 @@ impl Page {
             FramingError::TooLarge { limit } => {
                 StreamError::TooLarge { what: "a JSON message".into(), option: "max_event_bytes", limit }
             }
-            // HTTP saw nothing wrong with it: a body without a length, on a connection that was closed early.
-            FramingError::Truncated { .. } | FramingError::Empty if !self.from_event => StreamError::Network(
-                TransportError::new(TransportErrorKind::Truncated).with_message(error.to_string()),
-            ),
+            // A body without a length, on a connection that was closed early: HTTP cannot see that. One that
+            // HTTP saw whole was cut before it was sent, and will be again.
+            FramingError::Truncated { .. } | FramingError::Empty if !self.from_event && !self.framed => {
+                StreamError::Network(
+                    TransportError::new(TransportErrorKind::Truncated).with_message(error.to_string()),
+                )
+            }
             error => StreamError::protocol(error.to_string()),
         }
     }
