@@ -218,10 +218,12 @@ impl Trip {
     /// Delivers an answer that is all there, its body at once or in pieces.
     async fn deliver(&self, answer: Response<Bytes>) -> Result<(), TransportError> {
         let (parts, body) = answer.into_parts();
+        // A body with a length that ends early is an error, not an end.
+        let fault = self.fault.as_ref().filter(|fault| !matches!(fault, Fault::EndEvents { .. }));
         let in_pieces = body.len() > 1 && self.net.chance(|rng| rng.percent(self.net.options.in_pieces));
-        let cut = match self.fault {
-            Some(Fault::CutBody { after }) => after <= body.len() && !body.is_empty(),
-            Some(Fault::StallBody { after }) => after < body.len(),
+        let cut = match fault {
+            Some(Fault::CutBody { after }) => *after <= body.len() && !body.is_empty(),
+            Some(Fault::StallBody { after }) => *after < body.len(),
             _ => false,
         };
         if !in_pieces && !cut {
@@ -231,7 +233,7 @@ impl Trip {
         }
         self.sending.head(Response::from_parts(parts, None));
         let mut sent = 0;
-        if self.feed(body, &mut sent, in_pieces).await? {
+        if self.feed(fault, body, &mut sent, in_pieces).await? {
             self.sending.end();
         }
         Ok(())
@@ -240,11 +242,12 @@ impl Trip {
     /// Delivers a part of a body; false where a fault has ended it.
     async fn feed(
         &self,
+        fault: Option<&Fault>,
         mut bytes: Bytes,
         sent: &mut usize,
         in_pieces: bool,
     ) -> Result<bool, TransportError> {
-        let until = match self.fault {
+        let until = match fault {
             Some(Fault::CutBody { after } | Fault::EndEvents { after } | Fault::StallBody { after }) => {
                 after.saturating_sub(*sent)
             }
@@ -269,7 +272,7 @@ impl Trip {
             }
             self.connected().map_err(|_| cut())?;
         }
-        match (&self.fault, ends) {
+        match (fault, ends) {
             (Some(Fault::CutBody { .. }), true) => Err(cut()),
             (Some(Fault::EndEvents { .. }), true) => {
                 self.sending.end();
@@ -299,14 +302,14 @@ impl Trip {
                 Step::Send(bytes) => {
                     self.note(|| format!("server sends {}", describe_events(&bytes)));
                     self.light().await;
-                    if !self.feed(bytes, &mut sent, in_pieces).await? {
+                    if !self.feed(self.fault.as_ref(), bytes, &mut sent, in_pieces).await? {
                         return Ok(());
                     }
                 }
                 Step::End(bytes) => {
                     self.note(|| format!("server sends {} and the end", describe_events(&bytes)));
                     self.light().await;
-                    if self.feed(bytes, &mut sent, in_pieces).await? {
+                    if self.feed(self.fault.as_ref(), bytes, &mut sent, in_pieces).await? {
                         self.sending.end();
                     }
                     return Ok(());

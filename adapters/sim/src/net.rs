@@ -46,8 +46,8 @@ pub struct RequestRecord {
     pub body: usize,
     /// The status that came back, if one did.
     pub status: Option<StatusCode>,
-    /// When the client had the answer's head, or the error.
-    pub answered_at: Option<Duration>,
+    /// When the client had the answer's head or an error, or dropped the request before.
+    pub ended_at: Option<Duration>,
 }
 
 /// The network and the server behind it.
@@ -229,7 +229,7 @@ impl Net {
             uri: request.uri().clone(),
             body: request.body().len(),
             status: None,
-            answered_at: None,
+            ended_at: None,
         });
         number
     }
@@ -238,7 +238,7 @@ impl Net {
         let at = self.core.now();
         if let Some(record) = self.state().log.get_mut(number as usize) {
             record.status = status;
-            record.answered_at = Some(at);
+            record.ended_at = Some(at);
         }
     }
 
@@ -281,12 +281,27 @@ impl HttpTransport for SimTransport {
             crate::core::OUTSIDE,
             Box::pin(crate::carrier::carry(self.net.clone(), number, request, sending)),
         );
+        let mut entry = Entry { net: &self.net, number, status: None };
         let result = receiving.response().await;
-        self.net.log_answer(number, result.as_ref().ok().map(Response::status));
+        entry.status = result.as_ref().ok().map(Response::status);
+        drop(entry);
         self.net.core.note(|| match &result {
             Ok(response) => format!("request {number}: client has {}", response.status().as_u16()),
             Err(error) => format!("request {number}: client has an error: {error}"),
         });
         result
+    }
+}
+
+/// Writes down how a request ended, also where its future is dropped.
+struct Entry<'a> {
+    net: &'a Net,
+    number: u64,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.net.log_answer(self.number, self.status);
     }
 }

@@ -28,6 +28,20 @@ impl SimRuntime {
         self.core.now()
     }
 
+    /// Starts `future` on this runtime, and tells what comes of it.
+    pub fn start<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Spawned<T> {
+        let state = Arc::new(Mutex::new(Outcome::Running(None)));
+        let report = Report(state.clone());
+        self.core.spawn(
+            self.process,
+            Box::pin(async move {
+                let output = future.await;
+                report.settle(Outcome::Done(output));
+            }),
+        );
+        Spawned(state)
+    }
+
     /// Runs `future` for at most `duration`; `None` if it was not ready by then, and is dropped.
     ///
     /// # Cancel safety
@@ -117,16 +131,7 @@ impl Process {
 
     /// Starts `future` in this process.
     pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Spawned<T> {
-        let state = Arc::new(Mutex::new(Outcome::Running(None)));
-        let report = Report(state.clone());
-        self.0.core.spawn(
-            self.0.process,
-            Box::pin(async move {
-                let output = future.await;
-                report.settle(Outcome::Done(output));
-            }),
-        );
-        Spawned(state)
+        self.0.start(future)
     }
 
     /// Ends it at once, as `kill -9` would: every task is dropped where it stands. Requests that have left
@@ -161,7 +166,7 @@ impl fmt::Display for Killed {
 
 impl std::error::Error for Killed {}
 
-/// What a task started by [`Process::spawn`] comes to. Dropping it does not cancel the task.
+/// What a task comes to that [`Process::spawn`] or [`SimRuntime::start`] started. Dropping it does not cancel the task.
 #[must_use = "the task's result is lost; drop it on purpose with `drop`"]
 pub struct Spawned<T>(Arc<Mutex<Outcome<T>>>);
 

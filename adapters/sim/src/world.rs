@@ -296,16 +296,8 @@ impl World {
         }
     }
 
-    /// Drops what was killed and takes up what was spawned.
+    /// Takes up what was spawned, then drops what was killed, which may have been spawned just before.
     fn adopt(&mut self) {
-        for killed in self.core.kills() {
-            for task in 0..self.tasks.len() {
-                if self.tasks[task].as_ref().is_some_and(|running| running.process == killed) {
-                    self.tasks[task] = None;
-                    self.free.push(task);
-                }
-            }
-        }
         for (process, work) in self.core.arrivals() {
             let task = self.free.pop().unwrap_or_else(|| {
                 self.tasks.push(None);
@@ -315,6 +307,14 @@ impl World {
             let waker = Waker::from(handle.clone());
             waker.wake_by_ref();
             self.tasks[task] = Some(Running { work, process, waker, handle });
+        }
+        for killed in self.core.kills() {
+            for task in 0..self.tasks.len() {
+                if self.tasks[task].as_ref().is_some_and(|running| running.process == killed) {
+                    self.tasks[task] = None;
+                    self.free.push(task);
+                }
+            }
         }
     }
 

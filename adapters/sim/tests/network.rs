@@ -141,6 +141,8 @@ fn a_body_may_be_cut_at_any_byte() {
     }
     let (mut world, transport) = world_with(Fault::CutBody { after: 4 });
     assert_eq!(world.run(send(&transport, get("/s"))).unwrap().body(), "abc");
+    let (mut world, transport) = world_with(Fault::EndEvents { after: 1 });
+    assert_eq!(world.run(send(&transport, get("/s"))).unwrap().body(), "abc", "these are no events");
 }
 
 #[test]

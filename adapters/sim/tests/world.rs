@@ -126,6 +126,11 @@ fn a_killed_process_never_runs_again() {
     assert_eq!(*counted.lock().unwrap(), 10);
     let late = app.spawn(async {});
     assert_eq!(world.run(late), Err(Killed));
+    // Not even what was spawned just before.
+    let brief = world.process("brief");
+    let spawned = brief.spawn(async {});
+    brief.kill();
+    assert_eq!(world.run(spawned), Err(Killed));
 }
 
 #[test]
