@@ -1,0 +1,256 @@
+//! What must hold when a bad day is over.
+
+use crate::ledger::{Fate, Ledger, RecordId, parse};
+use crate::plan::{Content, Plan, Way};
+use crate::reading::Consumed;
+use durable_streams_sim::model::{ServerOptions, StreamView};
+use durable_streams_sim::{Memory, RequestRecord, SimServer};
+use http::Method;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// Checks a world that has come to its end; the first thing that is wrong.
+pub(crate) fn check(
+    plan: &Plan,
+    server: &SimServer,
+    ledger: &Ledger,
+    readers: &[Consumed],
+    requests: &[RequestRecord],
+) -> Result<(), String> {
+    if let Some(violation) = ledger.violations().into_iter().next() {
+        return Err(violation);
+    }
+    pace(plan, requests)?;
+    sizes(plan, requests)?;
+    in_flight(plan, requests)?;
+    if plan.forgets() == Memory::Lost {
+        // Nothing is left that could be wrong but what came to no end.
+        return Ok(());
+    }
+    let fates = ledger.fates();
+    for (number, content) in plan.streams.iter().enumerate() {
+        let stored = server.stream(&Plan::path(number)).ok_or("the stream is gone")?;
+        let ids = parse(*content, &stored.data)?;
+        records(plan, number, &ids, &fates)?;
+        for (reader, consumed) in
+            readers.iter().enumerate().filter(|(i, _)| plan.readers[*i].stream == number)
+        {
+            output(plan, *content, reader, consumed, &stored)?;
+        }
+    }
+    Ok(())
+}
+
+/// Records: each acknowledged one once, none twice, none that failed, and in order.
+fn records(
+    plan: &Plan,
+    stream: usize,
+    ids: &[RecordId],
+    fates: &BTreeMap<RecordId, Fate>,
+) -> Result<(), String> {
+    let forgetful = plan.forgets() != Memory::Kept;
+    let mut times: HashMap<RecordId, usize> = HashMap::new();
+    for id in ids {
+        *times.entry(*id).or_default() += 1;
+        if !fates.contains_key(id) {
+            return Err(format!("record {id} is stored and was never appended"));
+        }
+    }
+    for (id, fate) in fates.iter().filter(|(id, _)| plan.writers[id.writer].stream == stream) {
+        let stored = times.get(id).copied().unwrap_or(0);
+        if stored > 1 && !forgetful {
+            return Err(format!("record {id} is stored {stored} times ({fate:?})"));
+        }
+        match fate {
+            Fate::Acked if stored == 0 => {
+                return Err(format!("record {id} was acknowledged and is not stored"));
+            }
+            Fate::Failed { error, may_be_stored: false, .. } if stored > 0 => {
+                return Err(format!(
+                    "record {id} is stored, and the application was told it is not: {error}"
+                ));
+            }
+            _ => {}
+        }
+    }
+    if forgetful {
+        return Ok(());
+    }
+    order(plan, ids)?;
+    holes(plan, stream, &times, fates)
+}
+
+/// A producer's records are stored in the order in which it appended them, over all its runs. A single append
+/// that nobody waits for any more may come late.
+fn order(plan: &Plan, ids: &[RecordId]) -> Result<(), String> {
+    let mut last: HashMap<usize, RecordId> = HashMap::new();
+    for id in ids.iter().filter(|id| !matches!(plan.writers[id.writer].way, Way::Single)) {
+        if let Some(last) = last.insert(id.writer, *id)
+            && last >= *id
+        {
+            return Err(format!("record {id} is stored after {last}"));
+        }
+    }
+    Ok(())
+}
+
+/// A producer never goes on after a record that is not stored, unless that one failed by itself.
+fn holes(
+    plan: &Plan,
+    stream: usize,
+    times: &HashMap<RecordId, usize>,
+    fates: &BTreeMap<RecordId, Fate>,
+) -> Result<(), String> {
+    // Where the server may refuse a record for its size, a crash may hide that it did.
+    let refuses = plan.server.max_body < ServerOptions::default().max_body;
+    let mut missing: Option<RecordId> = None;
+    for (id, fate) in fates.iter() {
+        let alone = match fate {
+            Fate::Failed { alone, .. } => *alone,
+            Fate::Unknown => refuses,
+            Fate::Acked => false,
+        };
+        let writer = &plan.writers[id.writer];
+        if writer.stream != stream || matches!(writer.way, Way::Single) {
+            continue;
+        }
+        if missing.is_some_and(|missing| (missing.writer, missing.run) != (id.writer, id.run)) {
+            missing = None;
+        }
+        match (times.contains_key(id), missing) {
+            (true, Some(missing)) => {
+                return Err(format!("record {id} is stored, and {missing} before it is not"));
+            }
+            (false, None) if !alone => missing = Some(*id),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A reader's output is the stream, from its beginning or from where the tail once was.
+fn output(
+    plan: &Plan,
+    content: Content,
+    number: usize,
+    consumed: &Consumed,
+    stored: &StreamView,
+) -> Result<(), String> {
+    let stored: Vec<u8> = match content {
+        Content::Json => stored.messages.iter().flat_map(|message| [message, &b","[..]].concat()).collect(),
+        _ => stored.data.to_vec(),
+    };
+    let output = consumed.output();
+    let whole = consumed.is_closed();
+    let matches = match plan.readers[number].from_now {
+        false if whole => output == stored,
+        false => stored.starts_with(&output),
+        true if whole => {
+            let (earliest, latest) = consumed.begins();
+            let begin = stored.len().wrapping_sub(output.len());
+            stored.ends_with(&output) && (earliest..=latest).contains(&begin)
+        }
+        true => true,
+    };
+    if matches {
+        return Ok(());
+    }
+    let same = output.iter().zip(&stored).take_while(|(a, b)| a == b).count();
+    let show = |bytes: &[u8]| {
+        let from = same.saturating_sub(20).min(bytes.len());
+        String::from_utf8_lossy(&bytes[from..bytes.len().min(same + 40)]).into_owned()
+    };
+    Err(format!(
+        "reader {number} consumed {} bytes of {} (from {:?}); they differ at byte {same}: {:?} and {:?}",
+        output.len(),
+        stored.len(),
+        consumed.begins(),
+        show(&output),
+        show(&stored)
+    ))
+}
+
+/// Nobody storms the server: in three seconds there are few more requests than there is work.
+fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    const WINDOW: Duration = Duration::from_secs(3);
+    /// Without work: an outage with the default backoff, started from nothing.
+    const IDLE: usize = 40;
+    let mut by_host: BTreeMap<&str, Vec<&RequestRecord>> = BTreeMap::new();
+    for request in requests {
+        by_host.entry(request.uri.host().unwrap_or_default()).or_default().push(request);
+    }
+    let stored = |from: Duration, to: Duration| {
+        requests.iter().filter(|r| r.method == Method::POST && r.at >= from && r.at <= to).count()
+    };
+    for (host, requests) in by_host.iter().filter(|(host, _)| host.starts_with("reader")) {
+        let pages = pages(plan, host);
+        let mut first = 0;
+        for (last, request) in requests.iter().enumerate() {
+            while request.at - requests[first].at > WINDOW {
+                first += 1;
+            }
+            let many = last - first + 1;
+            if many <= IDLE + pages {
+                continue;
+            }
+            let work = stored(requests[first].at.saturating_sub(WINDOW), request.at);
+            if many > IDLE + pages + 2 * work {
+                return Err(format!("{host} sent {many} requests in the 3 s before {:?}", request.at));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many pages a host's stream may have come in.
+fn pages(plan: &Plan, host: &str) -> usize {
+    let number: usize =
+        host.trim_start_matches("reader").split('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let stream = plan.readers[number].stream;
+    let bytes: usize = plan
+        .writers
+        .iter()
+        .filter(|writer| writer.stream == stream)
+        .map(|writer| (writer.records + 1) * (writer.size + 24) * 4)
+        .sum();
+    2 * bytes / plan.server.page_bytes.clamp(1, 1 << 30)
+        + 4 * bytes / 24 / plan.server.page_messages.clamp(1, 1 << 30)
+}
+
+/// No body is larger than a batch may be, unless it is one record.
+fn sizes(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    for request in requests.iter().filter(|request| request.method == Method::POST) {
+        let Some(number) = writer_of(request) else { continue };
+        let writer = &plan.writers[number];
+        if let Way::Producer { batch_bytes, .. } = writer.way {
+            let record = writer.size + 40;
+            if request.body > batch_bytes.max(record) {
+                return Err(format!("a body of {} bytes, with batches of {batch_bytes}", request.body));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No more batches travel at once than may.
+fn in_flight(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    let mut travelling: BTreeMap<&str, Vec<Option<Duration>>> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.method == Method::POST) {
+        let Some(number) = writer_of(request) else { continue };
+        let most = match plan.writers[number].way {
+            Way::Producer { in_flight, .. } => in_flight,
+            Way::Single => 1,
+        };
+        let host = travelling.entry(request.uri.host().unwrap_or_default()).or_default();
+        host.retain(|ended| ended.is_none_or(|ended| ended > request.at));
+        host.push(request.ended_at);
+        if host.len() > most {
+            return Err(format!("{} batches at once at {:?}, of at most {most}", host.len(), request.at));
+        }
+    }
+    Ok(())
+}
+
+fn writer_of(request: &RequestRecord) -> Option<usize> {
+    request.uri.host()?.strip_prefix("writer")?.split('-').next()?.parse().ok()
+}

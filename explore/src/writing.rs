@@ -1,0 +1,277 @@
+//! Writers: processes that append records and write down what they are told.
+
+use crate::ledger::{Fate, Ledger, RecordId, record};
+use crate::plan::{Content, Finish, Plan, Way, Who, Writer};
+use crate::stage::Stage;
+use durable_streams::{
+    ClientBuilder, Delivery, DurableStream, IdempotentProducer, ProducerError, RetryConfig, StreamError,
+};
+use durable_streams_contract::Timer;
+use durable_streams_sim::{Rng, SimRuntime, SimTransport};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+type Stream = DurableStream<SimTransport, SimRuntime>;
+type Producer = IdempotentProducer<SimTransport, SimRuntime>;
+
+/// Whether the stream still takes records when a run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Open,
+    Closed,
+}
+
+/// Runs a writer: its first process, and one more for each crash.
+pub(crate) async fn write(mut stage: Stage, number: usize) {
+    let crashes = stage.plan.crashes(Who::Writer(number));
+    let zombie = stage.plan.zombie(number);
+    let mut run = 0;
+    if let Some((at, sleep)) = zombie {
+        // The first process falls asleep, the second takes its place, and the first wakes up again.
+        let process = stage.spawner.process(&format!("writer {number}.0"));
+        let first = process.spawn(run_writer(stage.clone(), process.runtime(), number, 0));
+        stage.runtime.sleep(at.saturating_sub(stage.runtime.elapsed())).await;
+        process.freeze(sleep);
+        run_process(&mut stage, number, 1, None).await;
+        if first.await.is_err() {
+            stage.ledger.violation(format!("writer {number}.0 was killed"));
+        }
+        run = 2;
+    }
+    for crash in crashes.into_iter().map(Some).chain([None]) {
+        if run_process(&mut stage, number, run, crash).await == Some(Left::Closed) {
+            return;
+        }
+        run += 1;
+    }
+}
+
+/// One process of a writer, until it is done or the crash comes; `None` where it crashed.
+async fn run_process(stage: &mut Stage, number: usize, run: usize, crash: Option<Duration>) -> Option<Left> {
+    let process = stage.spawner.process(&format!("writer {number}.{run}"));
+    let work = process.spawn(run_writer(stage.clone(), process.runtime(), number, run));
+    let Some(at) = crash else { return work.await.ok() };
+    let left = at.saturating_sub(stage.runtime.elapsed());
+    match stage.runtime.timeout(left, work).await {
+        Some(done) => done.ok(),
+        None => {
+            process.kill();
+            None
+        }
+    }
+}
+
+async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize) -> Left {
+    let plan = stage.plan.clone();
+    let writer = &plan.writers[number];
+    let content = plan.streams[writer.stream];
+    let rng = Rng::new(plan.seed).fork(1000 + 10 * number as u64 + run as u64);
+    let host = format!("http://writer{number}-{run}");
+    let client = match ClientBuilder::new(stage.transport.clone(), runtime.clone()).base_url(host).build() {
+        Ok(client) => client,
+        Err(error) => {
+            stage.ledger.violation(format!("the client could not be built: {error}"));
+            return Left::Open;
+        }
+    };
+    let stream = client.stream(Plan::path(writer.stream)).content_type(content.content_type());
+    let job = Job { ledger: stage.ledger, runtime, writer: writer.clone(), content, number, run, rng };
+    match writer.way.clone() {
+        Way::Single => job.write_singly(&stream).await,
+        Way::Producer { auto_claim, in_flight, batch_items, batch_bytes, linger, retries } => {
+            let mut builder = stream
+                .producer(format!("writer-{number}"))
+                .auto_claim(auto_claim)
+                .epoch(if auto_claim { 0 } else { run as u64 })
+                .max_in_flight(in_flight)
+                .max_batch_items(batch_items)
+                .max_batch_bytes(batch_bytes)
+                .linger(linger);
+            if retries.is_some() {
+                builder = builder.retry(RetryConfig { max_retries: retries, ..RetryConfig::default() });
+            }
+            job.write_with(builder.build()).await
+        }
+    }
+}
+
+struct Job {
+    ledger: Ledger,
+    runtime: SimRuntime,
+    writer: Writer,
+    content: Content,
+    number: usize,
+    run: usize,
+    rng: Rng,
+}
+
+impl Job {
+    fn id(&self, number: usize) -> RecordId {
+        RecordId { writer: self.number, run: self.run, number }
+    }
+
+    async fn pace(&mut self) {
+        if !self.writer.pace.is_zero() {
+            let pause = self.rng.duration(Duration::ZERO, self.writer.pace);
+            self.runtime.sleep(pause).await;
+        }
+    }
+
+    fn next_record(&mut self, number: usize) -> bytes::Bytes {
+        record(self.content, self.id(number), self.rng.index(self.writer.size + 1))
+    }
+
+    async fn write_singly(mut self, stream: &Stream) -> Left {
+        for number in 0..self.writer.records {
+            self.pace().await;
+            let id = self.id(number);
+            self.ledger.begin(id);
+            let data = self.next_record(number);
+            match stream.append(data).await {
+                Ok(_) => self.ledger.settle(id, Fate::Acked),
+                Err(error) => {
+                    let may_be_stored = matches!(error.kind(), StreamError::OutcomeUnknown { .. });
+                    let fate = Fate::Failed { error: error.to_string(), may_be_stored, alone: true };
+                    self.ledger.settle(id, fate);
+                    if matches!(error.kind(), StreamError::StreamClosed { .. }) {
+                        return Left::Closed;
+                    }
+                }
+            }
+        }
+        Left::Open
+    }
+
+    async fn write_with(mut self, producer: Producer) -> Left {
+        let mut pending = VecDeque::new();
+        let mut halted = false;
+        for number in 0..self.writer.records {
+            self.pace().await;
+            let id = self.id(number);
+            let data = self.next_record(number);
+            self.ledger.begin(id);
+            let append = match self.rng.percent(50) {
+                true => producer.append(data),
+                false => producer.append_wait(data).await,
+            };
+            match append {
+                Ok(delivery) => pending.push_back((id, delivery)),
+                Err(error) => {
+                    self.ledger.settle(id, failed(&error, false, false));
+                    halted = true;
+                }
+            }
+            self.sweep(&mut pending);
+            if halted {
+                break;
+            }
+            if self.rng.percent(10) && producer.flush().await.is_err() {
+                halted = true;
+                break;
+            }
+        }
+        let closed = self.finish(producer, &mut pending, halted).await;
+        if closed { Left::Closed } else { Left::Open }
+    }
+
+    /// Writes down what is known by now, so that a crash loses little of it.
+    fn sweep(&self, pending: &mut VecDeque<(RecordId, Delivery)>) {
+        while let Some((id, delivery)) = pending.front() {
+            match delivery.try_result() {
+                Some(Ok(_)) => self.ledger.settle(*id, Fate::Acked),
+                // Failures are settled at the end, together with what the producer hands back.
+                Some(Err(_)) | None => return,
+            }
+            pending.pop_front();
+        }
+    }
+
+    /// Ends the run and settles every record; true where the stream is closed.
+    async fn finish(
+        mut self,
+        producer: Producer,
+        pending: &mut VecDeque<(RecordId, Delivery)>,
+        halted: bool,
+    ) -> bool {
+        let mut closed = false;
+        let mut error = None;
+        let mut kept = None;
+        match self.writer.finish {
+            Finish::Drop if !halted => drop(producer),
+            Finish::CloseStream(with_record) if !halted => {
+                let last = self.id(self.writer.records);
+                let ended = match with_record {
+                    true => {
+                        self.ledger.begin(last);
+                        let data = self.next_record(last.number);
+                        producer.close_stream_with(data).await
+                    }
+                    false => producer.close_stream().await,
+                };
+                closed = ended.is_ok();
+                match ended {
+                    Ok(_) if with_record => self.ledger.settle(last, Fate::Acked),
+                    Ok(_) => {}
+                    Err(failure) => {
+                        if with_record {
+                            // Whether it may be stored is in what is handed back.
+                            self.ledger.settle(last, failed(&failure, true, false));
+                        }
+                        error = Some(failure);
+                    }
+                }
+                kept = Some(producer);
+            }
+            _ => {
+                error = producer.close().await.err();
+                kept = Some(producer);
+            }
+        }
+        let mut failures = Vec::new();
+        for (id, delivery) in pending.drain(..) {
+            match delivery.await {
+                Ok(_) => self.ledger.settle(id, Fate::Acked),
+                Err(failure) => failures.push((id, failure)),
+            }
+        }
+        closed |= error.as_ref().is_some_and(is_closed) || failures.iter().any(|(_, error)| is_closed(error));
+        self.settle_failures(kept, failures);
+        closed
+    }
+
+    /// What was handed back tells which of the failed records may be stored.
+    fn settle_failures(&self, producer: Option<Producer>, failures: Vec<(RecordId, ProducerError)>) {
+        let unsent = producer.as_ref().map(Producer::take_unsent);
+        for (id, error) in failures {
+            let alone = is_alone(&error);
+            let handed_back = unsent
+                .iter()
+                .flatten()
+                .find(|record| crate::ledger::parse(self.content, &record.data).is_ok_and(|ids| ids == [id]));
+            let may_be_stored = match (handed_back, &unsent) {
+                (Some(record), _) => record.may_be_stored,
+                (None, Some(_)) if !alone => {
+                    self.ledger.violation(format!("record {id} failed ({error}) and is not handed back"));
+                    true
+                }
+                (None, Some(_)) => false,
+                // The producer is gone: only the error says something.
+                (None, None) => !alone,
+            };
+            self.ledger.settle(id, failed(&error, may_be_stored, alone));
+        }
+    }
+}
+
+fn failed(error: &ProducerError, may_be_stored: bool, alone: bool) -> Fate {
+    Fate::Failed { error: error.to_string(), may_be_stored, alone }
+}
+
+/// Errors of one record, after which the producer goes on.
+fn is_alone(error: &ProducerError) -> bool {
+    matches!(error.stream_error(), Some(StreamError::PayloadTooLarge { .. } | StreamError::Json(_)))
+}
+
+fn is_closed(error: &ProducerError) -> bool {
+    matches!(error.stream_error(), Some(StreamError::StreamClosed { .. }))
+}
