@@ -142,9 +142,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     /// Asks the application about an error that would be the end.
     fn consult(&mut self, answer: Answer) -> Answer {
         match answer {
-            Answer::Failed { error, unapplied, again: false } => {
+            Answer::Failed { error, fate, again: false } => {
                 let again = self.config.consult(&error, &mut self.wire.extra_headers);
-                Answer::Failed { error, unapplied, again }
+                Answer::Failed { error, fate, again }
             }
             answer => answer,
         }

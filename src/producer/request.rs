@@ -1,6 +1,6 @@
 //! One attempt on the wire: the request, and what its answer means.
 
-use super::machine::{Answer, Attempt};
+use super::machine::{Answer, Attempt, Fate};
 use crate::Offset;
 use crate::client::{Call, Failure, located, replace};
 use crate::error::{Error, StreamError};
@@ -64,7 +64,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
     pub(super) async fn attempt(self, attempt: Attempt, ask_tail: bool) -> Answer {
         let call = match self.append(&attempt) {
             Ok(call) => call,
-            Err(error) => return Answer::Failed { error, unapplied: true, again: false },
+            Err(error) => return Answer::Failed { error, fate: Fate::NotSent, again: false },
         };
         let answer = match self.stream.client().exchange(call.clone()).await {
             Ok(answer) => answer,
@@ -73,8 +73,8 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         let status = answer.status;
         if !status.is_success() {
             let head = Head::parse(&answer.headers).unwrap_or_default();
-            let (error, unapplied) = self.stream.client().refusal(&call, answer).await;
-            return self.refused(status, &head, error, unapplied).await;
+            let (error, _) = self.stream.client().refusal(&call, answer).await;
+            return self.refused(status, &head, error).await;
         }
         let judged = match self.stream.finish(&call, answer).await {
             Ok(head) => judge(status, head, &attempt, &call),
@@ -86,11 +86,11 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
                 Answer::Stored { offset, duplicate: true, highest }
             }
             Ok(answer) => answer,
-            Err(error) => Answer::Failed { error, unapplied: false, again: false },
+            Err(error) => Answer::Failed { error, fate: Fate::Unknown, again: false },
         }
     }
 
-    async fn refused(&self, status: StatusCode, head: &Head, error: Error, unapplied: bool) -> Answer {
+    async fn refused(&self, status: StatusCode, head: &Head, error: Error) -> Answer {
         match (status.as_u16(), head.producer_epoch, head.expected_seq) {
             (403, Some(server_epoch), _) => return Answer::Stale { server_epoch },
             (409, ..) if head.closed => {
@@ -104,9 +104,10 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         }
         let again = error.is_retryable();
         // What the server refuses it does not carry out; what it fails at it may have.
-        let refused = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
-        let unapplied = unapplied || (refused && !again);
-        Answer::Failed { error: self.explain(error).await, unapplied, again }
+        let failed = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
+            || !(status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED);
+        let fate = if failed { Fate::Unknown } else { Fate::Refused };
+        Answer::Failed { error: self.explain(error).await, fate, again }
     }
 
     /// The protocol has one status for several conflicts; a wrong content type can be told by asking.
@@ -146,14 +147,15 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
 fn failed(failure: Failure, call: &Call) -> Answer {
     match failure {
         Failure::Transport(error) => {
-            let unapplied = error.sent() == Sent::No;
+            let fate = if error.sent() == Sent::No { Fate::NotSent } else { Fate::Unknown };
             let again = error.is_retryable();
-            Answer::Failed { error: located(&error, call), unapplied, again }
+            Answer::Failed { error: located(&error, call), fate, again }
         }
         // A redirect that leads nowhere may have come from a server that did what it was asked.
         Failure::Refused(error) => {
-            let unapplied = matches!(error.kind(), StreamError::Config(_));
-            Answer::Failed { error, unapplied, again: false }
+            let is_ours = matches!(error.kind(), StreamError::Config(_));
+            let fate = if is_ours { Fate::NotSent } else { Fate::Unknown };
+            Answer::Failed { error, fate, again: false }
         }
     }
 }

@@ -16,6 +16,9 @@ pub(super) struct Entry {
     pub(super) sent_first: bool,
     /// An attempt under this number went without an answer that tells whether it was applied.
     pub(super) maybe_applied: bool,
+    /// An attempt under this number failed somewhere on the way: that the server calls the next one a duplicate
+    /// is no wonder.
+    pub(super) may_echo: bool,
     /// An attempt failed: the next one waits until all before it are settled, and until this moment.
     pub(super) again_at: Option<Instant>,
     /// It was ever sent, under whatever number.
@@ -34,6 +37,7 @@ impl Entry {
             in_flight: false,
             sent_first: false,
             maybe_applied: false,
+            may_echo: false,
             again_at: None,
             was_sent: false,
             too_large: None,
@@ -45,6 +49,7 @@ impl Entry {
     pub(super) fn renumber(&mut self, seq: u64) {
         self.seq = seq;
         self.maybe_applied = false;
+        self.may_echo = false;
         self.again_at = None;
         self.sent_first = false;
     }

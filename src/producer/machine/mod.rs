@@ -61,11 +61,21 @@ pub(super) enum Answer {
     /// Anything else.
     Failed {
         error: Error,
-        /// It is certain that nothing was applied: it never left, or was refused.
-        unapplied: bool,
+        fate: Fate,
         /// Another attempt is worth while.
         again: bool,
     },
+}
+
+/// What a failed attempt did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Nothing: it never left.
+    NotSent,
+    /// Nothing: the server, or something before it, refused it.
+    Refused,
+    /// Nobody knows: it was not answered, or the server failed at it.
+    Unknown,
 }
 
 /// A batch that is done with.
@@ -267,9 +277,10 @@ impl Machine {
             Answer::Gap { expected, received } => self.gap(index, expected, received, now),
             Answer::TooLarge(error) => self.entries[index].too_large = Some(error),
             Answer::Closed { error, final_offset } => self.closed(index, error, final_offset),
-            Answer::Failed { error, unapplied, again } => {
+            Answer::Failed { error, fate, again } => {
                 let entry = &mut self.entries[index];
-                entry.maybe_applied |= !unapplied;
+                entry.maybe_applied |= fate == Fate::Unknown;
+                entry.may_echo |= fate != Fate::NotSent;
                 let wait = match again {
                     true => entry.backoff.next(now, random, error.retry_after()),
                     false => None,
@@ -296,7 +307,7 @@ impl Machine {
     ) {
         let entry = &self.entries[index];
         let seq = entry.seq;
-        let first_time = !entry.maybe_applied;
+        let first_time = !entry.may_echo;
         let bare_end = entry.batch.is_bare_end();
         if duplicate && first_time && !bare_end && !self.settings.accept_duplicates {
             if self.settings.auto_claim && self.is_earlier_run(seq, highest, offset.as_ref()) {

@@ -121,7 +121,7 @@ impl Rig {
 
     /// The connection broke: nobody knows.
     fn lost(&mut self, attempt: &Attempt) -> Vec<Attempt> {
-        self.answer(attempt, Answer::Failed { error: server_error(), unapplied: false, again: true })
+        self.answer(attempt, Answer::Failed { error: server_error(), fate: Fate::Unknown, again: true })
     }
 
     fn stale(&mut self, attempt: &Attempt, server_epoch: u64) -> Vec<Attempt> {

@@ -46,7 +46,7 @@ impl Server {
             if self.epoch.is_some_and(|epoch| attempt.epoch > epoch) {
                 let message = "new epoch must start at seq 0".into();
                 let error = StreamError::BadRequest { message }.into();
-                return Answer::Failed { error, unapplied: true, again: false };
+                return Answer::Failed { error, fate: Fate::Refused, again: false };
             }
             return Answer::Gap { expected, received: attempt.seq };
         }
@@ -62,7 +62,7 @@ impl Server {
 }
 
 fn unanswered() -> Answer {
-    Answer::Failed { error: server_error(), unapplied: false, again: true }
+    Answer::Failed { error: server_error(), fate: Fate::Unknown, again: true }
 }
 
 /// One in so many; zero is never.
@@ -117,7 +117,7 @@ fn run(seed: u64, settings: Settings, odds: Odds, max_body: usize) -> bool {
             unanswered()
         } else if random.one_in(odds.refused) {
             let error = StreamError::RateLimited { retry_after: None }.into();
-            Answer::Failed { error, unapplied: true, again: true }
+            Answer::Failed { error, fate: Fate::Refused, again: true }
         } else {
             server.receive(&attempt)
         };
