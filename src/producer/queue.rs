@@ -278,3 +278,6 @@ impl Queue {
         self.bytes -= bytes;
     }
 }
+
+#[cfg(test)]
+mod tests;
