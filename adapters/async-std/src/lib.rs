@@ -7,11 +7,11 @@
 //!
 //! # How surf is used
 //!
-//! surf's own client hands connections with unread bytes to the next request, and its decoder, async-h1, refuses or
-//! misreads much of what servers and proxies send. Here surf runs over a backend of this crate. It keeps
-//! the connections, and reads a response's head before async-h1 does; async-h1 writes the requests and decodes
-//! the bodies. So dropping a response closes its connection, and any status, any header, early responses, and bodies
-//! that end with their connection come out right.
+//! surf's own client hands connections with unread bytes to the next request and has no connect timeout, and its
+//! decoder, async-h1, refuses or misreads much of what servers and proxies send. Here surf runs over a backend of this
+//! crate, which keeps the connections, reads the responses' heads and takes the framing off their bodies; surf and
+//! async-h1 are left with writing the requests and handing on the bytes. So dropping a response closes its connection,
+//! and any status, any header, early responses, and every way to end a body come out right.
 //!
 //! # Features
 //!
@@ -23,8 +23,8 @@
 //! - Request headers have to be ASCII; others are an
 //!   [`InvalidRequest`](durable_streams_contract::TransportErrorKind::InvalidRequest) error.
 //! - HTTP/1.1 only, and no proxy: `environment_proxy` has no effect.
-//! - A chunked body with chunk extensions is an error; one with trailers may wait for its connection's end.
 
+mod chunked;
 mod connect;
 mod connections;
 mod head;

@@ -7,7 +7,6 @@ use durable_streams_contract::{
 };
 use futures_lite::io::Cursor;
 use futures_lite::{AsyncRead, Stream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -120,15 +119,7 @@ impl Stream for Chunks {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         // On the stack, so that a quiet tail holds no buffer.
         let mut piece = [0; PIECE];
-        // async-h1 panics on a trailer that is not ASCII.
-        let poll = catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_read(cx, &mut piece)));
-        let Ok(poll) = poll else {
-            self.body = None;
-            let error =
-                TransportError::new(TransportErrorKind::Malformed).with_message("a trailer is not valid");
-            return Poll::Ready(Some(Err(error)));
-        };
-        match ready!(poll) {
+        match ready!(Pin::new(body).poll_read(cx, &mut piece)) {
             Ok(0) => {
                 self.exchange.finish();
                 self.body = None;

@@ -1,5 +1,6 @@
 //! What async-h1 reads from and writes to: a connection that shows it only what it can take.
 
+use crate::chunked::Decoder;
 use crate::connect::{Io, Origin};
 use crate::connections::Idle;
 use crate::head::{Framing, Head, Parsed, parse};
@@ -52,13 +53,9 @@ enum Phase {
     Body { ready: Vec<u8>, position: usize, rest: Rest },
 }
 
-#[derive(Clone, Copy)]
 enum Rest {
     Length(u64),
-    /// async-h1 sleeps for ever when the last line's CR comes without its LF: a CR at the end is held back.
-    Chunked {
-        held: bool,
-    },
+    Chunked(Decoder),
     UntilClose,
 }
 
@@ -77,18 +74,28 @@ impl Wire {
                 Parsed::Final(head, length) => break (head, length),
             }
         };
-        let body = bytes.split_off(length);
-        let (line, rest) = match head.framing {
+        let mut body = bytes.split_off(length);
+        let (rest, surplus) = match head.framing {
             Framing::Length(length) => {
-                (format!("content-length: {length}"), Rest::Length(length.saturating_sub(body.len() as u64)))
+                let surplus = body.len() as u64 > length;
+                (Rest::Length(length.saturating_sub(body.len() as u64)), surplus)
             }
-            Framing::Chunked => ("transfer-encoding: chunked".to_owned(), Rest::Chunked { held: false }),
-            // Longer than any: the end of the connection comes first.
-            Framing::UntilClose => (format!("content-length: {}", i64::MAX), Rest::UntilClose),
+            Framing::Chunked => {
+                let mut decoder = Decoder::new();
+                let count = decoder.decode(&mut body).map_err(malformed)?;
+                body.truncate(count);
+                let surplus = decoder.has_surplus();
+                (Rest::Chunked(decoder), surplus)
+            }
+            Framing::UntilClose => (Rest::UntilClose, false),
         };
-        let surplus = matches!(head.framing, Framing::Length(length) if (body.len() as u64) > length);
         self.reusable = head.keep_alive && !surplus;
-        let mut ready = format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n").into_bytes();
+        let length = match head.framing {
+            Framing::Length(length) => length,
+            // Longer than any: `poll_read` says where it ends.
+            Framing::Chunked | Framing::UntilClose => usize::MAX as u64,
+        };
+        let mut ready = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
         ready.extend_from_slice(&body);
         *self.exchange.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
         self.phase = Phase::Body { ready, position: 0, rest };
@@ -126,51 +133,39 @@ impl Wire {
         let Phase::Body { ready, position, rest } = &mut self.phase else {
             return Poll::Ready(Err(cut_short()));
         };
+        if *position < ready.len() {
+            let count = (ready.len() - *position).min(buffer.len());
+            buffer[..count].copy_from_slice(&ready[*position..*position + count]);
+            *position += count;
+            if *position == ready.len() {
+                (*ready, *position) = (Vec::new(), 0);
+            }
+            return Poll::Ready(Ok(count));
+        }
         loop {
-            let mut count = 0;
-            if let Rest::Chunked { held: true } = rest {
-                if buffer.len() < 2 {
-                    *rest = Rest::Chunked { held: false };
-                    buffer.fill(b'\r');
-                    return Poll::Ready(Ok(buffer.len()));
-                }
-                buffer[0] = b'\r';
-                count = 1;
-            }
-            let waiting = &ready[*position..];
-            let read = if waiting.is_empty() {
-                let limit = match rest {
-                    Rest::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len()),
-                    _ => buffer.len(),
-                };
-                if limit == 0 {
-                    return Poll::Ready(Ok(0));
-                }
-                match (ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer[count..limit]))?, &mut *rest) {
-                    (0, Rest::UntilClose) => return Poll::Ready(Ok(0)),
-                    (0, _) => return Poll::Ready(Err(cut_short())),
-                    (read, Rest::Length(left)) => {
-                        *left -= read as u64;
-                        read
-                    }
-                    (read, _) => read,
-                }
-            } else {
-                let read = waiting.len().min(buffer.len() - count);
-                buffer[count..count + read].copy_from_slice(&waiting[..read]);
-                *position += read;
-                if *position == ready.len() {
-                    (*ready, *position) = (Vec::new(), 0);
-                }
-                read
+            let limit = match rest {
+                Rest::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len()),
+                Rest::Chunked(decoder) if decoder.is_done() => 0,
+                _ => buffer.len(),
             };
-            count += read;
-            if let Rest::Chunked { held } = rest {
-                *held = count > 0 && buffer.len() > 1 && buffer[count - 1] == b'\r';
-                count -= usize::from(*held);
+            if limit == 0 {
+                return Poll::Ready(Ok(0));
             }
-            if count > 0 {
-                return Poll::Ready(Ok(count));
+            let count = ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer[..limit]))?;
+            match rest {
+                Rest::UntilClose => return Poll::Ready(Ok(count)),
+                _ if count == 0 => return Poll::Ready(Err(cut_short())),
+                Rest::Length(left) => {
+                    *left -= count as u64;
+                    return Poll::Ready(Ok(count));
+                }
+                Rest::Chunked(decoder) => {
+                    let count = decoder.decode(&mut buffer[..count]).map_err(malformed)?;
+                    self.reusable &= !decoder.has_surplus();
+                    if count > 0 {
+                        return Poll::Ready(Ok(count));
+                    }
+                }
             }
         }
     }

@@ -29,12 +29,27 @@ pub(crate) fn classify(error: isahc::Error, phase: Phase) -> TransportError {
         ErrorKind::Timeout => (Kind::Timeout, Sent::Maybe),
         _ => (code.map_or(Kind::Other, |code| by_code(code, cut_short)), Sent::Maybe),
     };
-    let message = code.map(|code| code.extra_description().unwrap_or(code.description()).to_owned());
+    let mut message = code.map(|code| code.extra_description().unwrap_or(code.description()).to_owned());
+    if kind == Kind::Connect && beyond_select() {
+        message = Some(
+            "this process has more than 1024 file descriptors open, and libcurl is likely built without poll: build \
+             with CFLAGS=-DHAVE_POLL=1"
+                .to_owned(),
+        );
+    }
     let classified = TransportError::new(kind).with_sent(sent);
     match message {
         Some(message) => classified.with_message(message).with_source(error),
         None => classified.with_source(error),
     }
+}
+
+/// Whether a descriptor that is opened now is beyond what `select` can wait for.
+fn beyond_select() -> bool {
+    #[cfg(unix)]
+    return std::fs::File::open("/dev/null").is_ok_and(|file| std::os::fd::AsRawFd::as_raw_fd(&file) >= 1024);
+    #[cfg(not(unix))]
+    false
 }
 
 fn by_code(code: &curl::Error, cut_short: Kind) -> Kind {

@@ -15,6 +15,7 @@
 //! - libcurl notices only at the next byte that nobody listens any more. Live reads therefore have a client and a
 //!   thread of their own, which dropping ends; see [`IsahcTransport`]. Another exchange that is dropped goes on
 //!   unseen until its server speaks, or until [`backstop`](durable_streams_contract::SendOptions::backstop).
+//! - More than 1024 open file descriptors need a libcurl that is built for it; see [`IsahcTransport`].
 //! - A response cut in the middle of its head comes out as if it were whole, with an empty body.
 //! - libcurl looks whether an idle connection is still open once a second. A write on one that its server closed
 //!   since then is an error of which it is not known whether it was sent, though it was not.

@@ -63,6 +63,7 @@ mod reqwest_under_smol {
             smol::block_on(task);
         })
         .limits(tls(ReqwestTransport::supports_tls()))
+        .limits(if ReqwestTransport::asks_for_compression() { &[Limit::Compression] } else { &[] })
         .quiet_spell(Duration::from_millis(300))
     }
 

@@ -20,7 +20,13 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase) -> TransportError {
     } else if error.is_timeout() {
         Kind::Timeout
     } else if connecting {
-        if chain(&error).any(refused_by_tls) { Kind::Tls } else { Kind::Connect }
+        if chain(&error).any(refused_by_tls) {
+            Kind::Tls
+        } else if chain(&error).any(without_tls) {
+            Kind::Unsupported
+        } else {
+            Kind::Connect
+        }
     } else {
         chain(&error).find_map(|error| exchange(error, phase)).unwrap_or(match phase {
             Phase::Body if error.is_decode() => Kind::Malformed,
@@ -53,6 +59,11 @@ fn refused_by_tls(error: &(dyn Error + 'static)) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|io| io.kind() == Io::InvalidData && io.get_ref().is_some())
+}
+
+/// An https URL, and a client that somebody built without TLS. hyper's error has nothing but its text.
+fn without_tls(error: &(dyn Error + 'static)) -> bool {
+    error.to_string() == "invalid URL, scheme is not http"
 }
 
 /// Once connected.

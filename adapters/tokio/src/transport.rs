@@ -65,9 +65,14 @@ impl ReqwestTransport {
         cfg!(any(feature = "rustls", feature = "native-tls"))
     }
 
+    /// Whether this build asks for compressed responses and decodes them: the feature `compression` is enabled.
+    #[must_use]
+    pub const fn asks_for_compression() -> bool {
+        cfg!(feature = "compression")
+    }
+
     fn build(context: Context, options: &TransportOptions) -> Result<Self, TransportError> {
         // Another crate in the build may enable reqwest's features; ours decide.
-        let compression = cfg!(feature = "compression");
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -76,7 +81,7 @@ impl ReqwestTransport {
             .connect_timeout(options.connect_timeout)
             .no_deflate()
             .no_zstd();
-        if !compression {
+        if !Self::asks_for_compression() {
             builder = builder.no_gzip().no_brotli();
         }
         if !options.environment_proxy {

@@ -66,6 +66,15 @@ fn a_runtime_without_drivers_is_an_error() {
     assert!(error.to_string().contains("enable_all"), "{error}");
 }
 
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+#[test]
+fn a_client_of_ones_own_without_tls_is_no_connection_problem() {
+    let tokio = Runtime::new().unwrap();
+    let transport = ReqwestTransport::from_client(reqwest::Client::new(), tokio.handle().clone());
+    let error = block_on(transport.send(get("https://127.0.0.1:1/"), SendOptions::new())).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Unsupported, Sent::No), "{error:?}");
+}
+
 #[test]
 fn an_error_does_not_show_the_query() {
     let (listener, url) = listener();

@@ -12,7 +12,7 @@ fn limits() -> Vec<Limit> {
     if !ReqwestTransport::supports_tls() {
         limits.push(Limit::NoTls);
     }
-    if cfg!(feature = "compression") {
+    if ReqwestTransport::asks_for_compression() {
         limits.push(Limit::Compression);
     }
     limits

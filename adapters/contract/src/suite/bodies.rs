@@ -100,6 +100,9 @@ pub(crate) async fn a_response_may_come_byte_by_byte(stack: Arc<Stack>) -> Outco
             "/chunked" => {
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nhello\r\r\n2\r\n\r\n\r\n0\r\n\r\n"
             }
+            "/trailers" => {
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n8;name=value\r\nhello\r\r\n\r\n0\r\nx-sum: 1\r\n\r\n"
+            }
             "/length" => "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhello\r\r\n",
             _ => return sound(received, connection),
         };
@@ -111,7 +114,7 @@ pub(crate) async fn a_response_may_come_byte_by_byte(stack: Arc<Stack>) -> Outco
     })
     .map_err(|error| error.to_string())?;
     let transport = stack.transport();
-    for path in ["/chunked", "/length"] {
+    for path in ["/chunked", "/trailers", "/length"] {
         let whole = transport.fetch(get(server.url(path))?).await?;
         ensure!(whole.body == b"hello\r\r\n", "{path}, byte by byte, came as {:?}", whole.body);
         transport.is_sound(&server, path).await?;

@@ -246,7 +246,8 @@ pub(crate) async fn within<F: Future>(
         timer.sleep(limit).await;
         Err(format!("no end after {limit:?}: {what}"))
     };
-    or(async { Ok(future.await) }, late).await
+    // In this order: a future that lost its wake-up would be ready when the timer has it polled again.
+    or(late, async { Ok(future.await) }).await
 }
 
 /// Polls `future` until it is ready or `duration` has passed, and drops it.
