@@ -61,7 +61,10 @@ impl Offset {
 
     /// What the protocol forbids in a token.
     fn check(token: &str) -> Result<(), &'static str> {
-        if token.is_empty() {
+        let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
+        if !token.is_empty() && token.len() <= 256 && token.bytes().all(usual) {
+            Ok(())
+        } else if token.is_empty() {
             Err("it is empty")
         } else if token.len() > Self::MAX_LEN {
             Err("it is longer than 4096 bytes")

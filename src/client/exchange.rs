@@ -1,7 +1,7 @@
 //! One attempt of one request: headers, redirects, and the deadline for the response's head.
 
 use super::builder::HeaderProvider;
-use super::target::{check_parameter, with_query};
+use super::target::{Place, check_parameter, with_query};
 use super::{Client, Inner};
 use crate::error::{Context, Error, StreamError};
 use crate::protocol::answer::Operation;
@@ -10,7 +10,7 @@ use durable_streams_contract::{
     Body, HttpTransport, Runtime, SendOptions, Sent, TransportError, TransportErrorKind,
 };
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::future::Future;
 use std::time::Duration;
 use url::Url;
@@ -35,7 +35,7 @@ pub(crate) enum Wait {
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) operation: Operation,
-    pub(crate) url: Url,
+    place: Place,
     /// The protocol's query parameters.
     pub(crate) query: Vec<(&'static str, String)>,
     /// The caller's headers for this request alone; they win over the client's.
@@ -47,16 +47,20 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(operation: Operation, url: &Url) -> Self {
+    pub(crate) fn new(operation: Operation, place: &Place) -> Self {
         Self {
             operation,
-            url: url.clone(),
+            place: place.clone(),
             query: Vec::new(),
             extra_headers: HeaderMap::new(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
             wait: Wait::Head,
         }
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        self.place.url()
     }
 
     fn method(&self) -> Method {
@@ -96,13 +100,14 @@ impl From<TransportError> for Failure {
 impl<T: HttpTransport, R: Runtime> Client<T, R> {
     /// Sends `call` once, following redirects, until the response's head is there.
     ///
-    /// The future owns all it needs, so that a reader can keep it across polls.
-    pub(crate) fn exchange(
+    /// Given the call itself, the future owns all it needs, so that a reader can keep it across polls.
+    pub(crate) fn exchange<C: Borrow<Call> + Send>(
         &self,
-        call: Call,
-    ) -> impl Future<Output = Result<Answer, Failure>> + Send + use<T, R> {
+        call: C,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send + use<T, R, C> {
         let inner = self.inner.clone();
         async move {
+            let call = call.borrow();
             let options = SendOptions::new();
             let (deadline, options) = match call.wait {
                 // It must never be the first to fire, nor cut a body that takes its time.
@@ -118,7 +123,7 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
                 let message = format!("no answer within {deadline:?}");
                 Err(TransportError::new(TransportErrorKind::Timeout).with_message(message).into())
             };
-            futures_lite::future::or(inner.follow(&call, options), expired).await
+            futures_lite::future::or(inner.follow(call, options), expired).await
         }
     }
 
@@ -137,19 +142,21 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
 impl<T: HttpTransport, R: Runtime> Inner<T, R> {
     async fn follow(&self, call: &Call, options: SendOptions) -> Result<Answer, Failure> {
         let configured = self.configured_headers(&call.extra_headers).await?;
-        let mut url = self.url(call).map_err(Failure::Refused)?;
+        let mut place = self.place(call).map_err(Failure::Refused)?;
         let mut same_origin = true;
         for _ in 0..=MAX_REDIRECTS {
-            let request = build(call, &url, same_origin.then_some(&configured))?;
+            let request = build(call, &place, same_origin.then_some(&configured));
             let response = self.transport.send(request, options).await?;
             let (head, body) = response.into_parts();
             if !is_redirect(head.status) {
                 return Ok(Answer { status: head.status, headers: head.headers, body });
             }
-            url = redirected(call, &url, head.status, &head.headers).map_err(Failure::Refused)?;
-            same_origin &= url.origin() == call.url.origin();
+            place = redirected(call, place.url(), head.status, &head.headers)
+                .and_then(Place::new)
+                .map_err(Failure::Refused)?;
+            same_origin &= place.url().origin() == call.url().origin();
         }
-        let reason = format!("more than {MAX_REDIRECTS} redirects in a row, the last to {url}");
+        let reason = format!("more than {MAX_REDIRECTS} redirects in a row, the last to {}", place.url());
         Err(Failure::Refused(refused(call, None, reason)))
     }
 
@@ -175,14 +182,17 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         Ok(headers)
     }
 
-    fn url(&self, call: &Call) -> Result<Url, Error> {
+    fn place(&self, call: &Call) -> Result<Place, Error> {
+        if call.query.is_empty() && self.providers.query.is_none() && call.url().query().is_none() {
+            return Ok(call.place.clone());
+        }
         let provided = self.providers.query.as_ref().map(|provide| provide()).unwrap_or_default();
         for (key, _) in &provided {
             check_parameter(key)?;
         }
         let provided = provided.into_iter().map(|(key, value)| (Cow::Owned(key), Cow::Owned(value)));
         let own = call.query.iter().map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_str())));
-        Ok(with_query(&call.url, provided.chain(own)))
+        Place::new(with_query(call.url(), provided.chain(own)))
     }
 }
 
@@ -205,16 +215,18 @@ pub(crate) fn replace(headers: &mut HeaderMap, stronger: HeaderMap) {
     }
 }
 
-fn build(call: &Call, url: &Url, configured: Option<&HeaderMap>) -> Result<Request<Bytes>, Failure> {
-    let mut request =
-        Request::builder().method(call.method()).uri(url.as_str()).body(call.body.clone()).map_err(|e| {
-            Failure::Refused(StreamError::config("url", format!("{:?}", url.as_str()), e.to_string()).into())
-        })?;
-    if let Some(configured) = configured {
-        *request.headers_mut() = configured.clone();
+fn build(call: &Call, place: &Place, configured: Option<&HeaderMap>) -> Request<Bytes> {
+    let mut headers = call.headers.clone();
+    for (name, value) in configured.into_iter().flatten() {
+        if !call.headers.contains_key(name) {
+            headers.append(name, value.clone());
+        }
     }
-    replace(request.headers_mut(), call.headers.clone());
-    Ok(request)
+    let mut request = Request::new(call.body.clone());
+    *request.method_mut() = call.method();
+    *request.uri_mut() = place.uri().clone();
+    *request.headers_mut() = headers;
+    request
 }
 
 fn is_redirect(status: StatusCode) -> bool {
@@ -256,7 +268,7 @@ fn refused(call: &Call, status: Option<StatusCode>, reason: String) -> Error {
         StreamError::Redirect { reason },
         Context {
             operation: Some(call.operation.name()),
-            url: Some(call.url.to_string()),
+            url: Some(call.url().to_string()),
             status,
             ..Context::default()
         },

@@ -43,7 +43,7 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
         let mut backoff = Backoff::new(self.inner.retry.bounded_by(OPERATION_BUDGET));
         let mut ambiguous = false;
         loop {
-            let (error, unapplied) = match self.exchange(call.clone()).await {
+            let (error, unapplied) = match self.exchange(call).await {
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
                 Ok(answer) => self.refusal(call, answer).await,
                 Err(Failure::Refused(error)) => return Err(Failed { error, ambiguous }),
@@ -84,7 +84,7 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
         let now = self.runtime().wall_time();
         let refused = answer::Refused {
             operation: call.operation,
-            url: call.url.as_str(),
+            url: call.url().as_str(),
             offset: offset.as_ref(),
             status,
             headers: &headers,
@@ -119,6 +119,6 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
 pub(crate) fn located(error: &TransportError, call: &Call) -> Error {
     Error::from(error.clone()).edit(|context| {
         context.operation = Some(call.operation.name());
-        context.url = Some(call.url.to_string());
+        context.url = Some(call.url().to_string());
     })
 }

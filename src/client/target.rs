@@ -1,7 +1,9 @@
 //! Where a stream is: its URL, checked once, and the requests' URLs made from it.
 
 use crate::error::{Error, StreamError};
+use http::Uri;
 use std::borrow::Cow;
+use std::sync::Arc;
 use url::Url;
 
 /// Query keys that are the protocol's own.
@@ -9,15 +11,40 @@ const RESERVED: [&str; 3] = ["cursor", "live", "offset"];
 
 /// A stream's URL, or why there is none.
 #[derive(Clone, Debug)]
-pub(crate) struct Target(Result<Url, Error>);
+pub(crate) struct Target(Result<Place, Error>);
 
 impl Target {
     pub(crate) fn resolve(base: Option<&Url>, url: &str) -> Self {
-        Self(resolve(base, url))
+        Self(resolve(base, url).and_then(Place::new))
+    }
+
+    pub(crate) fn place(&self) -> Result<&Place, Error> {
+        self.0.as_ref().map_err(Clone::clone)
     }
 
     pub(crate) fn url(&self) -> Result<&Url, Error> {
-        self.0.as_ref().map_err(Clone::clone)
+        self.place().map(Place::url)
+    }
+}
+
+/// Where a request goes, in the forms that the client and the transport need. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(Arc<(Url, Uri)>);
+
+impl Place {
+    pub(crate) fn new(url: Url) -> Result<Self, Error> {
+        match Uri::try_from(url.as_str()) {
+            Ok(uri) => Ok(Self(Arc::new((url, uri)))),
+            Err(error) => Err(refuse("url", url.as_str(), error.to_string())),
+        }
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.0.0
+    }
+
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.0.1
     }
 }
 

@@ -66,7 +66,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
             Ok(call) => call,
             Err(error) => return Answer::Failed { error, fate: Fate::NotSent, again: false },
         };
-        let answer = match self.stream.client().exchange(call.clone()).await {
+        let answer = match self.stream.client().exchange(&call).await {
             Ok(answer) => answer,
             Err(failure) => return failed(failure, &call),
         };
@@ -128,7 +128,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
     /// Asks for the stream's content type and tail, once.
     pub(super) async fn ask(&self) -> Result<Facts, Error> {
         let call = self.call(Operation::Head)?;
-        let answer = match self.stream.client().exchange(call.clone()).await {
+        let answer = match self.stream.client().exchange(&call).await {
             Ok(answer) => answer,
             Err(Failure::Transport(error)) => return Err(located(&error, &call)),
             Err(Failure::Refused(error)) => return Err(error),

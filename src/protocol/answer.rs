@@ -4,7 +4,7 @@ use super::{content_type, headers};
 use crate::Offset;
 use crate::error::{Context, Error, StreamError};
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::time::{Duration, SystemTime};
 
 /// The protocol's headers of one answer. Absent where the server did not send them.
@@ -34,19 +34,20 @@ impl Head {
     /// [`StreamError::Protocol`] for a header that is there and makes no sense, with its value, and
     /// [`StreamError::UnexpectedEncoding`] for a body that would come out as other bytes than were stored.
     pub(crate) fn parse(headers: &HeaderMap) -> Result<Self, StreamError> {
-        if let Some(encoding) = text(headers, &header::CONTENT_ENCODING)?
+        let fields = Fields::find(headers);
+        if let Some(encoding) = fields.content_encoding.text()?
             && !encoding.trim().is_empty()
             && !encoding.eq_ignore_ascii_case("identity")
         {
             return Err(StreamError::UnexpectedEncoding { encoding: encoding.to_owned() });
         }
-        let next_offset = match text(headers, &headers::STREAM_NEXT_OFFSET)? {
+        let next_offset = match fields.next_offset.text()? {
             None => None,
             Some(token) => Some(Offset::from_server(token).map_err(|reason| {
                 StreamError::protocol(format!("the server sent Stream-Next-Offset {token:?}: {reason}"))
             })?),
         };
-        let expires_at = match text(headers, &headers::STREAM_EXPIRES_AT)? {
+        let expires_at = match fields.expires_at.text()? {
             None => None,
             Some(value) => Some(
                 DateTime::parse_from_rfc3339(value)
@@ -58,18 +59,20 @@ impl Head {
         };
         Ok(Self {
             next_offset,
-            cursor: text(headers, &headers::STREAM_CURSOR)?.filter(|c| !c.is_empty()).map(str::to_owned),
-            up_to_date: flag(headers, &headers::STREAM_UP_TO_DATE),
-            closed: flag(headers, &headers::STREAM_CLOSED),
-            content_type: text(headers, &header::CONTENT_TYPE)?.map(str::to_owned),
-            etag: text(headers, &header::ETAG)?.map(str::to_owned),
-            ttl: number(headers, &headers::STREAM_TTL)?.map(Duration::from_secs),
+            cursor: fields.cursor.text()?.filter(|c| !c.is_empty()).map(str::to_owned),
+            up_to_date: fields.up_to_date.flag(),
+            closed: fields.closed.flag(),
+            content_type: fields.content_type.text()?.map(str::to_owned),
+            etag: fields.etag.text()?.map(str::to_owned),
+            ttl: fields.ttl.number()?.map(Duration::from_secs),
             expires_at,
-            producer_epoch: number(headers, &headers::PRODUCER_EPOCH)?,
-            producer_seq: number(headers, &headers::PRODUCER_SEQ)?,
-            expected_seq: number(headers, &headers::PRODUCER_EXPECTED_SEQ)?,
-            received_seq: number(headers, &headers::PRODUCER_RECEIVED_SEQ)?,
-            base64: text(headers, &headers::STREAM_SSE_DATA_ENCODING)?
+            producer_epoch: fields.producer_epoch.number()?,
+            producer_seq: fields.producer_seq.number()?,
+            expected_seq: fields.expected_seq.number()?,
+            received_seq: fields.received_seq.number()?,
+            base64: fields
+                .sse_data_encoding
+                .text()?
                 .is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("base64")),
         })
     }
@@ -84,27 +87,73 @@ impl Head {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, StreamError> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    std::str::from_utf8(value.as_bytes())
-        .map(Some)
-        .map_err(|_| StreamError::protocol(format!("the header {name} is not valid UTF-8: {value:?}")))
+macro_rules! fields {
+    ($($field:ident = $name:literal),+ $(,)?) => {
+        /// The fields of one answer that the protocol knows, each with its first value.
+        #[derive(Default)]
+        struct Fields<'h> { $($field: Field<'h>),+ }
+
+        impl<'h> Fields<'h> {
+            /// One pass over what is there: an answer has fewer fields than there are names to look up.
+            fn find(headers: &'h HeaderMap) -> Self {
+                let mut fields = Self::default();
+                for (name, value) in headers {
+                    let field = match name.as_str() {
+                        $($name => &mut fields.$field,)+
+                        _ => continue,
+                    };
+                    field.0.get_or_insert((name, value));
+                }
+                fields
+            }
+        }
+    };
 }
 
-/// Present only when its value is `true`, in any case.
-fn flag(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers.get(name).is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
+fields! {
+    content_encoding = "content-encoding",
+    content_type = "content-type",
+    etag = "etag",
+    next_offset = "stream-next-offset",
+    cursor = "stream-cursor",
+    up_to_date = "stream-up-to-date",
+    closed = "stream-closed",
+    ttl = "stream-ttl",
+    expires_at = "stream-expires-at",
+    sse_data_encoding = "stream-sse-data-encoding",
+    producer_epoch = "producer-epoch",
+    producer_seq = "producer-seq",
+    expected_seq = "producer-expected-seq",
+    received_seq = "producer-received-seq",
 }
 
-fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, StreamError> {
-    let Some(value) = text(headers, name)? else { return Ok(None) };
-    let digits = value.trim();
-    digits
-        .parse()
-        .ok()
-        .filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
-        .map(Some)
-        .ok_or_else(|| StreamError::protocol(format!("the header {name} is no number: {value:?}")))
+/// A header field, if it is there.
+#[derive(Clone, Copy, Default)]
+struct Field<'h>(Option<(&'h HeaderName, &'h HeaderValue)>);
+
+impl<'h> Field<'h> {
+    fn text(self) -> Result<Option<&'h str>, StreamError> {
+        let Some((name, value)) = self.0 else { return Ok(None) };
+        std::str::from_utf8(value.as_bytes())
+            .map(Some)
+            .map_err(|_| StreamError::protocol(format!("the header {name} is not valid UTF-8: {value:?}")))
+    }
+
+    /// Set only when its value is `true`, in any case.
+    fn flag(self) -> bool {
+        self.0.is_some_and(|(_, value)| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
+    }
+
+    fn number(self) -> Result<Option<u64>, StreamError> {
+        let (Some(value), Some((name, _))) = (self.text()?, self.0) else { return Ok(None) };
+        let digits = value.trim();
+        digits
+            .parse()
+            .ok()
+            .filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
+            .map(Some)
+            .ok_or_else(|| StreamError::protocol(format!("the header {name} is no number: {value:?}")))
+    }
 }
 
 /// `Retry-After`, in seconds or as a date; a date in the past is zero. Nonsense is ignored.
@@ -188,8 +237,8 @@ impl Refused<'_> {
             404 => StreamError::NotFound { url: url() },
             405 | 501 => StreamError::NotSupported,
             409 if self.operation == Operation::Create => StreamError::Conflict,
-            409 if flag(self.headers, &headers::STREAM_CLOSED) => {
-                let token = text(self.headers, &headers::STREAM_NEXT_OFFSET).ok().flatten();
+            409 if Fields::find(self.headers).closed.flag() => {
+                let token = Fields::find(self.headers).next_offset.text().ok().flatten();
                 let final_offset = token.and_then(|token| Offset::from_server(token).ok());
                 StreamError::StreamClosed { final_offset }
             }

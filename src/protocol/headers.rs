@@ -1,10 +1,7 @@
-//! The protocol's header names.
+//! The names of the header fields that requests have, and bounds of what is in them.
 
 use http::HeaderName;
 
-pub(crate) const STREAM_NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
-pub(crate) const STREAM_CURSOR: HeaderName = HeaderName::from_static("stream-cursor");
-pub(crate) const STREAM_UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
 pub(crate) const STREAM_CLOSED: HeaderName = HeaderName::from_static("stream-closed");
 pub(crate) const STREAM_SEQ: HeaderName = HeaderName::from_static("stream-seq");
 pub(crate) const STREAM_TTL: HeaderName = HeaderName::from_static("stream-ttl");
@@ -12,12 +9,9 @@ pub(crate) const STREAM_EXPIRES_AT: HeaderName = HeaderName::from_static("stream
 pub(crate) const STREAM_FORKED_FROM: HeaderName = HeaderName::from_static("stream-forked-from");
 pub(crate) const STREAM_FORK_OFFSET: HeaderName = HeaderName::from_static("stream-fork-offset");
 pub(crate) const STREAM_FORK_SUB_OFFSET: HeaderName = HeaderName::from_static("stream-fork-sub-offset");
-pub(crate) const STREAM_SSE_DATA_ENCODING: HeaderName = HeaderName::from_static("stream-sse-data-encoding");
 pub(crate) const PRODUCER_ID: HeaderName = HeaderName::from_static("producer-id");
 pub(crate) const PRODUCER_EPOCH: HeaderName = HeaderName::from_static("producer-epoch");
 pub(crate) const PRODUCER_SEQ: HeaderName = HeaderName::from_static("producer-seq");
-pub(crate) const PRODUCER_EXPECTED_SEQ: HeaderName = HeaderName::from_static("producer-expected-seq");
-pub(crate) const PRODUCER_RECEIVED_SEQ: HeaderName = HeaderName::from_static("producer-received-seq");
 
 /// The largest epoch or sequence number: 2^53 - 1, for servers that count in doubles.
 pub(crate) const MAX_NUMBER: u64 = (1 << 53) - 1;

@@ -190,7 +190,7 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         let runtime = self.stream.client().runtime();
         let machine = Machine::new(
             self.options,
-            template.url.to_string(),
+            template.url().to_string(),
             &self.start,
             self.stream.known_content_type().map(|known| known.to_string()),
             runtime.now(),

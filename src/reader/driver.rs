@@ -206,7 +206,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         let client = self.stream.client().clone();
         let call = self.call(request);
         Box::pin(async move {
-            match client.exchange(call.clone()).await {
+            match client.exchange(&call).await {
                 Ok(answer) if answer.status.is_success() => Ok(answer),
                 Ok(answer) => Err(client.refusal(&call, answer).await.0),
                 Err(Failure::Refused(error)) => Err(error),

@@ -291,7 +291,7 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
 
     /// A request for this stream, with the handle's headers.
     pub(crate) fn call(&self, operation: Operation) -> Result<Call, Error> {
-        let mut call = Call::new(operation, self.target.url()?);
+        let mut call = Call::new(operation, self.target.place()?);
         call.extra_headers = self.headers.clone();
         Ok(call)
     }
@@ -333,7 +333,7 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
 pub(crate) fn locate(kind: StreamError, call: &Call) -> Error {
     Error::from(kind).edit(|context| {
         context.operation = Some(call.operation.name());
-        context.url = Some(call.url.to_string());
+        context.url = Some(call.url().to_string());
     })
 }
 
