@@ -7,9 +7,12 @@ use durable_streams_contract::{
     TransportOptions,
 };
 use futures_lite::Stream;
+use http::Uri;
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http_body::Body as _;
+use reqwest::Url;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll, ready};
 use tokio::runtime::Handle;
 
@@ -21,6 +24,7 @@ use tokio::runtime::Handle;
 pub struct ReqwestTransport {
     client: reqwest::Client,
     context: Context,
+    last_url: LastUrl,
     /// Whether the client can do TLS by what this crate was built with; one that was passed in is taken as it is.
     tls: bool,
 }
@@ -56,7 +60,7 @@ impl ReqwestTransport {
     /// ```
     #[must_use]
     pub fn from_client(client: reqwest::Client, handle: Handle) -> Self {
-        Self { client, context: Context::new(handle), tls: true }
+        Self { client, context: Context::new(handle), last_url: LastUrl::default(), tls: true }
     }
 
     /// Whether this build speaks TLS: the feature `rustls` or `native-tls` is enabled.
@@ -100,7 +104,7 @@ impl ReqwestTransport {
                 .with_message("reqwest could not be set up")
                 .with_source(error)
         })?;
-        Ok(Self { client, context, tls: Self::supports_tls() })
+        Ok(Self { client, context, last_url: LastUrl::default(), tls: Self::supports_tls() })
     }
 
     fn prepare(&self, request: http::Request<Bytes>) -> Result<reqwest::Request, TransportError> {
@@ -112,12 +116,36 @@ impl ReqwestTransport {
         let bare = request.body().is_empty()
             && matches!(*request.method(), http::Method::POST | http::Method::PUT | http::Method::PATCH)
             && !request.headers().contains_key(TRANSFER_ENCODING);
-        let mut request =
-            reqwest::Request::try_from(request).map_err(|error| classify(error, Phase::Head))?;
+        let (head, body) = request.into_parts();
+        let mut request = reqwest::Request::new(head.method, self.last_url.parse(&head.uri)?);
+        *request.version_mut() = head.version;
+        *request.headers_mut() = head.headers;
+        *request.body_mut() = Some(body.into());
         if bare {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(request)
+    }
+}
+
+/// reqwest wants its own kind of URL, and parsing one takes longer than all else here. Requests to one stream have
+/// the same again and again.
+#[derive(Clone, Debug, Default)]
+struct LastUrl(Arc<Mutex<Option<(Uri, Url)>>>);
+
+impl LastUrl {
+    fn parse(&self, uri: &Uri) -> Result<Url, TransportError> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, url)) = &*last
+            && known == uri
+        {
+            return Ok(url.clone());
+        }
+        let url = Url::parse(&uri.to_string()).map_err(|error| {
+            TransportError::new(TransportErrorKind::InvalidRequest).with_message(error.to_string())
+        })?;
+        *last = Some((uri.clone(), url.clone()));
+        Ok(url)
     }
 }
 
