@@ -4,6 +4,8 @@
 pub mod answers;
 pub mod bad_input;
 pub mod catch_up;
+pub mod events;
+pub mod live;
 pub mod producer_basics;
 pub mod streams;
 
@@ -64,6 +66,38 @@ macro_rules! on {
             refusals_are_told_at_once,
             unchanged_content_is_not_sent_again,
             options_that_cannot_work_are_named,
+        ]);
+        $crate::scenarios::tests!($stack, events: [
+            data_is_held_until_it_is_vouched_for,
+            control_events_that_say_nothing_are_errors,
+            offsets_of_events_are_judged_too,
+            event_streams_as_whatwg_has_them,
+            base64_events_are_decoded_one_by_one,
+            text_events_are_cut_at_control_events_only,
+            an_event_that_is_too_large_is_fetched,
+            event_streams_that_end_at_once,
+            answers_that_come_at_once_with_nothing,
+            auto_goes_on_where_events_are_refused,
+            auto_goes_on_where_events_are_held_back,
+            auto_reads_text_by_long_poll,
+            retry_after_is_a_floor,
+            failures_are_retried_within_the_policy,
+            a_page_that_always_breaks_at_the_same_place,
+            silence_is_noticed,
+            a_quiet_stream_is_not_a_dead_one,
+            the_application_decides_about_failures,
+            offsets_and_cursors_arrive_as_they_are,
+        ]);
+        $crate::scenarios::tests!($stack, live: [
+            a_tail_in_every_mode,
+            a_closed_stream_in_every_mode,
+            now_misses_nothing,
+            killed_in_mid_tail,
+            connections_cut_all_the_time,
+            every_checkpoint_of_every_mode,
+            a_stream_deleted_under_the_tail,
+            a_reader_dropped_in_the_middle,
+            waiting_can_be_given_up,
         ]);
     };
 }

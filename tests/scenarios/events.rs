@@ -1,0 +1,606 @@
+//! Server-sent events and long-polls as no real server sends them: faults, and what comes of each.
+
+use crate::support::{Stack, StackStream};
+use durable_streams::{
+    Checkpoint, Chunk, ChunkIterator, DateTime, Error, ErrorAction, HeaderMap, HeaderValue, LiveMode, Offset,
+    RetryConfig, StreamError, Utc,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+use test_servers::{Exchange, Flag, Script, sse_control, sse_data, stream_headers};
+
+type Chunks<S> = ChunkIterator<<S as Stack>::Transport, <S as Stack>::Runtime>;
+
+/// A stream of this content type on a scripted server, with short waits between attempts.
+fn scripted<S: Stack>(script: &Script, content_type: &str) -> StackStream<S> {
+    let retry = RetryConfig {
+        initial_backoff: Duration::from_millis(10),
+        max_retries: Some(5),
+        ..RetryConfig::default()
+    };
+    let client = S::builder().base_url(script.url()).retry_config(retry).build().unwrap();
+    client.stream("s").content_type(content_type)
+}
+
+fn tail<S: Stack>(
+    script: &Script,
+    content_type: &str,
+    mode: LiveMode,
+) -> durable_streams::ReaderBuilder<S::Transport, S::Runtime> {
+    scripted::<S>(script, content_type).reader().offset(Offset::parse("a0")).live(mode)
+}
+
+/// The next chunk with content.
+async fn content<S: Stack>(chunks: &mut Chunks<S>) -> Result<Chunk, Error> {
+    loop {
+        let chunk = chunks.try_next().await?.expect("the tail goes on");
+        if !matches!(&chunk.data[..], b"" | b"[]") {
+            return Ok(chunk);
+        }
+    }
+}
+
+fn is_events(exchange: &Exchange) -> bool {
+    exchange.query("live") == Some("sse")
+}
+
+fn is_long_poll(exchange: &Exchange) -> bool {
+    exchange.query("live") == Some("long-poll")
+}
+
+const JSON: Flag<'static> = Flag::ContentType("application/json");
+
+/// A plain answer from a stream of JSON that has nothing beyond `offset`.
+fn nothing_new(exchange: &mut Exchange, offset: &str) {
+    exchange.respond(200, stream_headers(offset, &[JSON, Flag::UpToDate]), "[]");
+}
+
+/// Counts what is asked in three seconds of waiting for a chunk with content that never comes.
+async fn requests_in_three_seconds<S: Stack>(script: &Script, chunks: &mut Chunks<S>) -> usize {
+    let waiting = async { content::<S>(chunks).await.map(|chunk| panic!("{chunk:?}")) };
+    let enough = async {
+        S::sleep(Duration::from_secs(3)).await;
+        Ok::<(), Error>(())
+    };
+    futures_lite::future::or(waiting, enough).await.unwrap();
+    script.requests().len()
+}
+
+pub async fn data_is_held_until_it_is_vouched_for<S: Stack>() {
+    for (what, end) in [("reset", true), ("end in good order", false)] {
+        let script = Script::start(move |exchange| match exchange.nth() {
+            0 => {
+                exchange.sse(sse_data("[1]"));
+                if end { exchange.reset() } else { exchange.finish() }
+            }
+            // A last event without its blank line is none.
+            1 => {
+                let control = sse_control("a1", &[]);
+                exchange.sse(sse_data("[1]") + control.trim_end_matches('\n') + "\n");
+                exchange.finish();
+            }
+            2 => {
+                exchange.sse(sse_data("[1]") + &sse_data("[2,3]") + &sse_control("a2", &[Flag::UpToDate]));
+                exchange.hang();
+            }
+            _ => panic!("{}", exchange.target),
+        })
+        .unwrap();
+        let mut chunks = tail::<S>(&script, "application/json", LiveMode::Sse).chunks().await.unwrap();
+        let (first, second) =
+            (content::<S>(&mut chunks).await.unwrap(), content::<S>(&mut chunks).await.unwrap());
+        assert_eq!((&first.data[..], &second.data[..]), (&b"[1]"[..], &b"[2,3]"[..]), "{what}");
+        assert_eq!(
+            (first.checkpoint.to_string(), second.checkpoint.to_string()),
+            ("a0,m1".into(), "a2".into())
+        );
+        let asked: Vec<_> = script.requests().iter().map(|r| r.query("offset").unwrap().to_owned()).collect();
+        assert_eq!(asked, ["a0", "a0", "a0"]);
+    }
+}
+
+pub async fn control_events_that_say_nothing_are_errors<S: Stack>() {
+    for control in [
+        "{}",
+        "not json",
+        r#"{"streamNextOffset":""}"#,
+        r#"{"streamNextOffset":"-1"}"#,
+        "[]",
+        r#"{"streamNextOffset":7}"#,
+    ] {
+        let script = Script::start(move |exchange| {
+            exchange.sse(sse_data("[1]") + &format!("event: control\ndata: {control}\n\n"));
+            exchange.hang();
+        })
+        .unwrap();
+        let mut chunks = tail::<S>(&script, "application/json", LiveMode::Sse).chunks().await.unwrap();
+        let error = chunks.try_next().await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::Protocol { .. }), "{control}: {error}");
+        assert_eq!(chunks.checkpoint(), Checkpoint::at(Offset::parse("a0")));
+        assert_eq!(script.requests().len(), 1);
+    }
+}
+
+pub async fn offsets_of_events_are_judged_too<S: Stack>() {
+    for (control, recreated) in [("a0", false), ("Z9", true)] {
+        let script = Script::start(move |exchange| {
+            exchange.sse(sse_data("[1]") + &sse_control(control, &[]));
+            exchange.hang();
+        })
+        .unwrap();
+        let mut chunks = tail::<S>(&script, "application/json", LiveMode::Sse).chunks().await.unwrap();
+        let kind = chunks.try_next().await.unwrap_err().into_kind();
+        assert_eq!(matches!(kind, StreamError::Recreated { .. }), recreated, "{kind}");
+        assert_eq!(matches!(kind, StreamError::Protocol { .. }), !recreated, "{kind}");
+    }
+}
+
+pub async fn event_streams_as_whatwg_has_them<S: Stack>() {
+    for line_end in ["\n", "\r\n", "\r"] {
+        let text = "\u{FEFF}: a comment\nid: 7\nretry: 1\nevent: data\ndata\n\nevent: other\ndata: x\n\n\
+                    event: data\n\nevent: data\ndata:[1,\ndata: \"é\"\ndata: ]\n\n\
+                    event: control\ndata: {\"streamNextOffset\":\"a1\"}\n\n";
+        let text = text.replace('\n', line_end);
+        for piece in [1, 3, text.len()] {
+            let text = text.clone();
+            let script = Script::start(move |exchange| {
+                for bytes in text.as_bytes().chunks(piece) {
+                    exchange.sse(bytes);
+                }
+                exchange.hang();
+            })
+            .unwrap();
+            let mut chunks = tail::<S>(&script, "application/json", LiveMode::Sse).chunks().await.unwrap();
+            let chunk = content::<S>(&mut chunks).await.unwrap();
+            assert_eq!(std::str::from_utf8(&chunk.data).unwrap(), "[1,\"é\"]", "{line_end:?} by {piece}");
+            assert_eq!(chunk.checkpoint.to_string(), "a1");
+        }
+    }
+}
+
+pub async fn base64_events_are_decoded_one_by_one<S: Stack>() {
+    let script = Script::start(|exchange| {
+        exchange.sse_head([("stream-sse-data-encoding", "base64")]);
+        exchange.sse(sse_data("AQ==") + &sse_data("AgM\n=") + &sse_data("") + &sse_control("a1", &[]));
+        exchange.sse(sse_data("!!!!") + &sse_control("a2", &[]));
+        exchange.hang();
+    })
+    .unwrap();
+    let mut chunks = tail::<S>(&script, "image/png", LiveMode::Sse).chunks().await.unwrap();
+    let (first, second) =
+        (content::<S>(&mut chunks).await.unwrap(), content::<S>(&mut chunks).await.unwrap());
+    assert_eq!((&first.data[..], &second.data[..]), (&[1][..], &[2, 3][..]));
+    assert_eq!((first.checkpoint.to_string(), second.checkpoint.to_string()), ("a0,b1".into(), "a1".into()));
+    let error = chunks.try_next().await.unwrap_err();
+    assert!(matches!(error.kind(), StreamError::Protocol { .. }), "{error}");
+    assert_eq!(chunks.checkpoint().to_string(), "a1");
+}
+
+pub async fn text_events_are_cut_at_control_events_only<S: Stack>() {
+    let script = Script::start(|exchange| {
+        exchange.sse(sse_data("0123456789") + &sse_data("abc") + &sse_control("a1", &[Flag::UpToDate]));
+        exchange.hang();
+    })
+    .unwrap();
+    let reader = tail::<S>(&script, "text/plain", LiveMode::Sse).max_chunk_bytes(4);
+    let chunk = content::<S>(&mut reader.chunks().await.unwrap()).await.unwrap();
+    assert_eq!((&chunk.data[..], chunk.checkpoint.to_string().as_str()), (&b"0123456789abc"[..], "a1"));
+}
+
+pub async fn an_event_that_is_too_large_is_fetched<S: Stack>() {
+    for mode in [LiveMode::Sse, LiveMode::Auto] {
+        for refused in [false, true] {
+            let body = format!("[\"{}\"]", "x".repeat(700));
+            let script = Script::start(move |exchange| {
+                if is_events(exchange) {
+                    let large = exchange.query("offset") == Some("a0");
+                    let data = if large { sse_data(&body) } else { sse_data("[2]") };
+                    exchange.sse(data + &sse_control(if large { "a1" } else { "a2" }, &[Flag::UpToDate]));
+                    exchange.hang();
+                } else if exchange.nth() == 0 && mode == LiveMode::Auto {
+                    nothing_new(exchange, "a0");
+                } else if refused {
+                    exchange.respond(400, (), "no plain reads here");
+                } else {
+                    exchange.respond(
+                        200,
+                        stream_headers("a1", &[JSON, Flag::UpToDate]),
+                        body.replace('x', "y"),
+                    );
+                }
+            })
+            .unwrap();
+            let reader = tail::<S>(&script, "application/json", mode).max_event_bytes(703);
+            let mut chunks = reader.chunks().await.unwrap();
+            if refused {
+                let error = content::<S>(&mut chunks).await.unwrap_err();
+                assert!(
+                    matches!(
+                        error.kind(),
+                        StreamError::TooLarge { option: "max_event_bytes", limit: 703, .. }
+                    ),
+                    "{error}"
+                );
+            } else {
+                assert!(content::<S>(&mut chunks).await.unwrap().data.starts_with(b"[\"yyy"));
+                assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[2]");
+            }
+        }
+    }
+}
+
+pub async fn event_streams_that_end_at_once<S: Stack>() {
+    let news = Arc::new(AtomicBool::new(false));
+    let script = {
+        let news = news.clone();
+        Script::start(move |exchange| {
+            if is_events(exchange) {
+                exchange.sse(sse_control("a0", &[Flag::UpToDate]));
+                exchange.finish();
+            } else if is_long_poll(exchange) {
+                while !news.load(Ordering::Relaxed) {
+                    if !exchange.pause(Duration::from_millis(20)) {
+                        return;
+                    }
+                }
+                exchange.respond(200, stream_headers("a1", &[JSON, Flag::UpToDate]), "[1]");
+                news.store(false, Ordering::Relaxed);
+            } else {
+                nothing_new(exchange, "a0");
+            }
+        })
+        .unwrap()
+    };
+    let mut chunks = tail::<S>(&script, "application/json", LiveMode::Sse).chunks().await.unwrap();
+    let requests = requests_in_three_seconds::<S>(&script, &mut chunks).await;
+    assert!((3..=10).contains(&requests), "{requests} requests");
+    drop(chunks);
+
+    script.forget_requests();
+    let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
+    let requests = requests_in_three_seconds::<S>(&script, &mut chunks).await;
+    assert!((3..=10).contains(&requests), "{requests} requests");
+    assert!(is_long_poll_request(&script), "{:?}", script.requests().last());
+    news.store(true, Ordering::Relaxed);
+    assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
+}
+
+/// Whether the last request was a long-poll.
+fn is_long_poll_request(script: &Script) -> bool {
+    script.requests().last().is_some_and(|request| request.query("live") == Some("long-poll"))
+}
+
+pub async fn answers_that_come_at_once_with_nothing<S: Stack>() {
+    for (what, status) in [("204", 204), ("200", 200)] {
+        for headers in [&[JSON, Flag::UpToDate][..], &[JSON]] {
+            let headers = stream_headers("a0", headers);
+            let script = Script::start(move |exchange| {
+                let status = if is_long_poll(exchange) { status } else { 200 };
+                exchange.respond(status, headers.clone(), if status == 200 { "[]" } else { "" });
+            })
+            .unwrap();
+            for mode in [LiveMode::LongPoll, LiveMode::Sse] {
+                script.forget_requests();
+                let mut chunks = match tail::<S>(&script, "application/json", mode).chunks().await {
+                    Ok(chunks) => chunks,
+                    Err(error) => {
+                        // What is no event stream at all is no tail.
+                        assert!(matches!(error.kind(), StreamError::SseNotSupported { .. }), "{error}");
+                        assert_eq!(mode, LiveMode::Sse);
+                        continue;
+                    }
+                };
+                let requests = requests_in_three_seconds::<S>(&script, &mut chunks).await;
+                assert!((3..=10).contains(&requests), "{what}: {requests} requests");
+            }
+        }
+    }
+}
+
+/// A server whose event streams are answered by `events`, with news by long-poll.
+fn without_events(events: impl Fn(&mut Exchange) + Send + Sync + 'static) -> Script {
+    Script::start(move |exchange| {
+        if is_events(exchange) {
+            events(exchange);
+        } else if is_long_poll(exchange) {
+            exchange.respond(200, stream_headers("a1", &[JSON, Flag::UpToDate]), "[1]");
+        } else {
+            nothing_new(exchange, "a0");
+        }
+    })
+    .unwrap()
+}
+
+pub async fn auto_goes_on_where_events_are_refused<S: Stack>() {
+    for status in [400, 404, 405, 406, 415, 501] {
+        let script = without_events(move |exchange| exchange.respond(status, (), "no events here"));
+        let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
+        assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]", "{status}");
+        let events = script.requests().iter().filter(|r| r.query("live") == Some("sse")).count();
+        assert_eq!(events, 1, "{status}");
+    }
+    let script = without_events(|exchange| exchange.respond(200, [("content-type", "text/html")], "<html>"));
+    let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
+    assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
+    for (status, sse_error) in
+        [(405, true), (406, true), (415, true), (501, true), (400, false), (404, false)]
+    {
+        let script = without_events(move |exchange| exchange.respond(status, (), "no events here"));
+        let error = tail::<S>(&script, "application/json", LiveMode::Sse).chunks().await.unwrap_err();
+        assert_eq!(matches!(error.kind(), StreamError::SseNotSupported { .. }), sse_error, "{error}");
+    }
+    let portal = without_events(|exchange| exchange.respond(200, [("content-type", "text/html")], "<html>"));
+    let error = tail::<S>(&portal, "application/json", LiveMode::Sse).chunks().await.unwrap_err();
+    assert!(matches!(error.kind(), StreamError::ContentTypeMismatch { .. }), "{error}");
+}
+
+pub async fn auto_goes_on_where_events_are_held_back<S: Stack>() {
+    let script = without_events(|exchange| {
+        exchange.sse_head(());
+        exchange.hang();
+    });
+    let started = Instant::now();
+    let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
+    assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
+    assert!(started.elapsed() >= Duration::from_secs(4) && started.elapsed() < Duration::from_secs(20));
+}
+
+pub async fn auto_reads_text_by_long_poll<S: Stack>() {
+    let script = Script::start(|exchange| {
+        let text = Flag::ContentType("text/plain; charset=utf-8");
+        if is_long_poll(exchange) {
+            exchange.respond(200, stream_headers("a1", &[text, Flag::UpToDate]), " a\r\n");
+        } else {
+            exchange.respond(200, stream_headers("a0", &[text, Flag::UpToDate]), "");
+        }
+    })
+    .unwrap();
+    let mut chunks = tail::<S>(&script, "text/plain", LiveMode::Auto).chunks().await.unwrap();
+    assert_eq!(content::<S>(&mut chunks).await.unwrap().data, " a\r\n");
+    assert!(script.requests().iter().all(|request| request.query("live") != Some("sse")));
+}
+
+pub async fn retry_after_is_a_floor<S: Stack>() {
+    let soon = DateTime::<Utc>::from(SystemTime::now() + Duration::from_millis(2900))
+        .format("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string();
+    for (mode, retry_after, floor) in [
+        (LiveMode::Off, "1".to_owned(), 1000),
+        (LiveMode::LongPoll, "1".to_owned(), 1000),
+        (LiveMode::Sse, "1".to_owned(), 1000),
+        (LiveMode::Off, soon, 0),
+    ] {
+        let script = Script::start(move |exchange| match exchange.nth() {
+            0 => exchange.respond(429, [("retry-after", retry_after.as_str())], "slow down"),
+            _ if is_events(exchange) => {
+                exchange.sse(sse_data("[1]") + &sse_control("a1", &[]));
+                exchange.hang();
+            }
+            _ => exchange.respond(200, stream_headers("a1", &[JSON, Flag::UpToDate]), "[1]"),
+        })
+        .unwrap();
+        let mut chunks = tail::<S>(&script, "application/json", mode).chunks().await.unwrap();
+        assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
+        let requests = script.requests();
+        let waited = requests[1].at - requests[0].at;
+        assert!(waited >= Duration::from_millis(floor), "{mode:?}: {waited:?}");
+    }
+    let script = Script::start(|exchange| exchange.respond(503, [("retry-after", "7")], "later")).unwrap();
+    let reader = tail::<S>(&script, "application/json", LiveMode::Off).retry_config(RetryConfig::none());
+    let error = reader.chunks().await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{error}");
+}
+
+pub async fn failures_are_retried_within_the_policy<S: Stack>() {
+    for failure in [500, 502, 504, 0, 1, 2] {
+        let fail = move |exchange: &mut Exchange| {
+            match failure {
+            0 => exchange.reset(),
+            1 => exchange.raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nstream-next-offset: a1\r\ncontent-length: 9\r\n\r\n[1"),
+            2 => exchange.raw("no HTTP at all\r\n\r\n"),
+            status => exchange.respond(status, (), "broken"),
+        }
+        };
+        let script = Script::start(move |exchange| {
+            if exchange.nth() < 4 {
+                fail(exchange);
+            } else {
+                exchange.respond(200, stream_headers("a1", &[JSON, Flag::UpToDate]), "[1]");
+            }
+        })
+        .unwrap();
+        let mut chunks = tail::<S>(&script, "application/json", LiveMode::Off).chunks().await.unwrap();
+        assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
+        assert_eq!(script.requests().len(), 5);
+
+        let script = Script::start(fail).unwrap();
+        let read = async {
+            let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await?;
+            content::<S>(&mut chunks).await
+        };
+        let error = read.await.unwrap_err();
+        assert!(error.is_retryable() && error.to_string().contains("6 attempts"), "{failure}: {error}");
+        assert_eq!(error.offset(), Some(&Offset::parse("a0")));
+        assert_eq!(script.requests().len(), 6);
+    }
+}
+
+pub async fn a_page_that_always_breaks_at_the_same_place<S: Stack>() {
+    let script = Script::start(|exchange| {
+        exchange.raw("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nstream-next-offset: a1\r\ncontent-length: 9\r\n\r\n1234");
+    })
+    .unwrap();
+    let mut chunks = tail::<S>(&script, "text/plain", LiveMode::Auto).chunks().await.unwrap();
+    let first = content::<S>(&mut chunks).await.unwrap();
+    assert_eq!((&first.data[..], first.checkpoint.to_string().as_str()), (&b"1234"[..], "a0,b4"));
+    let error = chunks.try_next().await.unwrap_err();
+    assert!(matches!(error.kind(), StreamError::Network(_)), "{error}");
+    // The first broke after new bytes: five more attempts were granted after it.
+    assert_eq!(script.requests().len(), 6);
+    assert_eq!(chunks.checkpoint().to_string(), "a0,b4");
+}
+
+pub async fn silence_is_noticed<S: Stack>() {
+    // No head; a head and no body; half a body; half an event.
+    for kind in 0..4 {
+        for mode in [LiveMode::LongPoll, LiveMode::Sse] {
+            let script = Script::start(move |exchange| {
+                if exchange.nth() > 1 {
+                    if is_events(exchange) {
+                        exchange.sse(sse_data("[1,2]") + &sse_control("a1", &[]));
+                        exchange.hang();
+                    } else {
+                        exchange.respond(200, stream_headers("a1", &[JSON, Flag::UpToDate]), "[1,2]");
+                    }
+                    return;
+                }
+                match kind {
+                    0 => {}
+                    1 if is_events(exchange) => exchange.sse_head(()),
+                    1 => exchange.head(200, stream_headers("a1", &[JSON])),
+                    _ if is_events(exchange) && kind == 2 => exchange.sse(sse_data("[1,2]")),
+                    _ if is_events(exchange) => exchange.sse("event: data\ndata: [1,"),
+                    _ => {
+                        exchange.head(200, stream_headers("a1", &[JSON]));
+                        exchange.chunk("[1,");
+                    }
+                }
+                exchange.hang();
+            })
+            .unwrap();
+            let idle = Duration::from_millis(300);
+            let client = S::builder().base_url(script.url()).header_timeout(idle).build().unwrap();
+            let stream = client.stream("s").content_type("application/json");
+            let reader = stream.reader().offset(Offset::parse("a0")).live(mode).idle_timeout(idle);
+            let mut chunks = reader.chunks().await.unwrap();
+            let mut got = Vec::new();
+            while got.len() < 2 {
+                let chunk = chunks.try_next().await.unwrap().unwrap();
+                assert!(!chunk.up_to_date || chunk.data != "[]", "invented: {chunk:?}");
+                got.extend(serde_json::from_slice::<Vec<u8>>(&chunk.data).unwrap());
+            }
+            assert_eq!(got, [1, 2], "{kind} {mode:?}");
+            assert!(!chunks.is_up_to_date() || mode == LiveMode::LongPoll);
+        }
+    }
+}
+
+pub async fn a_quiet_stream_is_not_a_dead_one<S: Stack>() {
+    let events = Arc::new(AtomicUsize::new(0));
+    let script = {
+        let events = events.clone();
+        Script::start(move |exchange| {
+            assert!(is_events(exchange));
+            exchange.sse(sse_control("a0", &[Flag::UpToDate]));
+            if events.fetch_add(1, Ordering::Relaxed) < 4 {
+                exchange.hang();
+            } else {
+                exchange.sse(sse_data("[1]") + &sse_control("a1", &[Flag::UpToDate]));
+                exchange.hang();
+            }
+        })
+        .unwrap()
+    };
+    let failures = Arc::new(AtomicUsize::new(0));
+    let count = failures.clone();
+    let reader = tail::<S>(&script, "application/json", LiveMode::Sse)
+        .idle_timeout(Duration::from_millis(500))
+        .retry_config(RetryConfig::none())
+        .on_error(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            ErrorAction::Stop
+        });
+    let mut chunks = reader.chunks().await.unwrap();
+    // Told once, however often the connection was renewed.
+    let first = chunks.try_next().await.unwrap().unwrap();
+    assert!(first.up_to_date && first.data == "[]");
+    let second = chunks.try_next().await.unwrap().unwrap();
+    assert_eq!(second.data, "[1]");
+    assert_eq!((failures.load(Ordering::Relaxed), events.load(Ordering::Relaxed)), (0, 5));
+}
+
+pub async fn the_application_decides_about_failures<S: Stack>() {
+    let script = Script::start(|exchange| match exchange.header("authorization") {
+        Some("Bearer 2") => {
+            let next = format!("a{}", exchange.nth());
+            exchange.respond(200, stream_headers(&next, &[JSON, Flag::UpToDate]), "[1]");
+        }
+        _ => exchange.respond(401, (), "expired"),
+    })
+    .unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let reader =
+        || tail::<S>(&script, "application/json", LiveMode::LongPoll).header("authorization", "Bearer 0");
+    let counted = calls.clone();
+    let renewing = reader().on_error(move |error| {
+        assert!(matches!(error, StreamError::Unauthorized));
+        let token = counted.fetch_add(1, Ordering::Relaxed) + 1;
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        ErrorAction::Retry {
+            headers: Some(HeaderMap::from_iter([("authorization".parse().unwrap(), value)])),
+        }
+    });
+    let mut chunks = renewing.chunks().await.unwrap();
+    // The headers hold until others replace them.
+    for _ in 0..3 {
+        assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    drop(chunks);
+
+    // Nobody retries for ever against a policy that says otherwise.
+    let script = Script::start(|exchange| exchange.respond(401, (), "expired")).unwrap();
+    let reader = tail::<S>(&script, "application/json", LiveMode::LongPoll);
+    let stubborn = reader.on_error(|_| ErrorAction::Retry { headers: None });
+    let error = stubborn.chunks().await.unwrap_err();
+    assert!(
+        matches!(error.kind(), StreamError::Unauthorized) && error.to_string().contains("6 attempts"),
+        "{error}"
+    );
+    assert_eq!(script.requests().len(), 6);
+    // And what could be retried is not, if the application says so.
+    let script = Script::start(|exchange| exchange.respond(503, (), "")).unwrap();
+    let stopping = tail::<S>(&script, "text/plain", LiveMode::Auto).on_error(|_| ErrorAction::Stop);
+    let error = stopping.chunks().await.unwrap_err();
+    assert!(matches!(error.kind(), StreamError::ServerError { status: 503, .. }), "{error}");
+    assert_eq!(script.requests().len(), 1);
+}
+
+pub async fn offsets_and_cursors_arrive_as_they_are<S: Stack>() {
+    // All that an offset may contain, and a URL must not.
+    const OFFSET: &str = "b+%20 #:;@!$'()*[]^`{|}~\"<>\\é";
+    const CURSOR: &str = "c&=?/+% #";
+    let script = Script::start(|exchange| {
+        let next = if exchange.nth() == 0 { OFFSET.to_owned() } else { format!("c{}", exchange.nth()) };
+        let flags = [JSON, Flag::UpToDate, Flag::Cursor(CURSOR)];
+        exchange.respond(200, stream_headers(&next, &flags), "[1]");
+    })
+    .unwrap();
+    let mut chunks = tail::<S>(&script, "application/json", LiveMode::LongPoll).chunks().await.unwrap();
+    for _ in 0..2 {
+        content::<S>(&mut chunks).await.unwrap();
+    }
+    let request = &script.requests()[1];
+    let (_, query) = request.target.split_once('?').unwrap();
+    let decode = |key: &str| {
+        let value = request.query(key).unwrap().to_owned();
+        let mut bytes = Vec::new();
+        let mut rest = value.as_bytes();
+        while let Some((first, tail)) = rest.split_first() {
+            if *first == b'%' {
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&tail[..2]).unwrap(), 16).unwrap());
+                rest = &tail[2..];
+            } else {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_eq!((decode("offset").as_str(), decode("cursor").as_str()), (OFFSET, CURSOR));
+    let keys: Vec<_> = query.split('&').map(|pair| pair.split('=').next().unwrap()).collect();
+    assert_eq!(keys, ["cursor", "live", "offset"]);
+    let saved = chunks.checkpoint().to_string();
+    assert_eq!(saved.parse::<Checkpoint>().unwrap(), chunks.checkpoint());
+}

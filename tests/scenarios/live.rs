@@ -1,0 +1,299 @@
+//! Tails on real servers: what comes while the reader waits, outages included.
+
+use crate::support::{Stack, StackStream, new_stream, on_each_server, unique};
+use durable_streams::{
+    Checkpoint, Chunk, ChunkIterator, CreateOptions, LiveMode, Offset, RetryConfig, StreamError,
+};
+use std::time::Duration;
+use test_servers::{Action, Cut, Durability, End, Proxy, RustServer};
+
+const MODES: [LiveMode; 3] = [LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse];
+
+type Chunks<S> = ChunkIterator<<S as Stack>::Transport, <S as Stack>::Runtime>;
+
+/// Chunks until `enough` bytes of content (brackets of JSON arrays left out) were read.
+async fn read<S: Stack>(chunks: &mut Chunks<S>, enough: &str) -> Vec<Chunk> {
+    let mut read = Vec::new();
+    while content(&read).len() < enough.len() {
+        let chunk = chunks.try_next().await.expect("the tail holds").expect("the tail goes on");
+        assert_eq!(chunk.checkpoint, chunks.checkpoint());
+        assert!(!chunk.checkpoint.to_string().contains("now"));
+        read.push(chunk);
+    }
+    assert_eq!(content(&read), enough);
+    read
+}
+
+/// Chunks until the reader stands at `offset`, all of them without content: a body's end may come later
+/// than the last of its content.
+async fn until<S: Stack>(chunks: &mut Chunks<S>, offset: &Offset) -> Option<Chunk> {
+    if chunks.checkpoint() == Checkpoint::at(offset.clone()) {
+        return None;
+    }
+    let chunk = chunks.try_next().await.unwrap().unwrap();
+    assert_eq!((content(std::slice::from_ref(&chunk)).as_str(), &chunk.next_offset), ("", offset));
+    Some(chunk)
+}
+
+/// What the chunks hold, as text; JSON messages one after the other.
+fn content(chunks: &[Chunk]) -> String {
+    let texts = chunks.iter().map(|chunk| String::from_utf8(chunk.data.to_vec()).unwrap());
+    texts.map(|text| text.trim_matches(['[', ']']).replace(',', "")).collect()
+}
+
+fn record(content_type: &str, text: &str) -> String {
+    if content_type == "application/json" { format!("[{text}]") } else { text.to_owned() }
+}
+
+pub async fn a_tail_in_every_mode<S: Stack>() {
+    on_each_server(|url| async move {
+        let proxy = Proxy::start(&url).unwrap();
+        for content_type in ["application/json", "application/octet-stream", "text/plain"] {
+            for mode in MODES {
+                let stream = new_stream::<S>(&url, content_type).await;
+                let through_proxy =
+                    S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+                stream.append(record(content_type, "12")).await.unwrap();
+                let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
+                let mut all = read::<S>(&mut chunks, "12").await;
+                all.extend(until::<S>(&mut chunks, &stream.head().await.unwrap().next_offset).await);
+                for text in ["3", "4", "5"] {
+                    let (appended, more) = futures_lite::future::zip(
+                        stream.append(record(content_type, text)),
+                        read::<S>(&mut chunks, text),
+                    )
+                    .await;
+                    all.extend(more);
+                    all.extend(until::<S>(&mut chunks, &appended.unwrap().next_offset).await);
+                    assert!(all.last().unwrap().up_to_date, "{mode:?}");
+                }
+                let last = record(content_type, "6");
+                let (closed, more) =
+                    futures_lite::future::zip(stream.close_with(last), read::<S>(&mut chunks, "6")).await;
+                all.extend(more);
+                while let Some(chunk) = chunks.try_next().await.unwrap() {
+                    all.push(chunk);
+                }
+                assert_eq!(content(&all), "123456", "{content_type} {mode:?}");
+                assert_eq!(all.iter().filter(|chunk| chunk.closed).count(), 1);
+                assert!(all.last().unwrap().closed && chunks.is_closed());
+                assert_eq!(chunks.checkpoint(), Checkpoint::at(closed.unwrap().final_offset));
+                let requests = proxy.requests().len();
+                S::sleep(Duration::from_millis(300)).await;
+                assert!(chunks.next().await.is_none());
+                assert_eq!(proxy.requests().len(), requests, "a request after the end");
+            }
+        }
+    })
+    .await;
+}
+
+pub async fn a_closed_stream_in_every_mode<S: Stack>() {
+    on_each_server(|url| async move {
+        for (data, mode) in ["", "7"].into_iter().flat_map(|data| MODES.map(|mode| (data, mode))) {
+            let stream = S::client(&url).stream(unique("closed"));
+            stream.create(CreateOptions::new().data(data).closed(true)).await.unwrap();
+            for start in [Offset::Beginning, Offset::Now] {
+                let mut chunks = stream.reader().offset(start.clone()).live(mode).chunks().await.unwrap();
+                let mut all = Vec::new();
+                while let Some(chunk) = chunks.try_next().await.unwrap() {
+                    all.push(chunk);
+                }
+                assert_eq!(content(&all), if start == Offset::Now { "" } else { data });
+                assert_eq!(all.iter().filter(|chunk| chunk.closed).count(), 1, "{mode:?}");
+                assert!(all.last().unwrap().closed);
+            }
+        }
+    })
+    .await;
+}
+
+pub async fn now_misses_nothing<S: Stack>() {
+    on_each_server(|url| async move {
+        let proxy = Proxy::start(&url).unwrap();
+        for mode in MODES {
+            let stream = new_stream::<S>(&url, "application/json").await;
+            stream.append("[1]").await.unwrap();
+            let through_proxy =
+                S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+            let mut chunks = through_proxy.reader().offset(Offset::Now).live(mode).chunks().await.unwrap();
+            assert_ne!(*chunks.offset(), Offset::Now);
+            // A blip straight after it, while something is written.
+            proxy.rule(|_, nth| if nth < 3 { Action::DropBefore } else { Action::Pass });
+            stream.append("[2]").await.unwrap();
+            read::<S>(&mut chunks, "2").await;
+            proxy.pass();
+        }
+    })
+    .await;
+}
+
+pub async fn killed_in_mid_tail<S: Stack>() {
+    for mode in MODES {
+        let server = RustServer::builder().durability(Durability::Wal).start().unwrap();
+        let stream = new_stream::<S>(server.url(), "application/json").await;
+        stream.append("[1]").await.unwrap();
+        let mut chunks = stream.reader().live(mode).chunks().await.unwrap();
+        read::<S>(&mut chunks, "1").await;
+        let outage = async {
+            S::sleep(Duration::from_millis(200)).await;
+            server.kill().unwrap();
+            S::sleep(Duration::from_millis(1500)).await;
+            server.restart().unwrap();
+            for text in ["[2]", "[3]", "[4]"] {
+                stream.append(text).await.unwrap();
+            }
+        };
+        // One and the same call waits through it all.
+        futures_lite::future::zip(outage, read::<S>(&mut chunks, "234")).await;
+        stream.append("[5]").await.unwrap();
+        read::<S>(&mut chunks, "5").await;
+    }
+}
+
+pub async fn connections_cut_all_the_time<S: Stack>() {
+    on_each_server(|url| async move {
+        let proxy = Proxy::start(&url).unwrap();
+        for mode in MODES {
+            let stream = new_stream::<S>(&url, "application/json").await;
+            let through_proxy =
+                S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+            proxy.rule(|request, nth| match request.query("live") {
+                _ if nth % 4 == 3 => Action::DropAfter,
+                Some("sse") => Action::CutAfter {
+                    cut: Cut::Bytes(40 + 37 * nth as u64),
+                    end: if nth % 2 == 0 { End::Reset } else { End::Fin },
+                },
+                _ => Action::Pass,
+            });
+            let retry = RetryConfig {
+                initial_backoff: Duration::from_millis(5),
+                max_backoff: Duration::from_millis(50),
+                ..RetryConfig::default()
+            };
+            let reader = through_proxy.reader().live(mode).retry_config(retry);
+            let mut chunks = reader.chunks().await.unwrap();
+            let write = async {
+                for n in 0..30 {
+                    stream.append(format!("[{n:04}]").replace("[0", "[10")).await.unwrap();
+                    S::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let expected: String = (0..30).map(|n| format!("1{n:04}")).collect();
+            futures_lite::future::zip(write, read::<S>(&mut chunks, &expected)).await;
+            proxy.pass();
+        }
+    })
+    .await;
+}
+
+pub async fn every_checkpoint_of_every_mode<S: Stack>() {
+    on_each_server(|url| async move {
+        for content_type in ["application/json", "application/octet-stream"] {
+            let stream = new_stream::<S>(&url, content_type).await;
+            let numbers: Vec<String> = (100..160).map(|n| n.to_string()).collect();
+            for batch in numbers.chunks(20) {
+                let text = if content_type == "application/json" {
+                    format!("[{}]", batch.join(","))
+                } else {
+                    batch.concat()
+                };
+                stream.append(text).await.unwrap();
+            }
+            let expected = numbers.concat();
+            for mode in MODES {
+                let mut chunks = stream.reader().live(mode).max_chunk_bytes(17).chunks().await.unwrap();
+                let all = read::<S>(&mut chunks, &expected).await;
+                assert!(all.len() > 10, "{mode:?}");
+                for (index, chunk) in all.iter().enumerate().step_by(3).filter(|(_, chunk)| !chunk.up_to_date)
+                {
+                    let rest = &expected[content(&all[..=index]).len()..];
+                    let start: Checkpoint = chunk.checkpoint.to_string().parse().unwrap();
+                    let mut again = stream.reader().offset(start).live(mode).chunks().await.unwrap();
+                    read::<S>(&mut again, rest).await;
+                }
+            }
+        }
+    })
+    .await;
+}
+
+pub async fn a_stream_deleted_under_the_tail<S: Stack>() {
+    on_each_server(|url| async move {
+        for mode in MODES {
+            let stream = new_stream::<S>(&url, "application/json").await;
+            stream.append("[1]").await.unwrap();
+            let proxy = Proxy::start(&url).unwrap();
+            let through_proxy =
+                S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+            let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
+            read::<S>(&mut chunks, "1").await;
+            stream.delete().await.unwrap();
+            // No server ends an event stream for that: the next connection is told.
+            proxy.kill_connections();
+            let error = loop {
+                match chunks.next().await {
+                    Some(Ok(chunk)) => assert_eq!(content(&[chunk]), ""),
+                    Some(Err(error)) => break error,
+                    None => panic!("{mode:?}: the tail ended silently"),
+                }
+            };
+            assert!(matches!(error.kind(), StreamError::NotFound { .. }), "{mode:?}: {error}");
+            assert!(chunks.next().await.is_none());
+        }
+    })
+    .await;
+}
+
+/// Reads a little of a large body and drops the reader.
+async fn drop_in_the_middle<S: Stack>(stream: &StackStream<S>, mode: LiveMode) {
+    let mut chunks = stream.reader().live(mode).chunks().await.unwrap();
+    assert!(!chunks.try_next().await.unwrap().unwrap().data.is_empty());
+    chunks.close();
+}
+
+pub async fn a_reader_dropped_in_the_middle<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let stream = new_stream::<S>(server.url(), "application/octet-stream").await;
+    for _ in 0..4 {
+        stream.append(vec![b'x'; 4_000_000]).await.unwrap();
+    }
+    let other = stream.client().stream(unique("other"));
+    other.create(CreateOptions::new().data("untouched")).await.unwrap();
+    for mode in [LiveMode::Off, LiveMode::Auto, LiveMode::Sse] {
+        for _ in 0..5 {
+            drop_in_the_middle::<S>(&stream, mode).await;
+            let mut chunks = other.reader().chunks().await.unwrap();
+            assert_eq!(chunks.try_next().await.unwrap().unwrap().data, "untouched");
+        }
+    }
+}
+
+pub async fn waiting_can_be_given_up<S: Stack>() {
+    on_each_server(|url| async move {
+        for mode in MODES {
+            let stream = new_stream::<S>(&url, "application/json").await;
+            let mut chunks = stream.reader().live(mode).chunks().await.unwrap();
+            let mut all = Vec::new();
+            let mut written = 0;
+            while all.iter().filter(|chunk: &&Chunk| chunk.data != "[]").count() < 10 {
+                // A call that is dropped again and again loses nothing.
+                let next = async { chunks.next().await.map(Result::unwrap) };
+                let pause = async {
+                    S::sleep(Duration::from_millis(3)).await;
+                    None
+                };
+                all.extend(futures_lite::future::or(next, pause).await);
+                if written < 10 {
+                    stream.append(format!("[{written}]")).await.unwrap();
+                    written += 1;
+                }
+                if content(&all).len() == 10 {
+                    break;
+                }
+            }
+            assert_eq!(content(&all), "0123456789", "{mode:?}");
+        }
+    })
+    .await;
+}
