@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 ///
 /// A request that is [`live`](SendOptions::live) is sent through an isahc client of its own, so that dropping
 /// its response closes the connection, within milliseconds. Each such client is a thread, 8 file descriptors and
-/// about 70 KB. There are at most [`max_live_clients`](Self::max_live_clients) of them; beyond that, live
+/// about 50 KB. There are at most [`max_live_clients`](Self::max_live_clients) of them; beyond that, live
 /// reads share a client, and one that is dropped holds its connection until its server speaks next. A client
 /// whose response came to its end serves the next live read.
 ///
