@@ -13,6 +13,9 @@ fn run(seed: u64, auto_claim: bool) -> usize {
     let mut options = ServerOptions::default();
     options.dialect = *rng.pick(&[Dialect::Rust, Dialect::Node]);
     options.max_body = *rng.pick(&[1 << 20, 1 << 20, 60, 20]);
+    // Where something between delivers a request again that was refused, nobody can say what is not stored.
+    plan.twice = options.max_body > 60;
+    let refused_is_refused = !plan.twice;
     let json = rng.percent(50);
     let schedule = Schedule::generate(seed, &plan);
     let mut world = World::builder(seed).server(options).schedule(schedule.clone()).build();
@@ -54,7 +57,8 @@ fn run(seed: u64, auto_claim: bool) -> usize {
         for delivery in deliveries {
             outcomes.push(delivery.try_result().expect("it is settled").is_ok());
         }
-        assert_eq!(closed.is_ok(), outcomes.iter().all(|ok| *ok), "seed {seed}: {closed:?}");
+        // The other way round it may be: a halt with a batch that turned out to be stored.
+        assert!(closed.is_err() || outcomes.iter().all(|ok| *ok), "seed {seed}: {outcomes:?}");
         let unsent: Vec<(u32, bool)> = producer
             .take_unsent()
             .iter()
@@ -84,7 +88,8 @@ fn run(seed: u64, auto_claim: bool) -> usize {
         assert!(!ok || numbers.contains(&number), "{number} was acknowledged, {}", about());
     }
     for (number, may_be_stored) in &unsent {
-        assert!(*may_be_stored || !numbers.contains(number), "{number} was not to be stored, {}", about());
+        let may_be_stored = *may_be_stored || !refused_is_refused;
+        assert!(may_be_stored || !numbers.contains(number), "{number} was not to be stored, {}", about());
     }
     unsent.len()
 }
