@@ -10,3 +10,27 @@ pub type ClientBuilder = crate::ClientBuilder<SurfTransport, AsyncStdRuntime>;
 pub type DurableStream = crate::DurableStream<SurfTransport, AsyncStdRuntime>;
 /// An exactly-once producer on async-std and surf.
 pub type IdempotentProducer = crate::IdempotentProducer<SurfTransport, AsyncStdRuntime>;
+/// Sets up a reader on async-std and surf.
+pub type ReaderBuilder = crate::ReaderBuilder<SurfTransport, AsyncStdRuntime>;
+/// A reader's chunks on async-std and surf.
+pub type ChunkIterator = crate::ChunkIterator<SurfTransport, AsyncStdRuntime>;
+/// A reader's bytes on async-std and surf.
+pub type ByteStream = crate::ByteStream<SurfTransport, AsyncStdRuntime>;
+/// A reader's text on async-std and surf.
+pub type TextStream = crate::TextStream<SurfTransport, AsyncStdRuntime>;
+/// A reader's JSON values on async-std and surf.
+#[cfg(feature = "json")]
+pub type JsonStream<V> = crate::JsonStream<V, SurfTransport, AsyncStdRuntime>;
+/// A single read on async-std and surf.
+pub type StreamRequest = crate::StreamRequest<SurfTransport, AsyncStdRuntime>;
+/// A reader that has started, on async-std and surf.
+pub type StreamResponse = crate::StreamResponse<SurfTransport, AsyncStdRuntime>;
+/// Sets up an exactly-once producer on async-std and surf.
+pub type ProducerBuilder = crate::ProducerBuilder<SurfTransport, AsyncStdRuntime>;
+
+/// Reads the stream at `url`, an absolute URL: awaiting it gives a [`StreamResponse`].
+///
+/// For a read now and then. Each has a client, and so connections, of its own; a [`Client`] shares them.
+pub fn stream(url: impl AsRef<str>) -> StreamRequest {
+    StreamRequest::new(url.as_ref())
+}

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![allow(dead_code, unused_imports)] // Until reader and producer use it all.
+#![allow(dead_code, unused_imports)] // Until the producer uses all of the framing.
 
 #[cfg(feature = "async-std")]
 pub mod async_std;
@@ -28,7 +28,12 @@ pub use offset::Offset;
 pub use producer::{
     Ack, Delivery, IdempotentProducer, ProducerBuilder, ProducerError, ProducerStats, UnsentRecord,
 };
-pub use reader::{Chunk, ChunkIterator, ErrorAction, LiveMode, ReaderBuilder};
+pub use reader::{
+    ByteStream, Chunk, ChunkIterator, ErrorAction, LiveMode, ReaderBuilder, StreamRequest, StreamResponse,
+    TextStream, WithCheckpoints,
+};
+#[cfg(feature = "json")]
+pub use reader::{JsonBatch, JsonBatches, JsonStream};
 pub use retry::RetryConfig;
 pub use stream::{
     Append, AppendResponse, CloseResponse, CreateOptions, CreateResponse, DurableStream, Fork, HeadResponse,

@@ -13,3 +13,27 @@ pub type ClientBuilder = crate::ClientBuilder<ReqwestTransport, TokioRuntime>;
 pub type DurableStream = crate::DurableStream<ReqwestTransport, TokioRuntime>;
 /// An exactly-once producer on tokio and reqwest.
 pub type IdempotentProducer = crate::IdempotentProducer<ReqwestTransport, TokioRuntime>;
+/// Sets up a reader on tokio and reqwest.
+pub type ReaderBuilder = crate::ReaderBuilder<ReqwestTransport, TokioRuntime>;
+/// A reader's chunks on tokio and reqwest.
+pub type ChunkIterator = crate::ChunkIterator<ReqwestTransport, TokioRuntime>;
+/// A reader's bytes on tokio and reqwest.
+pub type ByteStream = crate::ByteStream<ReqwestTransport, TokioRuntime>;
+/// A reader's text on tokio and reqwest.
+pub type TextStream = crate::TextStream<ReqwestTransport, TokioRuntime>;
+/// A reader's JSON values on tokio and reqwest.
+#[cfg(feature = "json")]
+pub type JsonStream<V> = crate::JsonStream<V, ReqwestTransport, TokioRuntime>;
+/// A single read on tokio and reqwest.
+pub type StreamRequest = crate::StreamRequest<ReqwestTransport, TokioRuntime>;
+/// A reader that has started, on tokio and reqwest.
+pub type StreamResponse = crate::StreamResponse<ReqwestTransport, TokioRuntime>;
+/// Sets up an exactly-once producer on tokio and reqwest.
+pub type ProducerBuilder = crate::ProducerBuilder<ReqwestTransport, TokioRuntime>;
+
+/// Reads the stream at `url`, an absolute URL: awaiting it gives a [`StreamResponse`].
+///
+/// For a read now and then. Each has a client, and so connections, of its own; a [`Client`] shares them.
+pub fn stream(url: impl AsRef<str>) -> StreamRequest {
+    StreamRequest::new(url.as_ref())
+}

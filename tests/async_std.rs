@@ -24,3 +24,4 @@ impl support::Stack for AsyncStd {
 }
 
 scenarios::on!(AsyncStd);
+support::seed::examples!(durable_streams::async_std, super::AsyncStd);

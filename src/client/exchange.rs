@@ -126,17 +126,6 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
             futures_lite::future::or(inner.follow(call, options), expired).await
         }
     }
-
-    /// Waits for `future` no longer than silence may last.
-    pub(crate) async fn or_idle<O>(&self, future: impl Future<Output = O>) -> Result<O, TransportError> {
-        let idle: Duration = self.inner.idle_timeout;
-        let expired = async {
-            self.inner.runtime.sleep(idle).await;
-            Err(TransportError::new(TransportErrorKind::Timeout)
-                .with_message(format!("silence for {idle:?}")))
-        };
-        futures_lite::future::or(async { Ok(future.await) }, expired).await
-    }
 }
 
 impl<T: HttpTransport, R: Runtime> Inner<T, R> {

@@ -9,7 +9,7 @@ use crate::error::{Error, StreamError};
 use crate::reader::ErrorAction;
 use crate::retry::RetryConfig;
 use crate::stream::{DurableStream, content_type_value, producer_id_value, producer_number};
-use durable_streams_contract::{AnyRuntime, AnyTransport, Executor, HttpTransport, Runtime, Task, Timer};
+use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime, Task};
 use http::HeaderMap;
 use std::fmt;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use super::request::Wire;
 use super::shared::{Life, Shared, State};
 use crate::error::Error;
 use crate::stream::content_type_value;
-use durable_streams_contract::{Executor, HttpTransport, Runtime, Sleep, Timer};
+use durable_streams_contract::{HttpTransport, Runtime, Sleep};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! What an answer's head says, in the protocol's terms.
 
-use super::{content_type, headers};
+use super::headers;
 use crate::Offset;
 use crate::error::{Context, Error, StreamError};
 use chrono::{DateTime, Utc};
@@ -268,16 +268,6 @@ fn describe(message: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(message);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     (!line.is_empty()).then_some(line)
-}
-
-/// Refuses a success that cannot come from the stream: a captive portal's page, a proxy's own.
-pub(crate) fn check_content_type(got: Option<&str>, expected: &str) -> Result<(), StreamError> {
-    match got {
-        Some(got) if !content_type::same(got, expected) => {
-            Err(StreamError::ContentTypeMismatch { expected: expected.to_owned(), actual: got.to_owned() })
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,19 @@
+use super::bytes::ByteStream;
 use super::chunks::ChunkIterator;
 use super::driver::Driver;
+#[cfg(feature = "json")]
+use super::json::JsonStream;
 use super::machine::Machine;
 use super::options::{ErrorAction, LiveMode, Options};
+use super::response::StreamResponse;
+use super::text::TextStream;
 use crate::client::header;
 use crate::error::{Error, StreamError};
 use crate::protocol::answer::Operation;
 use crate::retry::RetryConfig;
 use crate::stream::DurableStream;
 use crate::{Checkpoint, Offset};
+use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use http::HeaderValue;
 use std::fmt;
@@ -162,6 +168,100 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
     /// Dropping the future cancels the request; nothing is lost.
     pub async fn chunks(self) -> Result<ChunkIterator<T, R>, Error> {
         Ok(ChunkIterator::new(self.start().await?))
+    }
+
+    /// Starts the reader, as bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`chunks`](Self::chunks).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the request; nothing is lost.
+    pub async fn bytes(self) -> Result<ByteStream<T, R>, Error> {
+        Ok(self.response().await?.bytes())
+    }
+
+    /// Starts the reader, as text.
+    ///
+    /// # Errors
+    ///
+    /// As for [`chunks`](Self::chunks).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the request; nothing is lost.
+    pub async fn text(self) -> Result<TextStream<T, R>, Error> {
+        Ok(self.response().await?.text())
+    }
+
+    /// Starts the reader, as JSON values of type `V`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`chunks`](Self::chunks). A message that is no `V` is an item of the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the request; nothing is lost.
+    #[cfg(feature = "json")]
+    pub async fn json<V: serde::de::DeserializeOwned>(self) -> Result<JsonStream<V, T, R>, Error> {
+        Ok(self.response().await?.json())
+    }
+
+    /// Starts the reader, and leaves open how it is consumed: the stream's content type may decide.
+    ///
+    /// # Errors
+    ///
+    /// As for [`chunks`](Self::chunks).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the request; nothing is lost.
+    pub async fn response(self) -> Result<StreamResponse<T, R>, Error> {
+        let max_message_bytes = self.options.max_event_bytes;
+        Ok(StreamResponse::new(self.chunks().await?, max_message_bytes))
+    }
+
+    /// Reads all of it, as bytes: [`StreamResponse::read_all`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`chunks`](Self::chunks), and the failure that ended the reader.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses what was read.
+    pub async fn read_all(self) -> Result<Bytes, Error> {
+        self.response().await?.read_all().await
+    }
+
+    /// Reads all of it, as text: [`StreamResponse::read_text`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_all`](Self::read_all), and [`StreamError::Utf8`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses what was read.
+    pub async fn read_text(self) -> Result<String, Error> {
+        self.response().await?.read_text().await
+    }
+
+    /// Reads all of it, as JSON values of type `V`: [`StreamResponse::read_json`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_all`](Self::read_all), and [`StreamError::Json`] for a message that is no `V`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses what was read.
+    #[cfg(feature = "json")]
+    pub async fn read_json<V: serde::de::DeserializeOwned>(self) -> Result<Vec<V>, Error> {
+        self.response().await?.read_json().await
     }
 
     /// Checks everything, and waits for the stream's first answer.

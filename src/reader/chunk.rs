@@ -22,6 +22,15 @@ pub struct Chunk {
     pub closed: bool,
     /// The server's cursor, which lets caches join readers. The reader sends it back by itself.
     pub cursor: Option<String>,
+    pub(super) empty: bool,
     /// Whether a position inside of [`data`](Self::data) can be counted in its units.
     pub(super) divisible: bool,
+}
+
+impl Chunk {
+    /// Whether there is no content in it: it only tells where the stream stands.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.empty
+    }
 }

@@ -1,7 +1,7 @@
 use super::chunk::Chunk;
 use super::driver::Driver;
-use super::machine::Machine;
-use crate::error::Error;
+use super::machine::{Machine, Unit};
+use crate::error::{Error, StreamError};
 use crate::{Checkpoint, Offset};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use futures_lite::Stream;
@@ -100,6 +100,25 @@ impl<T: HttpTransport, R: Runtime> ChunkIterator<T, R> {
 
     /// Ends the reader and cancels what is under way, as dropping it does.
     pub fn close(self) {}
+
+    pub(super) fn unit(&self) -> Unit {
+        self.machine().unit()
+    }
+
+    /// An error of a view, and where it happened.
+    pub(super) fn error(&self, kind: StreamError) -> Error {
+        self.machine().error(kind)
+    }
+
+    /// The next message of a JSON stream.
+    #[cfg(feature = "json")]
+    #[inline]
+    pub(super) fn poll_item<V: serde::de::DeserializeOwned>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Result<V, serde_json::Error>, Error>>> {
+        self.driver.poll(cx, Machine::take_item::<V>)
+    }
 
     fn machine(&self) -> &Machine {
         &self.driver.machine

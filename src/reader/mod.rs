@@ -1,13 +1,28 @@
 //! Reading a stream: what is there, and what comes.
 
 mod builder;
+mod bytes;
 mod chunk;
 mod chunks;
 mod driver;
+#[cfg(feature = "json")]
+mod json;
 mod machine;
 mod options;
+mod request;
+mod response;
+mod text;
+mod view;
+mod within;
 
 pub use builder::ReaderBuilder;
+pub use bytes::ByteStream;
 pub use chunk::Chunk;
 pub use chunks::ChunkIterator;
+#[cfg(feature = "json")]
+pub use json::{JsonBatch, JsonBatches, JsonStream};
 pub use options::{ErrorAction, LiveMode};
+pub use request::StreamRequest;
+pub use response::StreamResponse;
+pub use text::TextStream;
+pub use view::WithCheckpoints;

@@ -13,7 +13,7 @@ use crate::client::{Answer, Call, Client, Failed, Resend, Target};
 use crate::error::{Error, StreamError};
 use crate::producer::ProducerBuilder;
 use crate::protocol::answer::{Head, Operation};
-use crate::protocol::{content_type, headers};
+use crate::protocol::headers;
 use crate::reader::ReaderBuilder;
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
@@ -321,11 +321,6 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
             Some(content_type) => Ok(content_type),
             None => Ok(self.head().await?.content_type.into()),
         }
-    }
-
-    /// Whether the content type is known to be JSON.
-    pub(crate) async fn resolve_is_json(&self) -> Result<bool, Error> {
-        Ok(content_type::is_json(&self.resolve_content_type().await?))
     }
 }
 

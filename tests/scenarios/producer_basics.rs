@@ -120,7 +120,8 @@ pub async fn the_stream_ends_with_the_producer<S: Stack>() {
 
         // Somebody else finds it closed.
         let other = stream.producer("q").build();
-        assert!(other.close_stream().await.unwrap().duplicate);
+        let error = other.close_stream().await.unwrap_err();
+        assert!(matches!(error.stream_error(), Some(StreamError::StreamClosed { .. })), "{error}");
         let other = stream.producer("r").build();
         let error = other.close_stream_with("b").await.unwrap_err();
         assert!(matches!(error.stream_error(), Some(StreamError::StreamClosed { .. })), "{error}");

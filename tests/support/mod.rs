@@ -1,5 +1,7 @@
 //! What the scenarios run on: a stack, and a way to make streams nobody else uses.
 
+pub mod seed;
+
 use durable_streams::contract::{DefaultRuntime, DefaultTransport, Timer};
 use durable_streams::{Client, ClientBuilder, CreateOptions, DurableStream};
 use std::future::Future;

@@ -274,6 +274,7 @@ impl Machine {
             return None;
         }
         Some(Chunk {
+            empty: data.is_none(),
             data: data.unwrap_or_else(|| self.nothing()),
             checkpoint: self.checkpoint(),
             next_offset: self.position.base().clone(),
@@ -601,7 +602,7 @@ impl Machine {
     }
 
     /// An error of the reader's own, and where it happened.
-    fn error(&self, kind: StreamError) -> Error {
+    pub(super) fn error(&self, kind: StreamError) -> Error {
         Error::from(kind).edit(|context| {
             context.operation = Some("read");
             context.url = Some(self.url.clone());

@@ -1,0 +1,60 @@
+//! The main job from end to end: write exactly once, read back, tail live.
+//!
+//! `cargo run --example quickstart` starts a server of its own; `DURABLE_STREAMS_URL` names another to use.
+
+use durable_streams::tokio::Client;
+use durable_streams::{CreateOptions, LiveMode, Offset};
+use serde::{Deserialize, Serialize};
+use test_servers::RustServer;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    id: u32,
+    item: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Kept until the end: dropping it stops the server.
+    let mut own_server = None;
+    let url = match std::env::var("DURABLE_STREAMS_URL") {
+        Ok(url) => url,
+        Err(_) => own_server.insert(RustServer::start()?).url().to_owned(),
+    };
+    println!("server     {url}");
+
+    let client = Client::builder().base_url(&url).build()?;
+    let stream = client.stream(format!("v1/stream/quickstart-{}", std::process::id()));
+    let created = stream.create(CreateOptions::new().content_type("application/json")).await?;
+    println!("created    {} ({})", stream.url()?, created.content_type);
+
+    // Exactly once: however often a batch has to be sent, the server stores it once.
+    let producer = stream.producer("quickstart").build();
+    for id in 0..1000 {
+        producer.append_json(&Order { id, item: format!("item {id}") })?;
+    }
+    producer.flush().await?;
+    let stats = producer.stats();
+    println!("wrote      1000 records, {stats:?}");
+
+    let orders: Vec<Order> = stream.reader().read_json().await?;
+    assert!(orders.iter().map(|order| order.id).eq(0..1000), "not what was written");
+    println!("read back  {} records, from {:?} to {:?}", orders.len(), orders[0], orders[999]);
+
+    // A tail from here: it sees what is written from now on, and ends when the stream is closed.
+    let mut tail = stream.reader().offset(Offset::Now).live(LiveMode::Auto).json::<Order>().await?;
+    let writer = tokio::spawn(async move {
+        for id in 1000..1003 {
+            producer.append_json(&Order { id, item: "live".into() })?;
+            producer.flush().await?;
+        }
+        producer.close_stream().await
+    });
+    while let Some(order) = tail.next().await {
+        println!("live       {:?}, saved as {}", order?, tail.checkpoint());
+    }
+    writer.await??;
+    println!("closed     the tail has ended; nothing was written twice and nothing is missing");
+    drop(own_server);
+    Ok(())
+}
