@@ -269,7 +269,7 @@ fn take(plan: &Plan, reader: &Reader, consumed: &Consumed, chunk: &Chunk) -> Res
     }
     state.chunks += 1;
     state.last = Some((text, state.output.len()));
-    if state.chunks % reader.save_every == 0 || chunk.closed {
+    if state.chunks.is_multiple_of(reader.save_every) || chunk.closed {
         state.saved = state.last.clone();
     }
     state.closed |= chunk.closed;

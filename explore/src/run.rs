@@ -98,7 +98,7 @@ async fn everybody(stage: Stage, consumed: &[Consumed]) {
         .map(|(number, consumed)| runtime.start(read(stage.clone(), number, consumed.clone())))
         .collect();
     for writer in writers {
-        drop(writer.await);
+        let _killed = writer.await;
     }
     // Late deliveries arrive; then the streams end, so that the readers do.
     runtime.sleep(Duration::from_secs(2)).await;
@@ -106,7 +106,7 @@ async fn everybody(stage: Stage, consumed: &[Consumed]) {
         close(&stage, number);
     }
     for reader in readers {
-        drop(reader.await);
+        let _killed = reader.await;
     }
 }
 

@@ -100,8 +100,10 @@ impl<V> WithCheckpoints<V> {
     }
 }
 
+type Pair<V> = (<V as View>::Item, Checkpoint);
+
 impl<V: View> WithCheckpoints<V> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(V::Item, Checkpoint), Error>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Pair<V>, Error>>> {
         let item = std::task::ready!(self.view.poll(cx));
         Poll::Ready(item.map(|item| item.map(|item| (item, self.view.position()))))
     }

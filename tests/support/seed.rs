@@ -22,7 +22,8 @@ macro_rules! examples {
             fn basic_reading() {
                 use durable_streams::{LiveMode, Offset};
                 use facade::Client;
-                use futures_lite::StreamExt as _;
+                #[allow(unused_imports, reason = "the inherent `next` goes before it")]
+                use futures_lite::StreamExt;
 
                 async fn main(url: &str) -> Outcome {
                     // Create client
@@ -62,7 +63,8 @@ macro_rules! examples {
             fn json_streaming() {
                 use durable_streams::{LiveMode, Offset};
                 use facade::Client;
-                use futures_lite::StreamExt as _;
+                #[allow(unused_imports, reason = "the inherent `next` goes before it")]
+                use futures_lite::StreamExt;
                 use serde::Deserialize;
 
                 static SEEN: AtomicUsize = AtomicUsize::new(0);
