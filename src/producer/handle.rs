@@ -263,7 +263,29 @@ impl<T, R> IdempotentProducer<T, R> {
         pushed.map(|pushed| self.announce(pushed))
     }
 
+    #[inline]
     async fn push_wait(&self, kind: Kind, record: &[u8]) -> Result<Delivery, Refusal> {
+        match self.push_unless_others_wait(kind, record) {
+            Err(Refusal::Full | Refusal::NotChecked) => self.push_in_turn(kind, record).await,
+            pushed => pushed,
+        }
+    }
+
+    /// What nearly every append comes to, without a future to be kept in memory and polled.
+    #[inline]
+    fn push_unless_others_wait(&self, kind: Kind, record: &[u8]) -> Result<Delivery, Refusal> {
+        let (kind, record) = self.check(kind, record)?;
+        let pushed = {
+            let mut state = self.handles.shared.lock();
+            if !state.room.is_turn(None) && matches!(state.life, Life::Open) {
+                return Err(Refusal::Full);
+            }
+            self.try_push(&mut state, kind, record)
+        };
+        pushed.map(|pushed| self.announce(pushed))
+    }
+
+    async fn push_in_turn(&self, kind: Kind, record: &[u8]) -> Result<Delivery, Refusal> {
         let (mut kind, mut record) = self.check(kind, record)?;
         let mut place = Place { shared: &self.handles.shared, queue: Queue::Room, ticket: None };
         poll_fn(|cx| {
