@@ -6,7 +6,9 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Control, ControlError, is_valid_offset};
+pub use control::Control;
+#[cfg(any(test, feature = "__internals"))]
+pub use control::{ControlError, is_valid_offset};
 
 use super::buffer::{Input, Joined};
 use bytes::Bytes;
