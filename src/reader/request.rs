@@ -2,13 +2,12 @@ use super::builder::ReaderBuilder;
 use super::options::{ErrorAction, LiveMode};
 use super::response::StreamResponse;
 use crate::Checkpoint;
-#[cfg(any(feature = "tokio", feature = "async-std", feature = "smol"))]
 use crate::client::Client;
 use crate::error::{Error, StreamError};
 use crate::retry::RetryConfig;
-use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
-#[cfg(any(feature = "tokio", feature = "async-std", feature = "smol"))]
-use durable_streams_contract::{DefaultRuntime, DefaultTransport};
+use durable_streams_contract::{
+    AnyRuntime, AnyTransport, DefaultRuntime, DefaultTransport, HttpTransport, Runtime,
+};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -30,7 +29,6 @@ pub struct StreamRequest<T = AnyTransport, R = AnyRuntime> {
     reader: Result<ReaderBuilder<T, R>, Error>,
 }
 
-#[cfg(any(feature = "tokio", feature = "async-std", feature = "smol"))]
 impl<T: DefaultTransport, R: DefaultRuntime> StreamRequest<T, R> {
     /// A read of the stream at `url`, with a client of its own.
     pub(crate) fn new(url: &str) -> Self {

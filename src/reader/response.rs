@@ -15,7 +15,6 @@ use std::fmt;
 /// helpers (`read_…`) gather all of it: without a live mode, up to the tail; with one, until the stream is closed.
 pub struct StreamResponse<T = AnyTransport, R = AnyRuntime> {
     chunks: ChunkIterator<T, R>,
-    #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "only JSON has messages"))]
     max_message_bytes: usize,
 }
 

@@ -25,7 +25,6 @@ impl Within {
     }
 
     /// How many bytes the chunk has.
-    #[cfg(feature = "json")]
     pub(super) fn len(&self) -> u64 {
         self.len
     }

@@ -73,7 +73,9 @@ impl Trip {
             _ => {}
         }
         let Some(handled) = self.net.handle(&request) else { return Err(refused()) };
-        if let Some(Fault::Twice { later }) = &self.fault {
+        if let (Some(Fault::Twice { later }), Handled::Answer(answer)) = (&self.fault, &handled)
+            && answer.status().is_success()
+        {
             self.again(request.clone(), *later);
         }
         let said = match handled {

@@ -49,7 +49,8 @@ pub enum Fault {
     },
     /// A captive portal answers 200 with an HTML page.
     Portal,
-    /// The request is delivered a second time, this much later; the first answer goes back.
+    /// The request is delivered a second time, this much later, if it was carried out the first time: something
+    /// between repeats what it has not heard of. The first answer goes back.
     Twice {
         /// Between the two deliveries.
         later: Duration,

@@ -216,7 +216,8 @@ impl Net {
     pub(crate) fn stale(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let state = self.state();
         let (at, answer) = state.cache.as_ref()?.get(&request.uri().to_string())?;
-        let usable = *request.method() == Method::GET && self.core.now() < *at + CACHED;
+        let wanted = request.headers().get(http::header::CACHE_CONTROL).is_none_or(|v| v != "no-cache");
+        let usable = *request.method() == Method::GET && wanted && self.core.now() < *at + CACHED;
         usable.then(|| answer.clone())
     }
 

@@ -20,7 +20,7 @@ use crate::protocol::content_type;
 use crate::retry::Backoff;
 use crate::{Checkpoint, Offset};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 use pace::{Pace, Trust};
 #[cfg(feature = "json")]
 use page::TakenItem;
@@ -137,6 +137,8 @@ pub(super) struct Machine {
     /// An event exceeded the limit: what it held is fetched by plain requests.
     too_large: bool,
     empty_pages: u32,
+    /// An answer had less than was read before: no cache may be in the way of the next one.
+    past_caches: bool,
     /// The first answer to what the consumer asked for is there.
     ready: bool,
     /// Headers from the error handler.
@@ -193,6 +195,7 @@ impl Machine {
             caught_up: false,
             too_large: false,
             empty_pages: 0,
+            past_caches: false,
             ready: false,
             headers: HeaderMap::new(),
             ask: Ask::Page,
@@ -454,9 +457,13 @@ impl Machine {
             return;
         };
         if outcome.short {
+            if !std::mem::replace(&mut self.past_caches, true) {
+                return;
+            }
             let error = self.error(self.too_short());
             return self.fail(error, now);
         }
+        self.past_caches &= outcome.page.empty;
         if outcome.closed || (self.options.live == LiveMode::Off && outcome.up_to_date) {
             self.state = State::Ended;
             return;
@@ -513,6 +520,10 @@ impl Machine {
         self.sent = now;
         self.quiet_since = now;
         self.state = State::Sent;
+        let mut headers = self.headers.clone();
+        if self.past_caches {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
         let if_none_match = match ask {
             Ask::Page if !self.ready => self.options.if_none_match.clone(),
             _ => None,
@@ -522,7 +533,7 @@ impl Machine {
             offset: self.position.base().clone(),
             cursor: (ask == Ask::LongPoll).then(|| self.cursor.clone()).flatten(),
             if_none_match,
-            headers: self.headers.clone(),
+            headers,
         }
     }
 
