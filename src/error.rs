@@ -210,7 +210,6 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    #[cfg(feature = "json")]
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }
     }

@@ -169,6 +169,25 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 state.driver = Some(cx.waker().clone());
             }
             self.report(&mut state);
+            if state.detached {
+                self.drain_until.get_or_insert(now.checked_add(self.config.drain_timeout).unwrap_or(now));
+            }
+            // Also where it halted: nobody waits any more for what is on its way.
+            let unsettled =
+                !self.attempts.is_empty() || self.machine.halted().is_none() && !state.queue.is_settled();
+            if unsettled && self.drain_until.is_some_and(|until| until <= now) {
+                let (records, bytes) = (state.queue.records(), state.queue.bytes());
+                drop(state);
+                self.attempts.clear();
+                self.machine.abort(ProducerError::Timeout {
+                    records,
+                    bytes,
+                    after: self.config.drain_timeout,
+                });
+                self.settle();
+                progress = true;
+                continue;
+            }
             if let Some(cause) = self.machine.halted().cloned() {
                 drop(state);
                 self.halt(&cause);
@@ -181,22 +200,6 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     self.end();
                     return progress;
                 }
-            }
-            if state.detached {
-                self.drain_until.get_or_insert(now.checked_add(self.config.drain_timeout).unwrap_or(now));
-            }
-            if self.drain_until.is_some_and(|until| until <= now) {
-                let (records, bytes) = (state.queue.records(), state.queue.bytes());
-                drop(state);
-                self.attempts.clear();
-                self.machine.abort(ProducerError::Timeout {
-                    records,
-                    bytes,
-                    after: self.config.drain_timeout,
-                });
-                self.settle();
-                progress = true;
-                continue;
             }
             if !self.may_send(&mut state) || !self.machine.wants_batch() {
                 return progress;

@@ -16,7 +16,8 @@ pub(super) struct Findings {
     pub(super) extra_headers: HeaderMap,
 }
 
-/// Asks until there is an answer, as long as the retry policy allows. Without `need_type` a refusal is no error.
+/// Asks until there is an answer, as long as the retry policy allows. Without `need_type` a refusal is no error, but
+/// silence is.
 pub(super) async fn probe<T: HttpTransport, R: Runtime>(
     mut wire: Wire<T, R>,
     config: Arc<Config>,
@@ -28,9 +29,7 @@ pub(super) async fn probe<T: HttpTransport, R: Runtime>(
             Ok(facts) => return Ok(Findings { facts: Some(facts), extra_headers: wire.extra_headers }),
             Err(error) => error,
         };
-        let unreachable = matches!(error.kind(), StreamError::Network(_) | StreamError::Timeout);
-        let again = error.is_retryable() && (need_type || unreachable)
-            || need_type && config.consult(&error, &mut wire.extra_headers);
+        let again = error.is_retryable() || need_type && config.consult(&error, &mut wire.extra_headers);
         let runtime = wire.stream.client().runtime();
         let wait = match again {
             true => backoff.next(runtime.now(), runtime.random(), error.retry_after()),
@@ -38,6 +37,8 @@ pub(super) async fn probe<T: HttpTransport, R: Runtime>(
         };
         match wait {
             Some(wait) => runtime.sleep(wait).await,
+            // Without its word on the tail an earlier run could be taken for our own.
+            None if error.is_retryable() => return Err(error),
             None if need_type => return Err(refused(error)),
             None => return Ok(Findings { facts: None, extra_headers: wire.extra_headers }),
         }

@@ -82,8 +82,14 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         };
         match judged {
             Ok(Answer::Stored { offset: None, duplicate: true, highest }) if ask_tail => {
-                let offset = self.ask().await.ok().and_then(|facts| facts.tail);
-                Answer::Stored { offset, duplicate: true, highest }
+                match self.ask().await {
+                    Ok(facts) => Answer::Stored { offset: facts.tail, duplicate: true, highest },
+                    // A duplicate was not applied: once more, and once more asked.
+                    Err(error) if error.is_retryable() => {
+                        Answer::Failed { error, fate: Fate::Refused, again: true }
+                    }
+                    Err(_) => Answer::Stored { offset: None, duplicate: true, highest },
+                }
             }
             Ok(answer) => answer,
             Err(error) => Answer::Failed { error, fate: Fate::Unknown, again: false },

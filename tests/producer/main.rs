@@ -4,6 +4,7 @@
 mod endings;
 mod histories;
 mod pressure;
+mod restarts;
 mod trouble;
 
 use durable_streams::{Client, ClientBuilder, CreateOptions, DurableStream, IdempotentProducer};

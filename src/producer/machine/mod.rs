@@ -309,8 +309,16 @@ impl Machine {
         let seq = entry.seq;
         let first_time = !entry.may_echo;
         let bare_end = entry.batch.is_bare_end();
-        if duplicate && first_time && !bare_end && !self.settings.accept_duplicates {
-            if self.settings.auto_claim && self.is_earlier_run(seq, highest, offset.as_ref()) {
+        let suspicious = duplicate && !bare_end && !self.settings.accept_duplicates;
+        if suspicious && self.settings.auto_claim && seq == 0 && self.is_tail_unmoved(offset.as_ref()) {
+            // An earlier run of a single batch with this epoch: no attempt of ours was applied.
+            self.entries[index].maybe_applied = false;
+            self.fence(self.epoch);
+            return;
+        }
+        if suspicious && first_time {
+            // Nobody could have got this far by repeating what we sent.
+            if self.settings.auto_claim && highest > self.sent_to {
                 self.fence(self.epoch);
             } else {
                 self.entries[index].maybe_applied = true;
@@ -318,7 +326,7 @@ impl Machine {
             }
             return;
         }
-        if duplicate && !bare_end && highest > self.sent_to && !self.settings.accept_duplicates {
+        if suspicious && highest > self.sent_to {
             self.entries[index].maybe_applied = true;
             let reason =
                 "another producer uses this id and epoch, and the server has more than was sent here".into();

@@ -31,14 +31,9 @@ impl Claims {
 }
 
 impl Machine {
-    /// Whether a duplicate answer to a batch that was never sent before tells of an earlier run with this epoch.
-    pub(super) fn is_earlier_run(&self, seq: u64, highest: Option<u64>, tail: Option<&Offset>) -> bool {
-        if highest > self.sent_to {
-            // Nobody could have got this far by repeating what we sent.
-            return true;
-        }
-        // A run of a single batch looks like a repetition of ours; only that one would have moved the tail.
-        seq == 0 && self.compares_tails() && tail.is_some() && tail == self.tail_before.as_ref()
+    /// Whether nothing was stored since before the first attempt, as far as the tail tells.
+    pub(super) fn is_tail_unmoved(&self, tail: Option<&Offset>) -> bool {
+        self.compares_tails() && tail.is_some() && tail == self.tail_before.as_ref()
     }
 
     pub(super) fn stale(&mut self, server_epoch: u64) {

@@ -91,6 +91,22 @@ fn an_earlier_run_of_one_batch_shows_by_the_tail() {
     let next = rig.answer(&first[0], duplicate("0_5"));
     assert_eq!((next[0].epoch, next[0].seq), (1, 0));
 
+    // Also where the first attempt went unanswered: had it been applied, the tail would have moved.
+    for highest in [0, 7] {
+        let mut rig = Rig::new(claiming());
+        rig.machine.set_tail_before(before());
+        let first = rig.offer(1);
+        assert!(rig.lost(&first[0]).is_empty());
+        rig.now += Duration::from_secs(1);
+        let again = rig.attempts();
+        let offset = Some(Offset::parse("0_5"));
+        let answer = Answer::Stored { offset, duplicate: true, highest: Some(highest) };
+        let next = rig.answer(&again[0], answer);
+        assert_eq!((next[0].epoch, next[0].seq), (1, 0));
+        rig.ok(&next[0]);
+        assert_eq!(rig.stored, [0]);
+    }
+
     // The tail has moved: it may be our own record, repeated by something between.
     let mut rig = Rig::new(claiming());
     rig.machine.set_tail_before(before());

@@ -1,0 +1,64 @@
+//! What exploring by seed has found: restarts and endings in which two things go wrong at once.
+
+use super::*;
+use durable_streams::RetryConfig;
+use durable_streams_sim::model::{Dialect, ServerOptions};
+use durable_streams_sim::{Fault, Schedule};
+
+/// An earlier run of one batch left number 0 of epoch 0 behind. The next run's first attempt goes unanswered and
+/// its repetition is called a duplicate, as if it had been stored: only the stream's tail tells.
+#[test]
+fn an_earlier_run_is_not_taken_for_an_echo() {
+    let lost = |numbers: &[u64]| {
+        let schedule =
+            Schedule::new().request(3, Fault::Status { status: 500, retry_after: None, applied: false });
+        numbers.iter().fold(schedule, |schedule, number| schedule.request(*number, Fault::LoseAnswer))
+    };
+    for dialect in [Dialect::Rust, Dialect::Node] {
+        // The first question about the tail is refused, the first append unanswered, and what follows it too.
+        for schedule in [lost(&[5]), lost(&[5, 6]), lost(&[5, 7]), lost(&[5, 6, 7, 8])] {
+            let mut server = ServerOptions::default();
+            server.dialect = dialect;
+            let mut world = World::builder(1).server(server).schedule(schedule.clone()).build();
+            let stream = lines(&mut world).content_type("text/plain");
+            for run in ["first", "second"] {
+                let producer = stream.producer("p").auto_claim(true).build();
+                world.run(async {
+                    producer.append(format!("{run}\n")).unwrap().await.unwrap();
+                    producer.close().await.unwrap();
+                });
+            }
+            assert_eq!(stored_lines(&world), ["first", "second"], "{dialect:?}: {schedule}");
+        }
+    }
+}
+
+/// One batch makes the producer halt while another waits for an answer that never comes, and nobody holds a handle
+/// any more: it gives up after its time for draining, and does nothing until then.
+#[test]
+fn a_dropped_producer_that_has_halted_gives_up_in_peace() {
+    let late = Duration::from_millis(300);
+    let schedule = Schedule::new()
+        .request(1, Fault::Delay { request: late, answer: late })
+        .request(2, Fault::Hang { applied: true })
+        .request(3, Fault::Status { status: 503, retry_after: None, applied: false });
+    let mut world = World::builder(1).schedule(schedule).max_steps(10_000).build();
+    lines(&mut world);
+    let process = world.process("app");
+    let stream = client(&world, process.runtime()).stream("orders").content_type("text/plain");
+    let running = process.spawn(async move {
+        let retry = RetryConfig { max_retries: Some(0), ..RetryConfig::default() };
+        let producer = stream.producer("p").max_batch_items(1).linger(Duration::ZERO).retry(retry).build();
+        let records = ["0\n", "1\n", "2\n"].map(|record| producer.append(record).unwrap());
+        drop(producer);
+        let mut stored = 0;
+        for delivery in records {
+            stored += u32::from(delivery.await.is_ok());
+        }
+        assert_eq!(stored, 1);
+    });
+    world.run(running).unwrap();
+    assert_eq!(posts(&world), 3);
+    assert_eq!(world.settle(SECOND).unwrap(), 0, "the task has ended");
+    assert_eq!(stored_lines(&world), ["0", "1"]);
+}
