@@ -31,7 +31,7 @@ pub(crate) fn check(
     for (number, content) in plan.streams.iter().enumerate() {
         let stored = server.stream(&Plan::path(number)).ok_or("the stream is gone")?;
         let ids = parse(*content, &stored.data)?;
-        records(plan, number, &ids, &fates)?;
+        records(plan, number, &ids, &fates, requests)?;
         for (reader, consumed) in
             readers.iter().enumerate().filter(|(i, _)| plan.readers[*i].stream == number)
         {
@@ -47,6 +47,7 @@ fn records(
     stream: usize,
     ids: &[RecordId],
     fates: &BTreeMap<RecordId, Fate>,
+    requests: &[RequestRecord],
 ) -> Result<(), String> {
     let forgetful = plan.forgets() != Memory::Kept;
     let mut times: HashMap<RecordId, usize> = HashMap::new();
@@ -62,7 +63,9 @@ fn records(
             return Err(format!("record {id} is stored {stored} times ({fate:?})"));
         }
         match fate {
-            Fate::Acked if stored == 0 => {
+            Fate::Acked { ambiguous }
+                if stored == 0 && !(*ambiguous && is_indistinct(plan, requests, *id)) =>
+            {
                 return Err(format!("record {id} was acknowledged and is not stored"));
             }
             Fate::Failed { error, may_be_stored: false, .. } if stored > 0 => {
@@ -77,7 +80,23 @@ fn records(
         return Ok(());
     }
     order(plan, ids)?;
-    holes(plan, stream, &times, fates)
+    holes(plan, stream, &times, fates, requests)
+}
+
+/// Whether nobody could tell this record from the first of an earlier run: the id was used before from epoch 0 on,
+/// and others write to the stream, or a late request of that run does, so that its tail tells nothing.
+fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool {
+    let writer = &plan.writers[id.writer];
+    if id.run == 0 || !matches!(writer.way, Way::Producer { auto_claim: true, .. }) {
+        return false;
+    }
+    let others = plan.writers.iter().filter(|other| other.stream == writer.stream).count() > 1;
+    let earlier: Vec<String> = (0..id.run).map(|run| format!("writer{}-{run}", id.writer)).collect();
+    others
+        || requests.iter().any(|request| {
+            let host = request.uri.host().unwrap_or_default();
+            request.method == Method::POST && request.status.is_none() && earlier.iter().any(|e| e == host)
+        })
 }
 
 /// A producer's records are stored in the order in which it appended them, over all its runs. A single append
@@ -100,6 +119,7 @@ fn holes(
     stream: usize,
     times: &HashMap<RecordId, usize>,
     fates: &BTreeMap<RecordId, Fate>,
+    requests: &[RequestRecord],
 ) -> Result<(), String> {
     // Where the server may refuse a record for its size, a crash may hide that it did.
     let refuses = plan.server.max_body < ServerOptions::default().max_body;
@@ -107,8 +127,8 @@ fn holes(
     for (id, fate) in fates.iter() {
         let alone = match fate {
             Fate::Failed { alone, .. } => *alone,
-            Fate::Unknown => refuses,
-            Fate::Acked => false,
+            Fate::Unknown => refuses || is_indistinct(plan, requests, *id),
+            Fate::Acked { ambiguous } => *ambiguous && is_indistinct(plan, requests, *id),
         };
         let writer = &plan.writers[id.writer];
         if writer.stream != stream || matches!(writer.way, Way::Single) {

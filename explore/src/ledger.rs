@@ -29,7 +29,10 @@ pub(crate) enum Fate {
     /// Nothing: it crashed before.
     Unknown,
     /// It is stored.
-    Acked,
+    Acked {
+        /// The server had it already, as the first batch of an epoch: it may have been an earlier run's first.
+        ambiguous: bool,
+    },
     /// It is not stored, or not known to be.
     Failed {
         /// The error, in words.

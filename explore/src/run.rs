@@ -98,7 +98,9 @@ async fn everybody(stage: Stage, consumed: &[Consumed]) {
         .map(|(number, consumed)| runtime.start(read(stage.clone(), number, consumed.clone())))
         .collect();
     for writer in writers {
-        let _killed = writer.await;
+        if writer.await.is_err() {
+            stage.ledger.violation("a writer's supervisor was killed".to_owned());
+        }
     }
     // Late deliveries arrive; then the streams end, so that the readers do.
     runtime.sleep(Duration::from_secs(2)).await;
@@ -106,7 +108,9 @@ async fn everybody(stage: Stage, consumed: &[Consumed]) {
         close(&stage, number);
     }
     for reader in readers {
-        let _killed = reader.await;
+        if reader.await.is_err() {
+            stage.ledger.violation("a reader's supervisor was killed".to_owned());
+        }
     }
 }
 

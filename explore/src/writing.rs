@@ -4,7 +4,7 @@ use crate::ledger::{Fate, Ledger, RecordId, record};
 use crate::plan::{Content, Finish, Plan, Way, Who, Writer};
 use crate::stage::Stage;
 use durable_streams::{
-    ClientBuilder, Delivery, DurableStream, IdempotentProducer, ProducerError, RetryConfig, StreamError,
+    Ack, ClientBuilder, Delivery, DurableStream, IdempotentProducer, ProducerError, RetryConfig, StreamError,
 };
 use durable_streams_contract::Timer;
 use durable_streams_sim::{Rng, SimRuntime, SimTransport};
@@ -128,7 +128,7 @@ impl Job {
             self.ledger.begin(id);
             let data = self.next_record(number);
             match stream.append(data).await {
-                Ok(_) => self.ledger.settle(id, Fate::Acked),
+                Ok(_) => self.ledger.settle(id, Fate::Acked { ambiguous: false }),
                 Err(error) => {
                     let may_be_stored = matches!(error.kind(), StreamError::OutcomeUnknown { .. });
                     let fate = Fate::Failed { error: error.to_string(), may_be_stored, alone: true };
@@ -178,7 +178,7 @@ impl Job {
     fn sweep(&self, pending: &mut VecDeque<(RecordId, Delivery)>) {
         while let Some((id, delivery)) = pending.front() {
             match delivery.try_result() {
-                Some(Ok(_)) => self.ledger.settle(*id, Fate::Acked),
+                Some(Ok(ack)) => self.ledger.settle(*id, acked(&ack)),
                 // Failures are settled at the end, together with what the producer hands back.
                 Some(Err(_)) | None => return,
             }
@@ -210,7 +210,7 @@ impl Job {
                 };
                 closed = ended.is_ok();
                 match ended {
-                    Ok(_) if with_record => self.ledger.settle(last, Fate::Acked),
+                    Ok(ack) if with_record => self.ledger.settle(last, acked(&ack)),
                     Ok(_) => {}
                     Err(failure) => {
                         if with_record {
@@ -230,7 +230,7 @@ impl Job {
         let mut failures = Vec::new();
         for (id, delivery) in pending.drain(..) {
             match delivery.await {
-                Ok(_) => self.ledger.settle(id, Fate::Acked),
+                Ok(ack) => self.ledger.settle(id, acked(&ack)),
                 Err(failure) => failures.push((id, failure)),
             }
         }
@@ -261,6 +261,10 @@ impl Job {
             self.ledger.settle(id, failed(&error, may_be_stored, alone));
         }
     }
+}
+
+fn acked(ack: &Ack) -> Fate {
+    Fate::Acked { ambiguous: ack.duplicate && ack.seq == 0 }
 }
 
 fn failed(error: &ProducerError, may_be_stored: bool, alone: bool) -> Fate {

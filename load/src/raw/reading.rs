@@ -1,7 +1,6 @@
 use super::RawBody;
 use crate::Result;
-use bytes::Bytes;
-use futures_lite::{AsyncRead, AsyncReadExt};
+use futures_lite::{AsyncRead, AsyncReadExt as _};
 
 /// How much is read at once: more than any of these libraries has at hand.
 const BUFFER: usize = 64 * 1024;
@@ -29,11 +28,5 @@ impl<R: AsyncRead + Unpin + Send + 'static> RawBody for Reading<R> {
 
     fn piece(&self) -> &[u8] {
         &self.buffer[..self.filled]
-    }
-
-    async fn whole(mut self) -> Result<Bytes> {
-        let mut all = Vec::new();
-        self.body.read_to_end(&mut all).await?;
-        Ok(all.into())
     }
 }
