@@ -184,6 +184,10 @@ pub enum StreamError {
         reason: String,
     },
 
+    /// A checkpoint could not be loaded or saved.
+    #[error("checkpoint store failed: {0}")]
+    CheckpointStore(Arc<std::io::Error>),
+
     /// An option that cannot work. Nothing was sent.
     #[error("{0}")]
     Config(ConfigError),
@@ -273,6 +277,10 @@ impl StreamError {
 
     pub(crate) fn protocol(message: impl Into<String>) -> Self {
         Self::Protocol { message: message.into() }
+    }
+
+    pub(crate) fn store(error: std::io::Error) -> Self {
+        Self::CheckpointStore(Arc::new(error))
     }
 
     /// Whether the same request may succeed later.
@@ -495,6 +503,7 @@ impl std::error::Error for Error {
             // Its own text is part of ours: the chain goes on below it.
             StreamError::Network(error) => std::error::Error::source(error),
             StreamError::Json(error) => error.get_ref().and_then(std::error::Error::source),
+            StreamError::CheckpointStore(error) => std::error::Error::source(&**error),
             _ => None,
         }
     }

@@ -29,8 +29,8 @@ pub use producer::{
     Ack, Delivery, IdempotentProducer, ProducerBuilder, ProducerError, ProducerStats, UnsentRecord,
 };
 pub use reader::{
-    ByteStream, Chunk, ChunkIterator, ErrorAction, LiveMode, ReaderBuilder, StreamRequest, StreamResponse,
-    TextStream, WithCheckpoints,
+    ByteStream, CheckpointStore, Chunk, ChunkIterator, ErrorAction, FileCheckpointStore, LiveMode,
+    ReaderBuilder, StreamRequest, StreamResponse, TextStream, WithCheckpoints,
 };
 #[cfg(feature = "json")]
 pub use reader::{JsonBatch, JsonBatches, JsonStream};

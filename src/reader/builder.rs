@@ -1,3 +1,4 @@
+use super::ahead::Ahead;
 use super::bytes::ByteStream;
 use super::chunks::ChunkIterator;
 use super::driver::Driver;
@@ -6,6 +7,8 @@ use super::json::JsonStream;
 use super::machine::Machine;
 use super::options::{ErrorAction, LiveMode, Options};
 use super::response::StreamResponse;
+use super::source::{Feed, Source};
+use super::store::CheckpointStore;
 use super::text::TextStream;
 use crate::client::header;
 use crate::error::{Error, StreamError};
@@ -52,6 +55,8 @@ pub struct ReaderBuilder<T = AnyTransport, R = AnyRuntime> {
     start: Checkpoint,
     headers: Vec<(String, String)>,
     if_none_match: Option<String>,
+    store: Option<Arc<dyn CheckpointStore>>,
+    prefetch: usize,
     options: Options,
 }
 
@@ -71,6 +76,8 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
             start: Checkpoint::at(Offset::Beginning),
             headers: Vec::new(),
             if_none_match: None,
+            store: None,
+            prefetch: 0,
             options,
         }
     }
@@ -154,27 +161,72 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         self
     }
 
-    /// Starts the reader, as a sequence of chunks.
+    /// Where the reader's checkpoint is kept. The reader starts from what is there (and from
+    /// [`offset`](Self::offset) only where nothing is), and saves what the application
+    /// [acknowledges](ChunkIterator::acknowledge), nothing more. Default: none.
+    pub fn checkpoint_store(mut self, store: impl CheckpointStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// How many chunks may be read ahead, by a task of the client's runtime. Default: 0, nothing is.
+    ///
+    /// The reader then holds up to so many times [`max_chunk_bytes`](Self::max_chunk_bytes). Positions are
+    /// those of what was handed out, not of what was read.
+    pub fn prefetch(mut self, chunks: usize) -> Self {
+        self.prefetch = chunks;
+        self
+    }
+
+    /// Starts the reader, and leaves open how it is consumed: the stream's content type may decide.
     ///
     /// # Errors
     ///
     /// [`StreamError::Config`] for an option that cannot work, before anything is sent. Otherwise whatever
     /// keeps the stream from answering: [`StreamError::NotFound`], [`StreamError::OffsetGone`],
     /// [`StreamError::Unauthorized`] and the like at once, failures that may pass when the retry policy
-    /// gives up.
+    /// gives up. [`StreamError::CheckpointStore`] where the saved position cannot be loaded.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the request; nothing is lost.
+    pub async fn response(mut self) -> Result<StreamResponse<T, R>, Error> {
+        self.check()?;
+        let (store, prefetch) = (self.store.take(), self.prefetch);
+        if let Some(store) = &store
+            && let Some(saved) = store.load().await.map_err(StreamError::store)?
+        {
+            self.start = saved;
+        }
+        let max_message_bytes = self.options.max_event_bytes;
+        let mut driver = Box::new(self.driver()?);
+        std::future::poll_fn(|cx| driver.poll_ready(cx)).await?;
+        driver.learn_content_type();
+        let feed = match prefetch {
+            0 => Feed::Direct(driver),
+            chunks => Feed::Ahead(Box::new(Ahead::start(driver, chunks))),
+        };
+        Ok(StreamResponse::new(Source::new(feed, store, max_message_bytes)))
+    }
+
+    /// Starts the reader, as a sequence of chunks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`response`](Self::response).
     ///
     /// # Cancel safety
     ///
     /// Dropping the future cancels the request; nothing is lost.
     pub async fn chunks(self) -> Result<ChunkIterator<T, R>, Error> {
-        Ok(ChunkIterator::new(self.start().await?))
+        Ok(self.response().await?.chunks())
     }
 
-    /// Starts the reader, as bytes.
+    /// Starts the reader, as a sequence of byte strings.
     ///
     /// # Errors
     ///
-    /// As for [`chunks`](Self::chunks).
+    /// As for [`response`](Self::response).
     ///
     /// # Cancel safety
     ///
@@ -183,11 +235,11 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         Ok(self.response().await?.bytes())
     }
 
-    /// Starts the reader, as text.
+    /// Starts the reader, as a sequence of pieces of text.
     ///
     /// # Errors
     ///
-    /// As for [`chunks`](Self::chunks).
+    /// As for [`response`](Self::response).
     ///
     /// # Cancel safety
     ///
@@ -196,11 +248,11 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         Ok(self.response().await?.text())
     }
 
-    /// Starts the reader, as JSON values of type `V`.
+    /// Starts the reader, as a sequence of values: a JSON stream's messages, or the JSON texts of another.
     ///
     /// # Errors
     ///
-    /// As for [`chunks`](Self::chunks). A message that is no `V` is an item of the stream.
+    /// As for [`response`](Self::response).
     ///
     /// # Cancel safety
     ///
@@ -210,71 +262,58 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         Ok(self.response().await?.json())
     }
 
-    /// Starts the reader, and leaves open how it is consumed: the stream's content type may decide.
+    /// Starts the reader and reads everything to the end: see [`StreamResponse::read_all`].
     ///
     /// # Errors
     ///
-    /// As for [`chunks`](Self::chunks).
+    /// As for [`response`](Self::response), and whatever ends the reader early.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the request; nothing is lost.
-    pub async fn response(self) -> Result<StreamResponse<T, R>, Error> {
-        let max_message_bytes = self.options.max_event_bytes;
-        Ok(StreamResponse::new(self.chunks().await?, max_message_bytes))
-    }
-
-    /// Reads all of it, as bytes: [`StreamResponse::read_all`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`chunks`](Self::chunks), and the failure that ended the reader.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses what was read.
+    /// Dropping the future gives up what was read.
     pub async fn read_all(self) -> Result<Bytes, Error> {
         self.response().await?.read_all().await
     }
 
-    /// Reads all of it, as text: [`StreamResponse::read_text`].
+    /// Starts the reader and reads everything to the end: see [`StreamResponse::read_text`].
     ///
     /// # Errors
     ///
-    /// As for [`read_all`](Self::read_all), and [`StreamError::Utf8`].
+    /// As for [`response`](Self::response), and whatever ends the reader early.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses what was read.
+    /// Dropping the future gives up what was read.
     pub async fn read_text(self) -> Result<String, Error> {
         self.response().await?.read_text().await
     }
 
-    /// Reads all of it, as JSON values of type `V`: [`StreamResponse::read_json`].
+    /// Starts the reader and reads everything to the end: see [`StreamResponse::read_json`].
     ///
     /// # Errors
     ///
-    /// As for [`read_all`](Self::read_all), and [`StreamError::Json`] for a message that is no `V`.
+    /// As for [`response`](Self::response), and whatever ends the reader early.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses what was read.
+    /// Dropping the future gives up what was read.
     #[cfg(feature = "json")]
     pub async fn read_json<V: serde::de::DeserializeOwned>(self) -> Result<Vec<V>, Error> {
         self.response().await?.read_json().await
     }
 
-    /// Checks everything, and waits for the stream's first answer.
-    pub(super) async fn start(self) -> Result<Box<Driver<T, R>>, Error> {
-        let mut driver = Box::new(self.driver()?);
-        std::future::poll_fn(|cx| driver.poll_ready(cx)).await?;
-        driver.learn_content_type();
-        Ok(driver)
+    /// Refuses what cannot work.
+    fn check(&self) -> Result<(), Error> {
+        self.stream.url()?;
+        self.start.offset().validate()?;
+        for (name, value) in &self.headers {
+            header(name, value)?;
+        }
+        self.options.validate(self.if_none_match.is_some())
     }
 
     fn driver(mut self) -> Result<Driver<T, R>, Error> {
         let mut template = self.stream.call(Operation::Read)?;
-        self.start.offset().validate()?;
         for (name, value) in &self.headers {
             let (name, _) = header(name, value)?;
             template.extra_headers.remove(name);
@@ -286,7 +325,6 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         if let Some(etag) = &self.if_none_match {
             self.options.if_none_match = Some(entity_tag(etag)?);
         }
-        self.options.validate()?;
         let runtime = self.stream.client().runtime();
         let machine = Machine::new(
             self.options,
@@ -316,6 +354,8 @@ impl<T, R> Clone for ReaderBuilder<T, R> {
             start: self.start.clone(),
             headers: self.headers.clone(),
             if_none_match: self.if_none_match.clone(),
+            store: self.store.clone(),
+            prefetch: self.prefetch,
             options: self.options.clone(),
         }
     }

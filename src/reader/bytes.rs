@@ -1,56 +1,54 @@
-use super::chunks::ChunkIterator;
-use super::view::{View, WithCheckpoints, view};
+use super::source::Source;
+use super::view::{status, view};
 use crate::Checkpoint;
 use crate::error::Error;
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
-use futures_lite::Stream;
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-/// A stream's bytes, piece by piece, none of them empty.
+/// A stream's content as bytes, in order, each once; never empty pieces.
 ///
 /// From [`ReaderBuilder::bytes`](crate::ReaderBuilder::bytes). On a JSON stream each piece is an array of whole
-/// messages.
+/// messages. It ends as a [`ChunkIterator`](crate::ChunkIterator) does.
 pub struct ByteStream<T = AnyTransport, R = AnyRuntime> {
-    chunks: ChunkIterator<T, R>,
-    position: Checkpoint,
+    source: Source<T, R>,
+}
+
+impl<T, R> ByteStream<T, R> {
+    pub(super) fn new(source: Source<T, R>) -> Self {
+        Self { source }
+    }
+
+    /// The position after the last piece that was handed out.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.source.status().checkpoint
+    }
+
+    fn source(&self) -> &Source<T, R> {
+        &self.source
+    }
 }
 
 impl<T: HttpTransport, R: Runtime> ByteStream<T, R> {
-    pub(super) fn new(chunks: ChunkIterator<T, R>) -> Self {
-        Self { position: chunks.checkpoint(), chunks }
-    }
-}
-
-impl<T: HttpTransport, R: Runtime> View for ByteStream<T, R> {
-    type Item = Bytes;
-
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            let chunk = match std::task::ready!(self.chunks.poll(cx)) {
-                Some(Ok(chunk)) => chunk,
+            match ready!(self.source.poll_chunk(cx)) {
+                Some(Ok(chunk)) if chunk.is_empty() => {}
+                Some(Ok(chunk)) => return Poll::Ready(Some(Ok(chunk.data))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
-            };
-            let is_empty = chunk.is_empty();
-            self.position = chunk.checkpoint;
-            if !is_empty {
-                return Poll::Ready(Some(Ok(chunk.data)));
             }
         }
     }
-
-    fn position(&self) -> Checkpoint {
-        self.position.clone()
-    }
 }
 
-view!([T: HttpTransport, R: Runtime] ByteStream<T, R>, Bytes, []);
+view!(impl[T: HttpTransport, R: Runtime] ByteStream<T, R> => Bytes);
+status!(impl[T, R] ByteStream<T, R>);
 
 impl<T, R> fmt::Debug for ByteStream<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ByteStream").field("checkpoint", &self.position).finish_non_exhaustive()
+        f.debug_struct("ByteStream").field("checkpoint", &self.checkpoint()).finish_non_exhaustive()
     }
 }

@@ -36,7 +36,7 @@ struct Alarm {
 }
 
 pub(super) struct Driver<T, R> {
-    stream: DurableStream<T, R>,
+    pub(super) stream: DurableStream<T, R>,
     /// What all requests have in common.
     template: Call,
     pub(super) machine: Machine,
@@ -122,6 +122,15 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 continue;
             }
             return Poll::Pending;
+        }
+    }
+
+    /// Lets the machine see what has arrived, so that the position after the last message of a page is the
+    /// page's end.
+    #[cfg(feature = "json")]
+    pub(super) fn peek(&mut self, cx: &mut Context<'_>) {
+        if self.poll_under(cx).is_ready() {
+            self.machine.settle();
         }
     }
 

@@ -1,5 +1,6 @@
 //! Reading a stream: what is there, and what comes.
 
+mod ahead;
 mod builder;
 mod bytes;
 mod chunk;
@@ -11,9 +12,12 @@ mod machine;
 mod options;
 mod request;
 mod response;
+mod source;
+mod store;
 mod text;
+#[cfg(feature = "json")]
+mod texts;
 mod view;
-mod within;
 
 pub use builder::ReaderBuilder;
 pub use bytes::ByteStream;
@@ -24,5 +28,6 @@ pub use json::{JsonBatch, JsonBatches, JsonStream};
 pub use options::{ErrorAction, LiveMode};
 pub use request::StreamRequest;
 pub use response::StreamResponse;
+pub use store::{CheckpointStore, FileCheckpointStore};
 pub use text::TextStream;
 pub use view::WithCheckpoints;

@@ -63,7 +63,7 @@ pub(super) struct Options {
 
 impl Options {
     /// Refuses what cannot work.
-    pub(super) fn validate(&self) -> Result<(), Error> {
+    pub(super) fn validate(&self, conditional: bool) -> Result<(), Error> {
         for (option, value) in
             [("max_chunk_bytes", self.max_chunk_bytes), ("max_event_bytes", self.max_event_bytes)]
         {
@@ -74,7 +74,7 @@ impl Options {
         if self.idle_timeout.is_zero() {
             return Err(StreamError::config("idle_timeout", "0s", "it must be above zero").into());
         }
-        if self.if_none_match.is_some() && self.live != LiveMode::Off {
+        if conditional && self.live != LiveMode::Off {
             let live = format!("{:?}", self.live);
             let reason = "if_none_match asks whether there is anything new; a live reader waits for it";
             return Err(StreamError::config("live", live, reason).into());

@@ -5,9 +5,8 @@ use crate::Checkpoint;
 use crate::client::Client;
 use crate::error::{Error, StreamError};
 use crate::retry::RetryConfig;
-use durable_streams_contract::{
-    AnyRuntime, AnyTransport, DefaultRuntime, DefaultTransport, HttpTransport, Runtime,
-};
+use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
+use durable_streams_contract::{DefaultRuntime, DefaultTransport};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -30,8 +29,10 @@ pub struct StreamRequest<T = AnyTransport, R = AnyRuntime> {
 }
 
 impl<T: DefaultTransport, R: DefaultRuntime> StreamRequest<T, R> {
-    /// A read of the stream at `url`, with a client of its own.
-    pub(crate) fn new(url: &str) -> Self {
+    /// A read of the stream at `url`, with a client of its own. Stacks have a function for it, `stream(url)`.
+    ///
+    /// A URL that cannot work, or a runtime that is missing, shows when it is awaited.
+    pub fn new(url: impl AsRef<str>) -> Self {
         let client = Client::<T, R>::builder().build();
         Self { reader: client.and_then(|client| Ok(client.try_stream(url)?.reader())) }
     }

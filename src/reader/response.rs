@@ -2,141 +2,147 @@ use super::bytes::ByteStream;
 use super::chunks::ChunkIterator;
 #[cfg(feature = "json")]
 use super::json::JsonStream;
+use super::machine::Unit;
+use super::source::Source;
 use super::text::TextStream;
-use crate::error::{Error, StreamError};
-use bytes::Bytes;
+use super::view::status;
+use crate::Checkpoint;
+use crate::error::Error;
+use bytes::{Bytes, BytesMut};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
 
-/// A reader that has started, to be consumed in one way or another.
+/// A stream that has answered, and whose content can be taken in any of the ways there are.
 ///
-/// From [`ReaderBuilder::response`](crate::ReaderBuilder::response), and from the function `stream(url)` of a
-/// stack. The views ([`chunks`](Self::chunks), [`bytes`](Self::bytes), …) hand the content on as it arrives. The
-/// helpers (`read_…`) gather all of it: without a live mode, up to the tail; with one, until the stream is closed.
+/// From `stream(url)` of a stack, or [`ReaderBuilder::response`](crate::ReaderBuilder::response). Nothing is read before
+/// one of its methods is called.
 pub struct StreamResponse<T = AnyTransport, R = AnyRuntime> {
-    chunks: ChunkIterator<T, R>,
-    max_message_bytes: usize,
+    source: Source<T, R>,
 }
 
-impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
-    pub(super) fn new(chunks: ChunkIterator<T, R>, max_message_bytes: usize) -> Self {
-        Self { chunks, max_message_bytes }
+impl<T, R> StreamResponse<T, R> {
+    pub(super) fn new(source: Source<T, R>) -> Self {
+        Self { source }
     }
 
-    /// The stream's content type.
+    /// The position that it starts from; concrete, also where that was [`Offset::Now`](crate::Offset::Now).
     #[must_use]
-    pub fn content_type(&self) -> &str {
-        self.chunks.content_type()
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.source.status().checkpoint
     }
 
-    /// The entity tag of the first answer, for [`if_none_match`](crate::ReaderBuilder::if_none_match).
-    #[must_use]
-    pub fn etag(&self) -> Option<&str> {
-        self.chunks.etag()
-    }
-
-    /// The content, chunk by chunk.
+    /// The content chunk by chunk.
     #[must_use]
     pub fn chunks(self) -> ChunkIterator<T, R> {
-        self.chunks
+        ChunkIterator::new(self.source)
     }
 
-    /// The content as bytes.
+    /// The content as byte strings.
     #[must_use]
     pub fn bytes(self) -> ByteStream<T, R> {
-        ByteStream::new(self.chunks)
+        ByteStream::new(self.source)
     }
 
     /// The content as text.
     #[must_use]
     pub fn text(self) -> TextStream<T, R> {
-        TextStream::new(self.chunks)
+        TextStream::new(self.source)
     }
 
-    /// The content as JSON values.
+    /// The content as values: a JSON stream's messages, or the JSON texts of another.
     #[cfg(feature = "json")]
     #[must_use]
     pub fn json<V: serde::de::DeserializeOwned>(self) -> JsonStream<V, T, R> {
-        JsonStream::new(self.chunks, self.max_message_bytes)
+        JsonStream::new(self.source)
     }
 
-    /// All of the content as bytes; of a JSON stream, one array of all messages.
+    fn source(&self) -> &Source<T, R> {
+        &self.source
+    }
+}
+
+impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
+    /// Reads everything to the end, into memory. On a JSON stream the result is one array of all messages.
+    ///
+    /// With a [live mode](crate::ReaderBuilder::live) the end is the stream's own: this waits until it is closed.
     ///
     /// # Errors
     ///
-    /// The failure that ended the reader.
+    /// Whatever ends the reader early. What was read is lost then.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses what was gathered.
-    pub async fn read_all(mut self) -> Result<Bytes, Error> {
-        let is_json = self.chunks.unit() == super::machine::Unit::Messages;
-        let mut all = Vec::new();
-        let mut first = Bytes::new();
-        while let Some(chunk) = self.chunks.try_next().await? {
-            if chunk.is_empty() {
-            } else if first.is_empty() {
-                // Most answers are a single chunk, which need not be copied.
-                first = chunk.data;
+    /// Dropping the future gives up what was read.
+    pub async fn read_all(self) -> Result<Bytes, Error> {
+        let json = self.source.status().unit == Unit::Messages;
+        let mut pieces = self.bytes();
+        let Some(first) = pieces.try_next().await? else {
+            return Ok(Bytes::from_static(if json { b"[]" } else { b"" }));
+        };
+        // Most streams fit into one piece, which is then handed on as it is.
+        let Some(second) = pieces.try_next().await? else { return Ok(first) };
+        let mut all = BytesMut::from(first);
+        let mut next = Some(second);
+        while let Some(piece) = next {
+            if json {
+                // A comma in place of the bracket at the end and the one at the beginning.
+                all.truncate(all.len() - 1);
+                all.extend_from_slice(b",");
+                all.extend_from_slice(&piece[1..]);
             } else {
-                if all.is_empty() {
-                    all.extend_from_slice(&first);
-                }
-                if is_json {
-                    // Two arrays become one.
-                    all.pop();
-                    all.push(b',');
-                    all.extend_from_slice(&chunk.data[1..]);
-                } else {
-                    all.extend_from_slice(&chunk.data);
-                }
+                all.extend_from_slice(&piece);
             }
+            next = pieces.try_next().await?;
         }
-        Ok(match (all.is_empty(), first.is_empty()) {
-            (false, _) => all.into(),
-            (true, true) if is_json => Bytes::from_static(b"[]"),
-            (true, _) => first,
+        Ok(all.freeze())
+    }
+
+    /// Reads everything to the end, as text. Otherwise like [`read_all`](Self::read_all).
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the reader early, and [`StreamError::Utf8`](crate::StreamError::Utf8) for what is no UTF-8,
+    /// or ends inside a character.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up what was read.
+    pub async fn read_text(self) -> Result<String, Error> {
+        let bytes = self.read_all().await?;
+        String::from_utf8(bytes.into()).map_err(|error| {
+            Error::from(crate::StreamError::Utf8 { reason: error.utf8_error().to_string() })
+                .edit(|context| context.operation = Some("read"))
         })
     }
 
-    /// All of the content as text; of a JSON stream, one array of all messages.
+    /// Reads everything to the end, as values of `V`. Otherwise like [`read_all`](Self::read_all).
     ///
     /// # Errors
     ///
-    /// The failure that ended the reader, and [`StreamError::Utf8`].
+    /// Whatever ends the reader early, and [`StreamError::Json`](crate::StreamError::Json) for a message that is
+    /// no `V`.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses what was gathered.
-    pub async fn read_text(self) -> Result<String, Error> {
-        let url = self.chunks.error(StreamError::NotModified);
-        let all = self.read_all().await?;
-        String::from_utf8(all.into())
-            .map_err(|error| url.with_kind(StreamError::Utf8 { reason: error.utf8_error().to_string() }))
-    }
-
-    /// All of the content as JSON values.
-    ///
-    /// # Errors
-    ///
-    /// The failure that ended the reader, and [`StreamError::Json`] for a message that is no `V`.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses what was gathered.
+    /// Dropping the future gives up what was read.
     #[cfg(feature = "json")]
     pub async fn read_json<V: serde::de::DeserializeOwned>(self) -> Result<Vec<V>, Error> {
+        let mut reader = self.json::<V>();
         let mut values = Vec::new();
-        let mut items = self.json::<V>();
-        while let Some(item) = items.try_next().await? {
-            values.push(item);
+        while let Some(value) = reader.try_next().await? {
+            values.push(value);
+        }
+        if let Some(error) = reader.unfinished() {
+            return Err(error);
         }
         Ok(values)
     }
 }
 
+status!(impl[T, R] StreamResponse<T, R>);
+
 impl<T, R> fmt::Debug for StreamResponse<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamResponse").field("chunks", &self.chunks).finish_non_exhaustive()
+        f.debug_struct("StreamResponse").field("checkpoint", &self.checkpoint()).finish_non_exhaustive()
     }
 }

@@ -1,105 +1,181 @@
-use super::chunks::ChunkIterator;
-use super::view::{View, WithCheckpoints, view};
-use super::within::Within;
+use super::source::Source;
+use super::view::{status, view};
 use crate::Checkpoint;
+use crate::checkpoint::Skip;
 use crate::error::{Error, StreamError};
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
-use futures_lite::Stream;
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-/// A stream's text, piece by piece, none of them empty; characters are whole.
+/// A stream's content as text, in order, each character once; never empty pieces.
 ///
-/// From [`ReaderBuilder::text`](crate::ReaderBuilder::text). What is no valid UTF-8 is an error
-/// ([`StreamError::Utf8`]) and ends it. On a JSON stream each piece is an array of whole messages.
+/// From [`ReaderBuilder::text`](crate::ReaderBuilder::text). A piece ends wherever content happened to arrive,
+/// but never inside a character: the start of one is kept until the rest is there, and the
+/// [checkpoint](Self::checkpoint) stays before it. What is no UTF-8 is an error, and ends the reader. It ends
+/// as a [`ChunkIterator`](crate::ChunkIterator) does.
 pub struct TextStream<T = AnyTransport, R = AnyRuntime> {
-    chunks: ChunkIterator<T, R>,
-    /// The beginning of a character whose rest has yet to come: three bytes at most.
-    begun: Vec<u8>,
-    within: Within,
-    position: Checkpoint,
-    failed: bool,
+    source: Source<T, R>,
+    joint: Joint,
+}
+
+impl<T, R> TextStream<T, R> {
+    pub(super) fn new(source: Source<T, R>) -> Self {
+        let joint = Joint { start: source.status().checkpoint, kept: Vec::new(), failed: false };
+        Self { source, joint }
+    }
+
+    /// The position after the last piece that was handed out.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        if self.joint.kept.is_empty() && !self.joint.failed {
+            self.source.status().checkpoint
+        } else {
+            self.joint.start.clone()
+        }
+    }
+
+    fn source(&self) -> &Source<T, R> {
+        &self.source
+    }
+
+    /// What was kept when the reader ended, if anything: the start of a character that never came.
+    fn unfinished(&self) -> Option<Error> {
+        let kept = &self.joint.kept;
+        (!kept.is_empty()).then(|| {
+            let reason = format!("it ends inside a character, after the bytes {kept:02x?}");
+            self.error(reason)
+        })
+    }
+
+    fn error(&self, reason: String) -> Error {
+        let offset = self.joint.start.offset().clone();
+        Error::from(StreamError::Utf8 { reason }).edit(|context| {
+            context.operation = Some("read");
+            context.offset = Some(offset);
+        })
+    }
 }
 
 impl<T: HttpTransport, R: Runtime> TextStream<T, R> {
-    pub(super) fn new(chunks: ChunkIterator<T, R>) -> Self {
-        let position = chunks.checkpoint();
-        Self { chunks, begun: Vec::new(), within: Within::new(position.clone()), position, failed: false }
-    }
-
-    /// The text in `data` and what was begun before it, up to the last whole character.
-    fn decode(&mut self, data: Bytes) -> Result<String, StreamError> {
-        let len = data.len() as u64;
-        let mut bytes = std::mem::take(&mut self.begun);
-        if bytes.is_empty() {
-            bytes = data.into();
-        } else {
-            bytes.extend_from_slice(&data);
-        }
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let (valid, broken) =
-                    (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_some());
-                if broken {
-                    return Err(StreamError::Utf8 { reason: error.utf8_error().to_string() });
-                }
-                let mut bytes = error.into_bytes();
-                self.begun = bytes.split_off(valid);
-                String::from_utf8(bytes).map_err(|error| StreamError::Utf8 { reason: error.to_string() })?
-            }
-        };
-        if let Some(position) = self.within.at(len.saturating_sub(self.begun.len() as u64)) {
-            self.position = position;
-        }
-        Ok(text)
-    }
-
-    fn fail(&mut self, kind: StreamError) -> Poll<Option<Result<String, Error>>> {
-        self.failed = true;
-        Poll::Ready(Some(Err(self.chunks.error(kind))))
-    }
-}
-
-impl<T: HttpTransport, R: Runtime> View for TextStream<T, R> {
-    type Item = String;
-
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<String, Error>>> {
-        loop {
-            if self.failed {
-                return Poll::Ready(None);
-            }
-            match std::task::ready!(self.chunks.poll(cx)) {
-                Some(Ok(chunk)) => {
-                    self.within.enter(&chunk);
-                    let is_empty = chunk.is_empty();
-                    match self.decode(if is_empty { Bytes::new() } else { chunk.data }) {
-                        Ok(text) if text.is_empty() => {}
-                        Ok(text) => return Poll::Ready(Some(Ok(text))),
-                        Err(kind) => return self.fail(kind),
-                    }
-                }
+        while !self.joint.failed {
+            let before = self.source.status().checkpoint;
+            let chunk = match ready!(self.source.poll_chunk(cx)) {
+                Some(Ok(chunk)) => chunk,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None if self.begun.is_empty() => return Poll::Ready(None),
-                None => {
-                    let reason = "it ends in the middle of a character".to_owned();
-                    return self.fail(StreamError::Utf8 { reason });
+                None if self.source.status().closed => {
+                    let unfinished = self.unfinished();
+                    self.joint.failed = unfinished.is_some();
+                    return Poll::Ready(unfinished.map(Err));
                 }
+                None => return Poll::Ready(None),
+            };
+            if chunk.is_empty() {
+                continue;
+            }
+            match self.joint.join(before, chunk.data, chunk.divisible) {
+                Ok(text) if text.is_empty() => {}
+                Ok(text) => return Poll::Ready(Some(Ok(text))),
+                Err(reason) => return Poll::Ready(Some(Err(self.error(reason)))),
             }
         }
-    }
-
-    fn position(&self) -> Checkpoint {
-        self.position.clone()
+        Poll::Ready(None)
     }
 }
 
-view!([T: HttpTransport, R: Runtime] TextStream<T, R>, String, []);
+/// Puts characters together that were cut.
+struct Joint {
+    /// The position of the first byte that is kept.
+    start: Checkpoint,
+    /// The start of a character: three bytes at most.
+    kept: Vec<u8>,
+    failed: bool,
+}
+
+impl Joint {
+    /// `data` as text, with what was kept before it, and without what is kept now. `before` is its position.
+    fn join(&mut self, before: Checkpoint, data: Bytes, divisible: bool) -> Result<String, String> {
+        let length = data.len();
+        if self.kept.is_empty() {
+            self.start = before.clone();
+        }
+        let bytes = if self.kept.is_empty() {
+            Vec::from(data)
+        } else {
+            let mut joined = std::mem::take(&mut self.kept);
+            joined.extend_from_slice(&data);
+            joined
+        };
+        let error = match String::from_utf8(bytes) {
+            Ok(text) => return Ok(text),
+            Err(error) => error,
+        };
+        let valid = error.utf8_error().valid_up_to();
+        if error.utf8_error().error_len().is_some() {
+            self.failed = true;
+            return Err(format!("byte {valid} after {} is wrong", self.start));
+        }
+        let mut bytes = error.into_bytes();
+        self.kept = bytes.split_off(valid);
+        if valid > 0 && divisible {
+            let skipped = match before.skip() {
+                Skip::Bytes(skipped) => skipped,
+                Skip::None | Skip::Messages(_) => 0,
+            };
+            let skip = Skip::Bytes(skipped + (length - self.kept.len()) as u64);
+            self.start = Checkpoint::new(before.offset().clone(), skip);
+        }
+        String::from_utf8(bytes).map_err(|error| error.to_string())
+    }
+}
+
+view!(impl[T: HttpTransport, R: Runtime] TextStream<T, R> => String);
+status!(impl[T, R] TextStream<T, R>);
 
 impl<T, R> fmt::Debug for TextStream<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TextStream").field("checkpoint", &self.position).finish_non_exhaustive()
+        f.debug_struct("TextStream").field("checkpoint", &self.checkpoint()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_cut_anywhere_are_joined_and_positions_stay_before_them() {
+        let text = "aé€😀z";
+        for first in 0..=text.len() {
+            for second in first..=text.len() {
+                let mut joint = Joint { start: "o".parse().unwrap(), kept: Vec::new(), failed: false };
+                let (mut read, mut at) = (String::new(), 0);
+                for end in [first, second, text.len()] {
+                    let before = Checkpoint::new("o".into(), Skip::Bytes(at as u64));
+                    let piece = Bytes::copy_from_slice(&text.as_bytes()[at..end]);
+                    if !piece.is_empty() {
+                        read += &joint.join(before, piece, true).unwrap();
+                    }
+                    at = end;
+                    let reached = if joint.kept.is_empty() {
+                        end.to_string()
+                    } else {
+                        joint.start.to_string().trim_start_matches("o,b").to_owned()
+                    };
+                    let reached = if reached == "o" { "0".to_owned() } else { reached };
+                    assert_eq!(reached, read.len().to_string(), "{first} {second} {end}");
+                }
+                assert_eq!(read, text);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_an_error() {
+        let mut joint = Joint { start: "o".parse().unwrap(), kept: Vec::new(), failed: false };
+        joint.join("o".parse().unwrap(), Bytes::from_static(b"ab\xE2"), true).unwrap();
+        let error = joint.join("o,b3".parse().unwrap(), Bytes::from_static(b"xy"), true).unwrap_err();
+        assert_eq!(error, "byte 0 after o,b2 is wrong");
+        assert!(joint.failed);
     }
 }

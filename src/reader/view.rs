@@ -2,13 +2,11 @@
 
 use crate::Checkpoint;
 use crate::error::Error;
-use futures_lite::Stream;
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A sequence of items, each with the position after it.
-pub trait View {
+pub trait View: Unpin {
     /// What comes.
     type Item;
 
@@ -19,26 +17,25 @@ pub trait View {
     fn position(&self) -> Checkpoint;
 }
 
-/// Gives a view its inherent methods, which the seed's loops use without importing anything, and `Stream`.
-macro_rules! view {
-    ([$($generics:tt)*] $view:ty, $item:ty, [$($bounds:tt)*]) => {
-        impl<$($generics)*> $view
-        where
-            $($bounds)*
-        {
+/// The methods by which a view is read: `next`, `try_next`, and [`Stream`](futures_lite::Stream).
+macro_rules! consume {
+    ($(#[$attribute:meta])* impl[$($generics:tt)*] $view:ty => $item:ty) => {
+        $(#[$attribute])*
+        impl<$($generics)*> $view {
             /// The next item, or `None` at the end.
             ///
             /// A live reader waits here for as long as it takes, through outages too.
             ///
             /// # Errors
             ///
-            /// The failure that ended the reader, as an item. Failures that pass are not seen here.
+            /// As an item: the failure that ended the reader. Its [kind](crate::Error::kind) says which, and
+            /// [`Error::offset`](crate::Error::offset) where. Failures that pass are not seen here.
             ///
             /// # Cancel safety
             ///
             /// Dropping the future loses nothing; the next call goes on with what is under way.
-            pub async fn next(&mut self) -> Option<Result<$item, Error>> {
-                std::future::poll_fn(|cx| View::poll(self, cx)).await
+            pub async fn next(&mut self) -> Option<Result<$item, $crate::Error>> {
+                std::future::poll_fn(|cx| self.poll(cx)).await
             }
 
             /// The next item, or `None` at the end: [`next`](Self::next) for use with `?`.
@@ -50,40 +47,126 @@ macro_rules! view {
             /// # Cancel safety
             ///
             /// As for [`next`](Self::next).
-            pub async fn try_next(&mut self) -> Result<Option<$item>, Error> {
+            pub async fn try_next(&mut self) -> Result<Option<$item>, $crate::Error> {
                 self.next().await.transpose()
-            }
-
-            /// The position after the last item that was handed out.
-            #[must_use]
-            pub fn checkpoint(&self) -> Checkpoint {
-                View::position(self)
-            }
-
-            /// The same items, each with the position after it: what to save once the item is processed.
-            #[must_use]
-            pub fn with_checkpoints(self) -> WithCheckpoints<Self> {
-                WithCheckpoints::new(self)
             }
         }
 
-        impl<$($generics)*> Stream for $view
-        where
-            $($bounds)*
-        {
-            type Item = Result<$item, Error>;
+        $(#[$attribute])*
+        impl<$($generics)*> futures_lite::Stream for $view {
+            type Item = Result<$item, $crate::Error>;
 
-            fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-                View::poll(&mut *self, cx)
+            fn poll_next(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Option<Self::Item>> {
+                self.poll(cx)
+            }
+        }
+    };
+}
+pub(super) use consume;
+
+/// A view of single items: it can be [consumed](consume), and gives them with the position after each too.
+macro_rules! view {
+    (impl[$($generics:tt)*] $view:ty => $item:ty) => {
+        $crate::reader::view::consume!(impl[$($generics)*] $view => $item);
+
+        impl<$($generics)*> $view {
+            /// The same items, each with the position after it: what to save once the item is processed.
+            #[must_use]
+            pub fn with_checkpoints(self) -> $crate::WithCheckpoints<Self> {
+                $crate::WithCheckpoints::new(self)
+            }
+        }
+
+        impl<$($generics)*> $crate::reader::view::View for $view {
+            type Item = $item;
+
+            fn poll(
+                &mut self,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Option<Result<Self::Item, $crate::Error>>> {
+                <$view>::poll(self, cx)
+            }
+
+            fn position(&self) -> $crate::Checkpoint {
+                self.checkpoint()
             }
         }
     };
 }
 pub(super) use view;
 
+/// What every view can tell.
+macro_rules! status {
+    (impl[$($generics:tt)*] $view:ty) => {
+        impl<$($generics)*> $view {
+            /// Whether the server said, at the last look, that all it has was read.
+            #[must_use]
+            pub fn is_up_to_date(&self) -> bool {
+                self.source().status().up_to_date
+            }
+
+            /// Whether the stream has ended, and all of it was read.
+            #[must_use]
+            pub fn is_closed(&self) -> bool {
+                self.source().status().closed
+            }
+
+            /// The stream's content type.
+            #[must_use]
+            pub fn content_type(&self) -> &str {
+                self.source().status().content_type
+            }
+
+            /// The entity tag of the first answer, for
+            /// [`if_none_match`](crate::ReaderBuilder::if_none_match). Live requests have none.
+            #[must_use]
+            pub fn etag(&self) -> Option<&str> {
+                self.source().status().etag
+            }
+
+            /// Says that all that was handed out is dealt with: saves the [checkpoint](Self::checkpoint) in the
+            /// reader's [store](crate::ReaderBuilder::checkpoint_store).
+            ///
+            /// # Errors
+            ///
+            /// [`StreamError::CheckpointStore`](crate::StreamError::CheckpointStore) when it cannot be saved;
+            /// [`StreamError::Config`](crate::StreamError::Config) where the reader has no store.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping the future leaves open whether it is saved.
+            pub async fn acknowledge(&mut self) -> Result<(), $crate::Error> {
+                let saving = self.source().save(self.checkpoint());
+                saving.await
+            }
+
+            /// Like [`acknowledge`](Self::acknowledge), for what was handed out up to `checkpoint`.
+            ///
+            /// # Errors
+            ///
+            /// As for [`acknowledge`](Self::acknowledge).
+            ///
+            /// # Cancel safety
+            ///
+            /// As for [`acknowledge`](Self::acknowledge).
+            pub async fn acknowledge_up_to(&mut self, checkpoint: &$crate::Checkpoint) -> Result<(), $crate::Error> {
+                let saving = self.source().save(checkpoint.clone());
+                saving.await
+            }
+
+            /// Ends the reader and cancels what is under way, as dropping it does.
+            pub fn close(self) {}
+        }
+    };
+}
+pub(super) use status;
+
 /// The items of a view, each with the position after it.
 ///
-/// From `with_checkpoints()` of a view. A [`Stream`] of pairs.
+/// From `with_checkpoints()` of a view. A [`Stream`](futures_lite::Stream) of pairs.
 pub struct WithCheckpoints<V> {
     view: V,
 }
@@ -95,53 +178,31 @@ impl<V> WithCheckpoints<V> {
 
     /// The view itself.
     #[must_use]
+    pub fn get_ref(&self) -> &V {
+        &self.view
+    }
+
+    /// The view itself, to [acknowledge](crate::JsonStream::acknowledge) by.
+    pub fn get_mut(&mut self) -> &mut V {
+        &mut self.view
+    }
+
+    /// The view itself.
+    #[must_use]
     pub fn into_inner(self) -> V {
         self.view
     }
 }
 
-type Pair<V> = (<V as View>::Item, Checkpoint);
-
 impl<V: View> WithCheckpoints<V> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Pair<V>, Error>>> {
-        let item = std::task::ready!(self.view.poll(cx));
+    #[expect(clippy::type_complexity, reason = "it is what a stream of pairs polls to")]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(V::Item, Checkpoint), Error>>> {
+        let item = ready!(self.view.poll(cx));
         Poll::Ready(item.map(|item| item.map(|item| (item, self.view.position()))))
     }
-
-    /// The next item and the position after it, or `None` at the end.
-    ///
-    /// # Errors
-    ///
-    /// The failure that ended the reader, as an item.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<Result<(V::Item, Checkpoint), Error>> {
-        std::future::poll_fn(|cx| self.poll(cx)).await
-    }
-
-    /// The next item and the position after it, or `None` at the end.
-    ///
-    /// # Errors
-    ///
-    /// The failure that ended the reader.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses nothing.
-    pub async fn try_next(&mut self) -> Result<Option<(V::Item, Checkpoint)>, Error> {
-        self.next().await.transpose()
-    }
 }
 
-impl<V: View + Unpin> Stream for WithCheckpoints<V> {
-    type Item = Result<(V::Item, Checkpoint), Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll(cx)
-    }
-}
+consume!(impl[V: View] WithCheckpoints<V> => (V::Item, Checkpoint));
 
 impl<V: fmt::Debug> fmt::Debug for WithCheckpoints<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

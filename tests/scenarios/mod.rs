@@ -8,6 +8,7 @@ pub mod events;
 pub mod live;
 pub mod producer_basics;
 pub mod streams;
+pub mod views;
 
 macro_rules! on {
     ($stack:ty) => {
@@ -98,6 +99,19 @@ macro_rules! on {
             a_stream_deleted_under_the_tail,
             a_reader_dropped_in_the_middle,
             waiting_can_be_given_up,
+        ]);
+        $crate::scenarios::tests!($stack, views: [
+            values_from_every_checkpoint_in_every_mode,
+            values_in_batches,
+            a_value_of_another_type_is_passed_over,
+            json_texts_of_another_type,
+            characters_cut_at_every_byte,
+            four_megabytes_of_text,
+            what_is_no_text_is_an_error,
+            everything_at_once,
+            one_function_and_its_answer,
+            reading_ahead_changes_nothing_but_the_time,
+            what_is_acknowledged_is_saved_and_no_more,
         ]);
     };
 }

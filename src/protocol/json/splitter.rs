@@ -142,6 +142,11 @@ impl JsonSplitter {
         }
     }
 
+    /// Whether all that was pushed is consumed, as of the last call.
+    pub fn is_drained(&self) -> bool {
+        self.input.is_consumed()
+    }
+
     /// How many of the bytes pushed are consumed.
     pub fn position(&self) -> u64 {
         self.input.position()

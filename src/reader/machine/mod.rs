@@ -13,6 +13,7 @@ pub(super) use position::Unit;
 
 use super::chunk::Chunk;
 use super::options::{ErrorAction, LiveMode, Options};
+use super::source::Status;
 use crate::checkpoint::Skip;
 use crate::client::OPERATION_BUDGET;
 use crate::error::{Error, StreamError};
@@ -129,6 +130,8 @@ pub(super) struct Machine {
     unit: Unit,
     etag: Option<String>,
     cursor: Option<String>,
+    /// The position to tell, where it is not the position reached.
+    held: Option<Checkpoint>,
     /// What the last chunk said, or would have said.
     up_to_date: bool,
     closed: bool,
@@ -190,6 +193,7 @@ impl Machine {
             unit: start_unit.unwrap_or(Unit::Bytes),
             etag: None,
             cursor: None,
+            held: None,
             up_to_date: false,
             closed: false,
             caught_up: false,
@@ -226,33 +230,18 @@ impl Machine {
         self.content_type.as_deref()
     }
 
-    pub(super) fn etag(&self) -> Option<&str> {
-        self.etag.as_deref()
-    }
-
-    pub(super) fn unit(&self) -> Unit {
-        self.unit
-    }
-
-    /// The position after what was taken.
-    pub(super) fn checkpoint(&self) -> Checkpoint {
-        self.position.checkpoint(self.unit)
-    }
-
-    pub(super) fn offset(&self) -> &Offset {
-        self.position.base()
-    }
-
-    pub(super) fn cursor(&self) -> Option<&str> {
-        self.cursor.as_deref()
-    }
-
-    pub(super) fn is_up_to_date(&self) -> bool {
-        self.up_to_date
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed
+    /// What can be told of what was taken.
+    pub(super) fn status(&self) -> Status<'_> {
+        Status {
+            checkpoint: self.held.clone().unwrap_or_else(|| self.position.checkpoint(self.unit)),
+            offset: self.position.base(),
+            cursor: self.cursor.as_deref(),
+            up_to_date: self.up_to_date,
+            closed: self.closed,
+            content_type: self.content_type.as_deref().unwrap_or_default(),
+            etag: self.etag.as_deref(),
+            unit: self.unit,
+        }
     }
 
     /// The next chunk, as far as content has arrived.
@@ -279,7 +268,7 @@ impl Machine {
         Some(Chunk {
             empty: data.is_none(),
             data: data.unwrap_or_else(|| self.nothing()),
-            checkpoint: self.checkpoint(),
+            checkpoint: self.position.checkpoint(self.unit),
             next_offset: self.position.base().clone(),
             up_to_date: self.up_to_date,
             closed: self.closed,
@@ -288,7 +277,8 @@ impl Machine {
         })
     }
 
-    /// The next message of a JSON stream, as far as it has arrived.
+    /// The next message of a JSON stream, as far as it has arrived. One that is no `T` is passed over, but the
+    /// position that is told stays before it until the next that is.
     #[cfg(feature = "json")]
     #[inline]
     pub(super) fn take_item<T: DeserializeOwned>(&mut self) -> Option<Result<T, serde_json::Error>> {
@@ -301,6 +291,11 @@ impl Machine {
             }
             TakenItem::Item(item) => {
                 let over = page.is_over();
+                if item.is_ok() {
+                    self.held = None;
+                } else if self.held.is_none() {
+                    self.held = Some(self.position.before(1).checkpoint(self.unit));
+                }
                 self.progress();
                 if over {
                     self.turn();
@@ -309,6 +304,21 @@ impl Machine {
                 }
                 Some(item)
             }
+        }
+    }
+
+    /// Whether the last message that was taken may be the page's last: what arrives next tells.
+    #[cfg(feature = "json")]
+    #[inline]
+    pub(super) fn is_drained(&self) -> bool {
+        self.page.as_ref().is_some_and(Page::is_drained)
+    }
+
+    /// Goes on to the next page, if all messages of this one were taken and its end has been seen by now.
+    #[cfg(feature = "json")]
+    pub(super) fn settle(&mut self) {
+        if self.page.as_mut().is_some_and(Page::is_over) {
+            self.turn();
         }
     }
 
@@ -613,7 +623,7 @@ impl Machine {
     }
 
     /// An error of the reader's own, and where it happened.
-    pub(super) fn error(&self, kind: StreamError) -> Error {
+    fn error(&self, kind: StreamError) -> Error {
         Error::from(kind).edit(|context| {
             context.operation = Some("read");
             context.url = Some(self.url.clone());

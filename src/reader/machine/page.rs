@@ -92,8 +92,8 @@ struct Messages {
     splitter: JsonSplitter,
     /// Bodies after the splitter's own: several data events may come before one control event.
     following: VecDeque<Bytes>,
-    /// The last messages, put aside until the body's end is seen.
-    last: Option<Bytes>,
+    /// Messages put aside until it shows whether they are the last.
+    aside: Option<Bytes>,
     max_message_bytes: usize,
 }
 
@@ -125,7 +125,7 @@ impl Page {
             Unit::Messages => Content::Json(Box::new(Messages {
                 splitter: JsonSplitter::new(Framing::Array, max_message_bytes),
                 following: VecDeque::new(),
-                last: None,
+                aside: None,
                 max_message_bytes,
             })),
         };
@@ -171,7 +171,12 @@ impl Page {
                     Some(first) => whole_body(first, max_message_bytes),
                     None => whole_body(Bytes::from_static(b"[]"), max_message_bytes),
                 };
-                Content::Json(Box::new(Messages { splitter, following: data, last: None, max_message_bytes }))
+                Content::Json(Box::new(Messages {
+                    splitter,
+                    following: data,
+                    aside: None,
+                    max_message_bytes,
+                }))
             }
         };
         Self {
@@ -223,7 +228,7 @@ impl Page {
     pub(super) fn starve(&mut self) -> bool {
         let holds = match &self.content {
             Content::Bytes(queue) => !queue.is_empty() || self.remaining == Some(0),
-            Content::Json(messages) => messages.last.is_some(),
+            Content::Json(messages) => messages.aside.is_some(),
         };
         !std::mem::replace(&mut self.starved, true) && holds
     }
@@ -311,8 +316,17 @@ impl Page {
         loop {
             self.skip_messages(position)?;
             let Content::Json(messages) = &mut self.content else { return Ok(Taken::Nothing) };
-            if messages.last.is_none()
-                && position.behind() == 0
+            if let Some(aside) = messages.aside.take() {
+                if messages.is_over() && settled {
+                    return Ok(Taken::Last(Some(aside)));
+                }
+                if settled || !messages.splitter.is_drained() {
+                    return Ok(Taken::Piece(aside));
+                }
+                messages.aside = Some(aside);
+                return Ok(Taken::Nothing);
+            }
+            if position.behind() == 0
                 && let Some(frame) = messages.splitter.next_frame(max)
             {
                 let frame = frame?;
@@ -321,17 +335,15 @@ impl Page {
                     return Err(Flaw::NoAdvance);
                 }
                 position.pass(frame.messages);
-                if !messages.splitter.at_end() || !messages.following.is_empty() {
-                    return Ok(Taken::Piece(frame.data));
-                }
-                messages.last = Some(frame.data);
+                messages.aside = Some(frame.data);
+                continue;
             }
             // The array's end is the page's, even if the body's own is not seen yet.
             if messages.splitter.at_end() {
                 if messages.next_body() {
                     continue;
                 }
-                return Ok(if settled { Taken::Last(messages.last.take()) } else { Taken::Nothing });
+                return Ok(if settled { Taken::Last(None) } else { Taken::Nothing });
             }
             return if self.is_bare() { Ok(Taken::Last(None)) } else { Ok(Taken::Nothing) };
         }
@@ -388,7 +400,17 @@ impl Page {
     pub(super) fn is_over(&mut self) -> bool {
         match &mut self.content {
             Content::Bytes(_) => false,
-            Content::Json(messages) => messages.splitter.at_end() && messages.following.is_empty(),
+            Content::Json(messages) => messages.is_over(),
+        }
+    }
+
+    /// Whether all that has arrived of a JSON page was taken, and more has to come.
+    #[cfg(feature = "json")]
+    #[inline]
+    pub(super) fn is_drained(&self) -> bool {
+        match &self.content {
+            Content::Bytes(_) => false,
+            Content::Json(messages) => self.end.is_none() && messages.splitter.is_drained(),
         }
     }
 
@@ -435,6 +457,12 @@ impl Page {
 }
 
 impl Messages {
+    /// Whether the end was seen.
+    #[inline]
+    fn is_over(&mut self) -> bool {
+        self.splitter.at_end() && self.following.is_empty()
+    }
+
     /// Goes on to the next event's data, if there is any.
     fn next_body(&mut self) -> bool {
         let Some(body) = self.following.pop_front() else { return false };

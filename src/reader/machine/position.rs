@@ -65,6 +65,12 @@ impl Position {
         self.passed = 0;
     }
 
+    /// The position `count` units before, on the same page.
+    #[cfg(feature = "json")]
+    pub(super) fn before(&self, count: u64) -> Self {
+        Self { passed: self.passed.saturating_sub(count), ..self.clone() }
+    }
+
     pub(super) fn checkpoint(&self, unit: Unit) -> Checkpoint {
         Checkpoint::new(self.base.clone(), unit.skip(self.passed.max(self.target)))
     }

@@ -1,0 +1,177 @@
+//! Reading ahead: a task of its own keeps some chunks ready.
+
+use super::chunk::Chunk;
+use super::driver::Driver;
+use super::machine::{Machine, Unit};
+use super::source::Status;
+use crate::error::Error;
+use crate::{Checkpoint, Offset};
+use durable_streams_contract::{HttpTransport, Runtime, Task, TransportError, TransportErrorKind};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// The consumer's end. What it tells is what was handed out, not what was fetched.
+pub(super) struct Ahead {
+    queue: Arc<Shared>,
+    checkpoint: Checkpoint,
+    offset: Offset,
+    cursor: Option<String>,
+    up_to_date: bool,
+    closed: bool,
+    content_type: String,
+    etag: Option<String>,
+    unit: Unit,
+}
+
+#[derive(Default)]
+struct Shared(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    chunks: VecDeque<Result<Chunk, Error>>,
+    /// Nothing will be added.
+    ended: bool,
+    /// Nothing will be taken.
+    abandoned: bool,
+    consumer: Option<Waker>,
+    task: Option<Waker>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ahead {
+    /// Lets a task of the client's runtime run `driver`, up to `capacity` chunks ahead.
+    pub(super) fn start<T: HttpTransport, R: Runtime>(
+        mut driver: Box<Driver<T, R>>,
+        capacity: usize,
+    ) -> Self {
+        let status = driver.machine.status();
+        let ahead = Self {
+            queue: Arc::default(),
+            checkpoint: status.checkpoint,
+            offset: status.offset.clone(),
+            cursor: status.cursor.map(str::to_owned),
+            up_to_date: status.up_to_date,
+            closed: status.closed,
+            content_type: status.content_type.to_owned(),
+            etag: status.etag.map(str::to_owned),
+            unit: status.unit,
+        };
+        let runtime = driver.stream.client().clone();
+        let filler = Filler(ahead.queue.clone());
+        runtime.runtime().spawn(Task::new(async move {
+            std::future::poll_fn(|cx| filler.fill(&mut driver, capacity, cx)).await;
+        }));
+        ahead
+    }
+
+    pub(super) fn status(&self) -> Status<'_> {
+        Status {
+            checkpoint: self.checkpoint.clone(),
+            offset: &self.offset,
+            cursor: self.cursor.as_deref(),
+            up_to_date: self.up_to_date,
+            closed: self.closed,
+            content_type: &self.content_type,
+            etag: self.etag.as_deref(),
+            unit: self.unit,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
+        let (item, task) = {
+            let mut queue = self.queue.lock();
+            let Some(item) = queue.chunks.pop_front() else {
+                if queue.ended {
+                    return Poll::Ready(None);
+                }
+                queue.consumer = Some(cx.waker().clone());
+                return Poll::Pending;
+            };
+            (item, queue.task.take())
+        };
+        if let Some(task) = task {
+            task.wake();
+        }
+        if let Ok(chunk) = &item {
+            self.checkpoint = chunk.checkpoint.clone();
+            self.offset = chunk.next_offset.clone();
+            self.cursor.clone_from(&chunk.cursor);
+            (self.up_to_date, self.closed) = (chunk.up_to_date, chunk.closed);
+        }
+        Poll::Ready(Some(item))
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        let task = {
+            let mut queue = self.queue.lock();
+            queue.abandoned = true;
+            queue.chunks.clear();
+            queue.task.take()
+        };
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+/// The task's end.
+struct Filler(Arc<Shared>);
+
+impl Filler {
+    fn fill<T: HttpTransport, R: Runtime>(
+        &self,
+        driver: &mut Driver<T, R>,
+        capacity: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            {
+                let mut queue = self.0.lock();
+                if queue.abandoned {
+                    return Poll::Ready(());
+                }
+                queue.task = Some(cx.waker().clone());
+                if queue.chunks.len() >= capacity {
+                    return Poll::Pending;
+                }
+            }
+            let Poll::Ready(item) = driver.poll(cx, Machine::take_chunk) else { return Poll::Pending };
+            let over = !matches!(item, Some(Ok(_)));
+            self.add(item, over);
+            if over {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn add(&self, item: Option<Result<Chunk, Error>>, over: bool) {
+        let consumer = {
+            let mut queue = self.0.lock();
+            queue.chunks.extend(item);
+            queue.ended = over;
+            queue.consumer.take()
+        };
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        if !self.0.lock().ended {
+            // A consumer that waits must not wait for ever.
+            let error = TransportError::new(TransportErrorKind::Runtime)
+                .with_message("the task that reads ahead was dropped: its runtime has shut down");
+            self.add(Some(Err(error.into())), true);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Where chunks come from: the driver itself, or a task that reads ahead.
+
+use super::ahead::Ahead;
+use super::chunk::Chunk;
+use super::driver::Driver;
+use super::machine::{Machine, Unit};
+use super::store::CheckpointStore;
+use crate::error::{Error, StreamError};
+use crate::{Checkpoint, Offset};
+use durable_streams_contract::{HttpTransport, Runtime};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+type Saving = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// A started reader, below any view of its content.
+pub(super) struct Source<T, R> {
+    pub(super) feed: Feed<T, R>,
+    store: Option<Arc<dyn CheckpointStore>>,
+    /// The largest JSON message.
+    #[cfg_attr(not(feature = "json"), expect(dead_code, reason = "only typed JSON cuts what it is given"))]
+    pub(super) max_message_bytes: usize,
+}
+
+pub(super) enum Feed<T, R> {
+    Direct(Box<Driver<T, R>>),
+    Ahead(Box<Ahead>),
+}
+
+/// What is known about what was handed out.
+pub(super) struct Status<'s> {
+    pub(super) checkpoint: Checkpoint,
+    pub(super) offset: &'s Offset,
+    pub(super) cursor: Option<&'s str>,
+    pub(super) up_to_date: bool,
+    pub(super) closed: bool,
+    pub(super) content_type: &'s str,
+    pub(super) etag: Option<&'s str>,
+    pub(super) unit: Unit,
+}
+
+impl<T, R> Source<T, R> {
+    pub(super) fn new(
+        feed: Feed<T, R>,
+        store: Option<Arc<dyn CheckpointStore>>,
+        max_message_bytes: usize,
+    ) -> Self {
+        Self { feed, store, max_message_bytes }
+    }
+
+    pub(super) fn status(&self) -> Status<'_> {
+        match &self.feed {
+            Feed::Direct(driver) => driver.machine.status(),
+            Feed::Ahead(ahead) => ahead.status(),
+        }
+    }
+
+    /// Saves `checkpoint`. The future borrows nothing: a reader need not be shared between threads for it.
+    pub(super) fn save(&self, checkpoint: Checkpoint) -> Saving {
+        let store = self.store.clone();
+        Box::pin(async move {
+            let Some(store) = store else {
+                let reason = "the reader has none: give it one by ReaderBuilder::checkpoint_store";
+                return Err(StreamError::config("checkpoint_store", "none", reason).into());
+            };
+            store.save(&checkpoint).await.map_err(|error| {
+                Error::from(StreamError::store(error)).edit(|context| {
+                    context.operation = Some("acknowledge");
+                    context.offset = Some(checkpoint.offset().clone());
+                })
+            })
+        })
+    }
+}
+
+impl<T: HttpTransport, R: Runtime> Source<T, R> {
+    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
+        match &mut self.feed {
+            Feed::Direct(driver) => driver.poll(cx, Machine::take_chunk),
+            Feed::Ahead(ahead) => ahead.poll(cx),
+        }
+    }
+}
