@@ -35,7 +35,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     producer.flush().await?;
     let stats = producer.stats();
-    println!("wrote      1000 records, {stats:?}");
+    println!(
+        "wrote      {} records ({} bytes; batches: {}, requests: {}, sent again: {})",
+        stats.acked_records, stats.acked_bytes, stats.acked_batches, stats.requests, stats.resent
+    );
 
     let orders: Vec<Order> = stream.reader().read_json().await?;
     assert!(orders.iter().map(|order| order.id).eq(0..1000), "not what was written");

@@ -493,7 +493,27 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { kind, context } = &*self.0;
-        f.debug_struct("Error").field("kind", kind).field("context", context).finish()
+        // A `main` that returns the error prints this: what is not known would only hide what is.
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", kind);
+        let fields: [(&str, Option<&dyn fmt::Debug>); 7] = [
+            ("operation", context.operation.as_ref().map(|field| field as _)),
+            ("url", context.url.as_ref().map(|field| field as _)),
+            ("status", context.status.as_ref().map(|field| field as _)),
+            ("server_message", context.server_message.as_ref().map(|field| field as _)),
+            ("offset", context.offset.as_ref().map(|field| field as _)),
+            ("retry_after", context.retry_after.as_ref().map(|field| field as _)),
+            ("detail", context.detail.as_ref().map(|field| field as _)),
+        ];
+        for (name, field) in fields {
+            if let Some(field) = field {
+                debug.field(name, field);
+            }
+        }
+        if context.attempts > 1 {
+            debug.field("attempts", &context.attempts);
+        }
+        debug.finish()
     }
 }
 
@@ -506,5 +526,21 @@ impl std::error::Error for Error {
             StreamError::CheckpointStore(error) => std::error::Error::source(&**error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_leaves_out_what_is_not_known() {
+        let error = Error::from(StreamError::Unauthorized);
+        assert_eq!(format!("{error:?}"), "Error { kind: Unauthorized }");
+        let error = error.edit(|context| {
+            context.operation = Some("append");
+            context.attempts = 3;
+        });
+        assert_eq!(format!("{error:?}"), r#"Error { kind: Unauthorized, operation: "append", attempts: 3 }"#);
     }
 }

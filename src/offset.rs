@@ -104,6 +104,23 @@ impl fmt::Display for Offset {
     }
 }
 
+#[cfg(feature = "json")]
+impl serde::Serialize for Offset {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.to_query_value())
+    }
+}
+
+#[cfg(feature = "json")]
+impl<'de> serde::Deserialize<'de> for Offset {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let offset = Self::parse(&text);
+        offset.validate().map_err(serde::de::Error::custom)?;
+        Ok(offset)
+    }
+}
+
 impl From<&str> for Offset {
     fn from(s: &str) -> Self {
         Self::parse(s)
@@ -116,5 +133,20 @@ impl From<String> for Offset {
             "-1" | "now" => Self::parse(&s),
             _ => Self::At(s),
         }
+    }
+}
+
+#[cfg(all(test, feature = "json"))]
+mod tests {
+    use super::Offset;
+
+    #[test]
+    fn serde_uses_the_text_form() {
+        for offset in [Offset::Beginning, Offset::Now, Offset::parse("0001_0042")] {
+            let text = serde_json::to_string(&offset).unwrap();
+            assert_eq!(text, format!("\"{offset}\""));
+            assert_eq!(serde_json::from_str::<Offset>(&text).unwrap(), offset);
+        }
+        assert!(serde_json::from_str::<Offset>("\"a/b\"").is_err());
     }
 }

@@ -54,7 +54,7 @@ pub struct ClientBuilder<T = AnyTransport, R = AnyRuntime> {
 }
 
 impl<T: DefaultTransport, R: DefaultRuntime> Client<T, R> {
-    /// Starts to build a client on this stack, with the runtime that [`build`](ClientBuilder::build) finds itself in.
+    /// Starts to build a client on a stack: `durable_streams::tokio::Client::builder()`, with the stack's name.
     pub fn builder() -> ClientBuilder<T, R> {
         ClientBuilder::with_sources(Source::Default(T::from_options), Source::Default(R::current))
     }
@@ -191,7 +191,7 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
         self
     }
 
-    /// Builds the client. Nothing is sent.
+    /// Builds the client, on the runtime that it finds itself in unless another was given. Nothing is sent.
     ///
     /// # Errors
     ///
@@ -269,12 +269,22 @@ impl<T, R> fmt::Debug for ClientBuilder<T, R> {
 pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
     let parsed = HeaderName::try_from(name)
         .map_err(|_| StreamError::config("header", format!("{name:?}"), "this is no header name"))?;
+    // The value is not shown: it is a secret more often than not, and an error ends up in logs.
     let value = HeaderValue::try_from(value).map_err(|_| {
-        StreamError::config(
-            "header",
-            format!("{name}: {value:?}"),
-            "a header's value has no control characters",
-        )
+        let reason = "its value has a control character, a line feed for instance";
+        StreamError::config("header", name, reason)
     })?;
     Ok((parsed, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::header;
+
+    #[test]
+    fn a_refused_header_is_named_and_its_value_is_not() {
+        let error = header("Authorization", "Bearer secret\n").unwrap_err();
+        assert!(error.to_string().contains("Authorization"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+    }
 }

@@ -94,8 +94,15 @@ fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
 }
 
 fn parse(option: &str, text: &str) -> Result<Url, Error> {
-    let url = Url::parse(text).map_err(|e| refuse(option, text, e.to_string()))?;
-    let reason = if !matches!(url.scheme(), "http" | "https") {
+    let no_url = "it is no absolute URL, https://example.com/streams for instance";
+    let url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => refuse(option, text, no_url),
+        error => refuse(option, text, error.to_string()),
+    })?;
+    let reason = if !text.contains("://") {
+        // `localhost:4437` would be a URL of the scheme `localhost`.
+        no_url
+    } else if !matches!(url.scheme(), "http" | "https") {
         "its scheme is neither http nor https"
     } else if url.host_str().is_none_or(str::is_empty) {
         "it has no host"
@@ -186,6 +193,14 @@ mod tests {
         }
         let error = resolved(None, "http://u:secret@h/x").unwrap_err();
         assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_base_without_a_scheme_is_called_that() {
+        for text in ["localhost:4437", "127.0.0.1:4437", "example.com/streams", "/v1", ""] {
+            let error = base_url(text).unwrap_err().to_string();
+            assert!(error.contains("no absolute URL") && error.contains(&format!("{text:?}")), "{error}");
+        }
     }
 
     #[test]
