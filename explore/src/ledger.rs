@@ -87,7 +87,8 @@ impl Ledger {
 
 /// A record's bytes: its id, and as much filling as `size` says.
 pub(crate) fn record(content: Content, id: RecordId, size: usize) -> Bytes {
-    let filling = "x".repeat(size);
+    // Characters of several bytes, to be cut anywhere.
+    let filling = if content == Content::Text { "ü".repeat(size / 2) } else { "x".repeat(size) };
     Bytes::from(match content {
         Content::Json => format!("{{\"id\":\"{id}\",\"x\":\"{filling}\"}}"),
         Content::Text | Content::Binary => format!("<{id}|{filling}>\n"),

@@ -104,6 +104,8 @@ pub struct Reader {
     pub stream: usize,
     /// Its mode.
     pub live: Live,
+    /// Whether it reads items of the stream's own type, not chunks: text, bytes, or values.
+    pub items: bool,
     /// Whether it begins at the tail.
     pub from_now: bool,
     /// It saves after so many chunks.
@@ -316,9 +318,12 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
 fn reader(rng: &mut Rng, streams: usize) -> Reader {
     let pause =
         *rng.pick(&[Duration::ZERO, Duration::ZERO, Duration::from_millis(3), Duration::from_millis(300)]);
+    let live = *rng.pick(&[Live::Off, Live::Auto, Live::Auto, Live::LongPoll, Live::Sse]);
     Reader {
         stream: rng.index(streams),
-        live: *rng.pick(&[Live::Off, Live::Auto, Live::Auto, Live::LongPoll, Live::Sse]),
+        live,
+        // Items do not tell whether their end is the stream's.
+        items: live != Live::Off && rng.percent(40),
         from_now: rng.percent(15),
         save_every: rng.between(1, 4) as usize,
         chunk_bytes: *rng.pick(&[1, 7, 64, 1 << 20]),

@@ -3,9 +3,12 @@
 use crate::ledger::Ledger;
 use crate::plan::{Content, Live, Plan, Reader, Who};
 use crate::stage::Stage;
-use durable_streams::{Checkpoint, Chunk, ClientBuilder, Error, LiveMode, Offset};
+use durable_streams::{
+    ByteStream, Checkpoint, Chunk, ChunkIterator, ClientBuilder, Error, JsonStream, LiveMode, Offset,
+    ReaderBuilder, TextStream, WithCheckpoints,
+};
 use durable_streams_contract::Timer;
-use durable_streams_sim::SimRuntime;
+use durable_streams_sim::{SimRuntime, SimTransport};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -160,6 +163,7 @@ async fn run_reader(
 ) -> Ended {
     let plan = stage.plan.clone();
     let reader = &plan.readers[number];
+    let content = plan.streams[reader.stream];
     let host = format!("http://reader{number}-{run}");
     let stream = match ClientBuilder::new(stage.transport.clone(), runtime.clone()).base_url(host).build() {
         Ok(client) => client.stream(Plan::path(reader.stream)),
@@ -183,9 +187,9 @@ async fn run_reader(
         Live::LongPoll => LiveMode::LongPoll,
         Live::Sse => LiveMode::Sse,
     };
-    let opened = stream.reader().offset(start).live(live).max_chunk_bytes(reader.chunk_bytes).chunks().await;
-    let mut chunks = match opened {
-        Ok(chunks) => chunks,
+    let opening = stream.reader().offset(start).live(live).max_chunk_bytes(reader.chunk_bytes);
+    let mut source = match Source::open(opening, content, reader.items).await {
+        Ok(source) => source,
         Err(error) => return Ended::Failed(error),
     };
     if saved.is_none() && reader.from_now {
@@ -194,29 +198,100 @@ async fn run_reader(
     let mut closed = false;
     loop {
         let next = match reader.impatience {
-            None => chunks.next().await,
-            Some(patience) => match runtime.timeout(patience, chunks.next()).await {
+            None => source.next().await,
+            Some(patience) => match runtime.timeout(patience, source.next()).await {
                 Some(next) => next,
                 None => continue,
             },
         };
-        let chunk = match next {
+        let piece = match next {
+            None if reader.items => {
+                // A tail ends where its stream does, and nowhere else.
+                consumed.save();
+                consumed.state().closed = true;
+                return Ended::Finished;
+            }
             None => return Ended::Finished,
             Some(Err(error)) => return Ended::Failed(error),
             Some(Ok(_)) if closed => {
                 return stop(&stage.ledger, format!("reader {number}: something came after the end"));
             }
-            Some(Ok(chunk)) => chunk,
+            Some(Ok(piece)) => piece,
         };
-        closed = chunk.closed;
-        runtime
-            .note(|| format!("chunk of {} bytes, {}{}", chunk.data.len(), chunk.checkpoint, flags(&chunk)));
-        if let Err(wrong) = take(&plan, reader, &consumed, &chunk) {
+        closed = piece.closed;
+        runtime.note(|| format!("{} bytes, {}{}", piece.data.len(), piece.checkpoint, piece.flags));
+        if let Err(wrong) = take(&plan, reader, &consumed, &piece) {
             return stop(&stage.ledger, format!("reader {number}: {wrong}"));
         }
         if !reader.pause.is_zero() {
             runtime.sleep(reader.pause).await;
         }
+    }
+}
+
+/// What a reader is given, in one form or another.
+struct Piece {
+    /// JSON messages each with a comma after them.
+    data: Vec<u8>,
+    checkpoint: Checkpoint,
+    closed: bool,
+    flags: &'static str,
+}
+
+type Builder = ReaderBuilder<SimTransport, SimRuntime>;
+
+enum Source {
+    Chunks(ChunkIterator<SimTransport, SimRuntime>, Content),
+    Text(WithCheckpoints<TextStream<SimTransport, SimRuntime>>),
+    Bytes(WithCheckpoints<ByteStream<SimTransport, SimRuntime>>),
+    Values(WithCheckpoints<JsonStream<serde_json::Value, SimTransport, SimRuntime>>),
+}
+
+impl Source {
+    async fn open(builder: Builder, content: Content, items: bool) -> Result<Self, Error> {
+        Ok(match content {
+            content if !items => Self::Chunks(builder.chunks().await?, content),
+            Content::Text => Self::Text(builder.text().await?.with_checkpoints()),
+            Content::Binary => Self::Bytes(builder.bytes().await?.with_checkpoints()),
+            Content::Json => Self::Values(builder.json().await?.with_checkpoints()),
+        })
+    }
+
+    async fn next(&mut self) -> Option<Result<Piece, Error>> {
+        let (data, checkpoint) = match self {
+            Self::Chunks(chunks, content) => {
+                let chunk = chunks.next().await?;
+                return Some(chunk.map(|chunk| Piece {
+                    data: normal(*content, &chunk.data),
+                    flags: flags(&chunk),
+                    checkpoint: chunk.checkpoint,
+                    closed: chunk.closed,
+                }));
+            }
+            Self::Text(items) => match items.next().await? {
+                Ok((text, checkpoint)) => (text.into_bytes(), checkpoint),
+                Err(error) => return Some(Err(error)),
+            },
+            Self::Bytes(items) => match items.next().await? {
+                Ok((bytes, checkpoint)) => (bytes.to_vec(), checkpoint),
+                Err(error) => return Some(Err(error)),
+            },
+            Self::Values(items) => match items.next().await? {
+                Ok((value, checkpoint)) => (format!("{value},").into_bytes(), checkpoint),
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        Some(Ok(Piece { data, checkpoint, closed: false, flags: "" }))
+    }
+}
+
+/// Content without its framing: JSON messages each with a comma after them.
+fn normal(content: Content, data: &[u8]) -> Vec<u8> {
+    let inner = data.strip_prefix(b"[").and_then(|data| data.strip_suffix(b"]"));
+    match (content, inner) {
+        (Content::Json, Some(b"")) => Vec::new(),
+        (Content::Json, Some(inner)) => [inner, b","].concat(),
+        _ => data.to_vec(),
     }
 }
 
@@ -242,36 +317,28 @@ fn length(stage: &Stage, reader: &Reader) -> usize {
     })
 }
 
-/// Consumes a chunk, and saves now and then.
-fn take(plan: &Plan, reader: &Reader, consumed: &Consumed, chunk: &Chunk) -> Result<(), String> {
+/// Consumes a piece, and saves now and then.
+fn take(plan: &Plan, reader: &Reader, consumed: &Consumed, piece: &Piece) -> Result<(), String> {
     let mut state = consumed.state();
-    match plan.streams[reader.stream] {
-        Content::Json => {
-            let inner = chunk.data.strip_prefix(b"[").and_then(|data| data.strip_suffix(b"]"));
-            let inner = inner.ok_or_else(|| format!("a chunk of JSON is no array: {:?}", chunk.data))?;
-            if !inner.is_empty() {
-                state.output.extend_from_slice(inner);
-                state.output.push(b',');
-            }
-        }
-        Content::Text | Content::Binary => {
-            // Text from server-sent events is not cut.
-            let cut = plan.streams[reader.stream] == Content::Binary || reader.live != Live::Sse;
-            if cut && chunk.data.len() > reader.chunk_bytes {
-                return Err(format!("a chunk of {} bytes, above {}", chunk.data.len(), reader.chunk_bytes));
-            }
-            state.output.extend_from_slice(&chunk.data);
-        }
+    // Text from server-sent events is not cut, and a message never is.
+    let cut = match plan.streams[reader.stream] {
+        Content::Json => false,
+        Content::Text => reader.live != Live::Sse && !reader.items,
+        Content::Binary => true,
+    };
+    if cut && piece.data.len() > reader.chunk_bytes {
+        return Err(format!("a chunk of {} bytes, above {}", piece.data.len(), reader.chunk_bytes));
     }
-    let text = chunk.checkpoint.to_string();
+    state.output.extend_from_slice(&piece.data);
+    let text = piece.checkpoint.to_string();
     if text.starts_with("now") {
         return Err("a checkpoint is `now`".to_owned());
     }
     state.chunks += 1;
     state.last = Some((text, state.output.len()));
-    if state.chunks.is_multiple_of(reader.save_every) || chunk.closed {
+    if state.chunks.is_multiple_of(reader.save_every) || piece.closed {
         state.saved = state.last.clone();
     }
-    state.closed |= chunk.closed;
+    state.closed |= piece.closed;
     Ok(())
 }
