@@ -214,6 +214,7 @@ pub struct JsonError {
 }
 
 impl JsonError {
+    #[cfg(feature = "json")]
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }
     }

@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![allow(dead_code, unused_imports)] // Until the producer uses all of the framing.
 
 #[cfg(feature = "async-std")]
 pub mod async_std;

@@ -40,11 +40,19 @@ pub(crate) fn run() {
             Case::new("serde_json::to_vec of all", bytes, count, || {
                 assert_eq!(black_box(serde_json::to_vec(&records).unwrap()).len(), bytes + count + 1);
             }),
-            Case::new("push_value", bytes, count, || {
-                fill(&records, bytes, |buffer, record| batch::push_value(buffer, record).unwrap());
+            Case::new("serialise, then push_validated", bytes, count, || {
+                let scratch = std::cell::RefCell::new(Vec::new());
+                fill(&records, bytes, |buffer, record| {
+                    let scratch = &mut *scratch.borrow_mut();
+                    scratch.clear();
+                    serde_json::to_writer(&mut *scratch, record).unwrap();
+                    batch::push_validated(buffer, scratch)
+                });
             }),
-            Case::new("push_raw", bytes, count, || {
-                fill(&texts, bytes, |buffer, text| batch::push_raw(buffer, text).unwrap());
+            Case::new("validate, then push_validated", bytes, count, || {
+                fill(&texts, bytes, |buffer, text| {
+                    batch::push_validated(buffer, batch::validate(text).unwrap())
+                });
             }),
             Case::new("push_validated", bytes, count, || {
                 fill(&texts, bytes, |buffer, text| batch::push_validated(buffer, text));

@@ -10,13 +10,18 @@ scenarios
   produce            binary records through the exactly-once producer, as fast as they go, and a flush
   produce-json       the same for JSON, from a struct
   catch-up           read a binary stream from its start to its tail
+  catch-up-json      the same for JSON, into a struct
+  sse-backlog-json   the same for JSON that comes as server-sent events
   append             one append at a time, each waited for
+  tail               append at 1 kHz, and how long each record takes to a live reader
+  idle-readers       live readers (server-sent events) with nothing to read
 
 options
   --url URL          a server that runs already, http://HOST:PORT; without it one is started
   --stack STACK      tokio (default), async-std or smol
-  --count N          how many records
+  --count N          how many records (idle-readers: readers)
   --size B           bytes of a record
+  --live MODE        for tail: sse (default) or long-poll
   --raw              the same bytes through the stack's HTTP library alone
   --rounds N         N rounds in processes of their own, each beside its counterpart: the same with --raw,
                      or, with --vs SCENARIO, that scenario through the client
@@ -55,13 +60,22 @@ names!(
         Produce = "produce",
         ProduceJson = "produce-json",
         CatchUp = "catch-up",
+        CatchUpJson = "catch-up-json",
+        SseBacklogJson = "sse-backlog-json",
         Append = "append",
+        Tail = "tail",
+        IdleReaders = "idle-readers",
     }
 );
 
 names!(
     /// A runtime with its HTTP library.
     StackName { Tokio = "tokio", AsyncStd = "async-std", Smol = "smol" }
+);
+
+names!(
+    /// How a tail is read.
+    Live { Sse = "sse", LongPoll = "long-poll" }
 );
 
 impl Scenario {
@@ -71,7 +85,10 @@ impl Scenario {
             Self::Produce => (2_000_000, 100),
             Self::ProduceJson => (1_000_000, 95),
             Self::CatchUp => (256_000, 1000),
+            Self::CatchUpJson | Self::SseBacklogJson => (500_000, 95),
             Self::Append => (20_000, 100),
+            Self::Tail => (5_000, 100),
+            Self::IdleReaders => (1_000, 95),
         }
     }
 
@@ -88,6 +105,7 @@ pub(crate) struct Args {
     pub(crate) stack: StackName,
     pub(crate) count: u64,
     pub(crate) size: usize,
+    pub(crate) live: Live,
     pub(crate) raw: bool,
     pub(crate) rounds: Option<usize>,
     pub(crate) vs: Option<Scenario>,
@@ -103,6 +121,7 @@ impl Args {
             stack: StackName::Tokio,
             count,
             size,
+            live: Live::Sse,
             raw: false,
             rounds: None,
             vs: None,
@@ -114,6 +133,7 @@ impl Args {
                 "--stack" => args.stack = StackName::parse(&value()?)?,
                 "--count" => args.count = number(&option, &value()?)?,
                 "--size" => args.size = number(&option, &value()?)?,
+                "--live" => args.live = Live::parse(&value()?)?,
                 "--raw" => args.raw = true,
                 "--rounds" => args.rounds = Some(number(&option, &value()?)?),
                 "--vs" => args.vs = Some(Scenario::parse(&value()?)?),
@@ -138,6 +158,11 @@ impl Args {
         Ok(args)
     }
 
+    /// How a tail is read, where the scenario reads one.
+    pub(crate) fn live_name(&self) -> Option<&'static str> {
+        (self.scenario == Scenario::Tail).then(|| self.live.name())
+    }
+
     /// The command line of a single run like this.
     pub(crate) fn to_words(&self) -> Vec<String> {
         let mut words = vec![self.scenario.to_string()];
@@ -150,6 +175,7 @@ impl Args {
         say("--stack", &self.stack);
         say("--count", &self.count);
         say("--size", &self.size);
+        say("--live", &self.live);
         if self.raw {
             words.push("--raw".to_owned());
         }
@@ -182,7 +208,7 @@ mod tests {
             ("append --count", "--count"),
             ("append --count x", "x"),
             ("append --wings 2", "--wings"),
-            ("produce-json --size 5", "JSON"),
+            ("catch-up-json --size 5", "JSON"),
             ("append --vs catch-up", "--rounds"),
         ] {
             let error = parse(line).unwrap_err().to_string();

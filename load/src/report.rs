@@ -16,12 +16,24 @@ pub(crate) struct Measured {
     pub(crate) latencies: Option<Latencies>,
     /// Taken before anything that only the comparison needs.
     pub(crate) peak: Option<u64>,
+    pub(crate) idle: Option<Idle>,
+}
+
+/// What readers cost that have nothing to read.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Idle {
+    /// Resident memory for each of them, in kB of 1024 bytes.
+    pub(crate) kb_per_reader: f64,
+    /// Share of one processor that all of them together use.
+    pub(crate) idle_cpu_percent: f64,
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     scenario: &'static str,
     stack: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<&'static str>,
     raw: bool,
     count: u64,
     bytes: u64,
@@ -36,6 +48,8 @@ pub(crate) struct Report {
     p999_us: Option<f64>,
     /// Megabytes (10^6).
     peak_mb: Option<f64>,
+    #[serde(flatten)]
+    idle: Option<Idle>,
     verified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -59,6 +73,7 @@ impl Report {
             p99_us: p99,
             p999_us: p999,
             peak_mb: measured.peak.map(|bytes| bytes as f64 / 1e6),
+            idle: measured.idle,
             verified: true,
             ..Self::failed(args, String::new())
         }
@@ -69,6 +84,7 @@ impl Report {
         Self {
             scenario: args.scenario.name(),
             stack: args.stack.name(),
+            live: args.live_name(),
             raw: args.raw,
             count: 0,
             bytes: 0,
@@ -80,6 +96,7 @@ impl Report {
             p99_us: None,
             p999_us: None,
             peak_mb: None,
+            idle: None,
             verified: false,
             error: Some(error),
         }

@@ -12,7 +12,16 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// The figures that are compared, as the runs report them.
-const FIGURES: [&str; 6] = ["rate", "cpu_ns_per_record", "p50_us", "p99_us", "p999_us", "peak_mb"];
+const FIGURES: [&str; 8] = [
+    "rate",
+    "cpu_ns_per_record",
+    "p50_us",
+    "p99_us",
+    "p999_us",
+    "peak_mb",
+    "kb_per_reader",
+    "idle_cpu_percent",
+];
 
 /// The last line: medians, and the median of the rounds' ratios.
 #[derive(Debug, Serialize)]
@@ -20,6 +29,8 @@ struct Summary {
     scenario: &'static str,
     versus: String,
     stack: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<&'static str>,
     rounds: usize,
     client: Map<String, Value>,
     other: Map<String, Value>,
@@ -52,6 +63,7 @@ pub(crate) fn run(args: &Args, rounds: usize) -> Result<()> {
         scenario: args.scenario.name(),
         versus: if other.raw { "raw".into() } else { other.scenario.to_string() },
         stack: args.stack.name(),
+        live: args.live_name(),
         rounds,
         client: Map::new(),
         other: Map::new(),

@@ -1,6 +1,6 @@
 //! The server, and what is put on it before the clock starts.
 
-use crate::content::bytes_at;
+use crate::content::{Record, bytes_at};
 use crate::{Result, content};
 use std::time::{SystemTime, UNIX_EPOCH};
 use test_servers::{Durability, RustServer, direct};
@@ -62,6 +62,23 @@ impl Server {
         }
         Ok(stream)
     }
+
+    pub(crate) fn filled_json(&self, count: u64, size: usize) -> Result<Stream> {
+        let stream = self.create(JSON)?;
+        let mut index = 0;
+        let mut body = Vec::with_capacity(FILL_BYTES + size);
+        while index < count {
+            body.clear();
+            while index < count && body.len() < FILL_BYTES {
+                body.push(if body.is_empty() { b'[' } else { b',' });
+                serde_json::to_writer(&mut body, &Record::at(index, size))?;
+                index += 1;
+            }
+            body.push(b']');
+            request("POST", &stream.url, JSON, &body)?;
+        }
+        Ok(stream)
+    }
 }
 
 /// A stream that is deleted at its end: rounds share a server.
@@ -72,6 +89,11 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// One request, whose body is what the content type makes of it.
+    pub(crate) fn append(&self, content_type: &str, body: &[u8]) -> Result<()> {
+        request("POST", &self.url, content_type, body)
     }
 
     /// All that the server holds.

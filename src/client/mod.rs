@@ -9,7 +9,7 @@ pub use builder::ClientBuilder;
 pub(crate) use builder::header;
 pub(crate) use exchange::{Answer, Call, Failure, Wait, replace};
 pub(crate) use perform::{Failed, Resend, located};
-pub(crate) use target::{Place, Target};
+pub(crate) use target::Target;
 
 use crate::error::Error;
 use crate::retry::RetryConfig;

@@ -1,9 +1,11 @@
+use super::append::{Refusal, Turn, validated};
 use super::batch::{Framing, Kind};
 use super::delivery::{Ack, Delivery};
-use super::shared::{Life, Refusal, Shared, State, Unsent};
+use super::place::{Place, Waiting};
+use super::shared::{Life, Unsent};
 use super::{Handles, ProducerError, ProducerStats, UnsentRecord, detach};
+#[cfg(doc)]
 use crate::error::StreamError;
-use crate::protocol::json::batch as json;
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport};
 use std::fmt;
@@ -82,7 +84,9 @@ impl<T, R> IdempotentProducer<T, R> {
     /// producer halted with, or [`ProducerError::Closed`].
     pub fn append(&self, data: impl Into<Bytes>) -> Result<Delivery, ProducerError> {
         let data = data.into();
-        self.push(Kind::Bytes, &data).map_err(|refusal| self.refused(refusal, || data))
+        self.handles
+            .push(Kind::Bytes, &data, Turn::Any)
+            .map_err(|refusal| self.handles.refused(refusal, || data))
     }
 
     /// Like [`append`](Self::append), for bytes that are only borrowed. They are copied into the batch.
@@ -91,7 +95,9 @@ impl<T, R> IdempotentProducer<T, R> {
     ///
     /// As for [`append`](Self::append).
     pub fn append_slice(&self, data: &[u8]) -> Result<Delivery, ProducerError> {
-        self.push(Kind::Bytes, data).map_err(|refusal| self.refused(refusal, || Bytes::copy_from_slice(data)))
+        self.handles
+            .push(Kind::Bytes, data, Turn::Any)
+            .map_err(|refusal| self.handles.refused(refusal, || Bytes::copy_from_slice(data)))
     }
 
     /// Puts one value, as JSON, into the queue, and never waits.
@@ -103,9 +109,10 @@ impl<T, R> IdempotentProducer<T, R> {
     /// As for [`append`](Self::append), and [`StreamError::Json`] for a value that does not serialise.
     #[cfg(feature = "json")]
     pub fn append_json<V: serde::Serialize + ?Sized>(&self, value: &V) -> Result<Delivery, ProducerError> {
-        scratch::with_json(value, |text| {
-            self.push(Kind::Json, text)
-                .map_err(|refusal| self.refused(refusal, || Bytes::copy_from_slice(text)))
+        super::append::with_json(value, |text| {
+            self.handles
+                .push(Kind::Json, text, Turn::Any)
+                .map_err(|refusal| self.handles.refused(refusal, || Bytes::copy_from_slice(text)))
         })?
     }
 
@@ -121,7 +128,12 @@ impl<T, R> IdempotentProducer<T, R> {
     /// A future that is dropped before it is ready has appended nothing.
     pub async fn append_wait(&self, data: impl Into<Bytes>) -> Result<Delivery, ProducerError> {
         let data = data.into();
-        self.push_wait(Kind::Bytes, &data).await.map_err(|refusal| self.refused(refusal, || data))
+        // Nearly always there is room, and no need for what it takes to wait.
+        let pushed = match self.handles.push(Kind::Bytes, &data, Turn::Keep) {
+            Err(Refusal::Full) => Box::pin(self.handles.push_wait(Kind::Bytes, &data)).await,
+            pushed => pushed,
+        };
+        pushed.map_err(|refusal| self.handles.refused(refusal, || data))
     }
 
     /// Puts one value, as JSON, into the queue, and waits for room there where it is full.
@@ -138,11 +150,17 @@ impl<T, R> IdempotentProducer<T, R> {
         &self,
         value: &V,
     ) -> Result<Delivery, ProducerError> {
-        let record = match self.append_json(value) {
+        let pushed = super::append::with_json(value, |text| {
+            let pushed = self.handles.push(Kind::Json, text, Turn::Keep);
+            pushed.map_err(|refusal| self.handles.refused(refusal, || Bytes::copy_from_slice(text)))
+        })?;
+        let record = match pushed {
             Err(ProducerError::QueueFull { record }) => record,
-            result => return result,
+            pushed => return pushed,
         };
-        self.push_wait(Kind::Json, &record).await.map_err(|refusal| self.refused(refusal, || record))
+        Box::pin(self.handles.push_wait(Kind::Json, &record))
+            .await
+            .map_err(|refusal| self.handles.refused(refusal, || record))
     }
 
     /// Sends what was appended before, without lingering, and waits until all of it is settled.
@@ -251,105 +269,9 @@ impl<T, R> IdempotentProducer<T, R> {
         self.handles.shared.lock().epoch
     }
 
-    #[inline]
-    fn push(&self, kind: Kind, record: &[u8]) -> Result<Delivery, Refusal> {
-        let (kind, record) = self.check(kind, record)?;
-        // A statement of its own, so that nothing else happens under the lock.
-        let mut pushed = self.try_push(&mut self.handles.shared.lock(), kind, record);
-        if matches!(pushed, Err(Refusal::NotChecked)) {
-            let record = validated(record)?;
-            pushed = self.try_push(&mut self.handles.shared.lock(), Kind::Json, record);
-        }
-        pushed.map(|pushed| self.announce(pushed))
-    }
-
-    async fn push_wait(&self, kind: Kind, record: &[u8]) -> Result<Delivery, Refusal> {
-        let (mut kind, mut record) = self.check(kind, record)?;
-        let mut place = Place { shared: &self.handles.shared, queue: Queue::Room, ticket: None };
-        poll_fn(|cx| {
-            loop {
-                let mut state = place.shared.lock();
-                let turn = state.room.is_turn(place.ticket);
-                let pushed = match turn || !matches!(state.life, Life::Open) {
-                    true => self.try_push(&mut state, kind, record),
-                    false => Err(Refusal::Full),
-                };
-                match pushed {
-                    Ok(pushed) => {
-                        drop(state);
-                        return Poll::Ready(Ok(self.announce(pushed)));
-                    }
-                    Err(Refusal::Full) => {
-                        let cost = state.queue.cost(kind, record.len());
-                        state.room.wait(&mut place.ticket, cost, cx.waker());
-                        return Poll::Pending;
-                    }
-                    Err(Refusal::NotChecked) => {
-                        drop(state);
-                        record = validated(record)?;
-                        kind = Kind::Json;
-                    }
-                    Err(refusal) => return Poll::Ready(Err(refusal)),
-                }
-            }
-        })
-        .await
-    }
-
-    /// What can be found wrong with a record, or right, without the queue.
-    #[inline]
-    fn check<'r>(&self, kind: Kind, record: &'r [u8]) -> Result<(Kind, &'r [u8]), Refusal> {
-        if record.is_empty() {
-            let error = StreamError::config("data", "(empty)", "the protocol has no empty append");
-            return Err(Refusal::Gone(self.refusal().unwrap_or(error.into())));
-        }
-        if kind == Kind::Bytes && self.handles.shared.is_array() {
-            return validated(record).map(|record| (Kind::Json, record));
-        }
-        Ok((kind, record))
-    }
-
-    fn refusal(&self) -> Option<ProducerError> {
-        self.handles.shared.lock().refusal()
-    }
-
-    #[inline]
-    fn try_push(&self, state: &mut State, kind: Kind, record: &[u8]) -> Result<Pushed, Refusal> {
-        let (delivery, waker) = state.push(kind, record, || self.handles.host.now())?;
-        let start = !std::mem::replace(&mut state.started, true);
-        Ok(Pushed { delivery, waker, start })
-    }
-
-    /// Tells the driver of what was pushed, without the lock.
-    #[inline]
-    fn announce(&self, Pushed { delivery, waker, start }: Pushed) -> Delivery {
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        if start {
-            self.handles.host.start(self.handles.shared.clone());
-        }
-        delivery
-    }
-
-    #[cold]
-    fn refused(&self, refusal: Refusal, record: impl FnOnce() -> Bytes) -> ProducerError {
-        match refusal {
-            Refusal::Full => ProducerError::QueueFull { record: record() },
-            Refusal::TooLarge => ProducerError::RecordTooLarge {
-                record: record(),
-                option: "max_buffered_bytes",
-                limit: self.handles.shared.lock().queue.max_record(),
-            },
-            // It was checked, so that this cannot be the reason again.
-            Refusal::NotChecked => ProducerError::Closed,
-            Refusal::Gone(error) => error,
-        }
-    }
-
     async fn settled(&self, close: bool) -> Result<(), ProducerError> {
         let shared = &self.handles.shared;
-        let mut place = Place { shared, queue: Queue::Flushes, ticket: None };
+        let mut place = Place::new(shared, Waiting::Flushes);
         let (target, waker, room) = {
             let mut state = shared.lock();
             let target = state.queue.flush();
@@ -383,7 +305,9 @@ impl<T, R> IdempotentProducer<T, R> {
         let last = match &last {
             None => None,
             Some(data) => Some(
-                self.check(Kind::Bytes, data).map_err(|refusal| self.refused(refusal, || data.clone()))?,
+                self.handles
+                    .check(Kind::Bytes, data)
+                    .map_err(|refusal| self.handles.refused(refusal, || data.clone()))?,
             ),
         };
         let (receipt, wakers, start) = {
@@ -394,8 +318,8 @@ impl<T, R> IdempotentProducer<T, R> {
                     // The content type may have been learned since the check.
                     let last = match last {
                         Some((Kind::Bytes, record)) if state.queue.framing() == Some(Framing::Array) => {
-                            let checked =
-                                validated(record).map_err(|refusal| self.refused(refusal, Bytes::new))?;
+                            let checked = validated(record)
+                                .map_err(|refusal| self.handles.refused(refusal, Bytes::new))?;
                             Some((Kind::Json, checked))
                         }
                         last => last,
@@ -416,79 +340,5 @@ impl<T, R> IdempotentProducer<T, R> {
             self.handles.host.start(shared.clone());
         }
         Delivery::new(receipt, 0).await
-    }
-}
-
-/// A record that is in the queue, and what is to be done about it.
-struct Pushed {
-    delivery: Delivery,
-    waker: Option<Waker>,
-    start: bool,
-}
-
-fn validated(record: &[u8]) -> Result<&[u8], Refusal> {
-    json::validate(record).map_err(|error| Refusal::Gone(StreamError::from(error).into()))
-}
-
-enum Queue {
-    Room,
-    Flushes,
-}
-
-/// A place among those who wait, given up when the future is dropped.
-struct Place<'a> {
-    shared: &'a Shared,
-    queue: Queue,
-    ticket: Option<u64>,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        let wakers = {
-            let mut state = self.shared.lock();
-            match self.queue {
-                Queue::Flushes => {
-                    state.flushes.leave(ticket);
-                    Vec::new()
-                }
-                Queue::Room => {
-                    state.room.leave(ticket);
-                    // It may have held up others, or have been woken in their stead.
-                    state.room_wakers()
-                }
-            }
-        };
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-#[cfg(feature = "json")]
-mod scratch {
-    use crate::error::StreamError;
-    use serde::Serialize;
-    use std::cell::Cell;
-
-    thread_local! {
-        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    }
-
-    /// What of a thread's buffer is kept.
-    const KEPT: usize = 64 * 1024;
-
-    /// Serialises outside of the queue's lock: a value's own code may do anything, append to the same producer for
-    /// instance.
-    pub(super) fn with_json<V: Serialize + ?Sized, O>(
-        value: &V,
-        use_text: impl FnOnce(&[u8]) -> O,
-    ) -> Result<O, StreamError> {
-        let mut buffer = BUFFER.take();
-        buffer.clear();
-        serde_json::to_writer(&mut buffer, value)?;
-        let output = use_text(&buffer);
-        if buffer.capacity() <= KEPT {
-            BUFFER.set(buffer);
-        }
-        Ok(output)
     }
 }

@@ -3,6 +3,7 @@
 //! Handles encode records into the open batch of a [`queue`], behind one short lock. One task, the [`driver`], takes
 //! batches out of it, and does what the [`machine`] says: it alone knows the rules, and nothing of time or network.
 
+mod append;
 mod batch;
 mod builder;
 mod delivery;
@@ -10,6 +11,7 @@ mod driver;
 mod error;
 mod handle;
 mod machine;
+mod place;
 mod probe;
 mod queue;
 mod request;

@@ -1,15 +1,14 @@
 //! What the handles and the driver share, behind one short lock.
 
-use super::batch::{Batch, Framing, Kind, Sealed};
-use super::delivery::{Delivery, Receipt};
+use super::batch::{Batch, Framing, Sealed};
+use super::delivery::Receipt;
 use super::machine::Settled;
-use super::queue::{Queue, Room};
+use super::queue::Queue;
 use super::waiters::Waiters;
 use super::{ProducerError, ProducerStats, UnsentRecord, lock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
-use std::time::Instant;
 
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -63,17 +62,6 @@ impl Unsent {
             Self::Sealed(Sealed::Unframed(unframed)) => unframed.unsent().collect(),
         }
     }
-}
-
-/// Why a record was not taken.
-pub(super) enum Refusal {
-    /// There is no room now.
-    Full,
-    /// There will never be.
-    TooLarge,
-    /// The stream turned out to be JSON: check it, and hand it in again.
-    NotChecked,
-    Gone(ProducerError),
 }
 
 impl Shared {
@@ -200,31 +188,6 @@ impl State {
             Life::Closed => Some(ProducerError::Closed),
             Life::Failed(cause) => Some(cause.clone()),
         }
-    }
-
-    /// Takes a record. `ticket` is the place of an append that waits for room.
-    #[inline]
-    pub(super) fn push(
-        &mut self,
-        kind: Kind,
-        record: &[u8],
-        now: impl FnOnce() -> Instant,
-    ) -> Result<(Delivery, Option<Waker>), Refusal> {
-        if !matches!(self.life, Life::Open) {
-            return Err(Refusal::Gone(self.refusal().unwrap_or(ProducerError::Closed)));
-        }
-        if kind == Kind::Bytes && self.queue.framing() == Some(Framing::Array) {
-            return Err(Refusal::NotChecked);
-        }
-        match self.queue.room(kind, record.len()) {
-            Room::Yes => {}
-            Room::Full => return Err(Refusal::Full),
-            Room::Never => return Err(Refusal::TooLarge),
-        }
-        let (index, mut news) = self.queue.push(kind, record, now);
-        let delivery = Delivery::new(self.queue.receipt().clone(), index);
-        news |= self.queue.seal_if_full();
-        Ok((delivery, if news { self.driver.take() } else { None }))
     }
 
     /// Who may go on, now that records of this batch are settled.

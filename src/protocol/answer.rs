@@ -1,6 +1,5 @@
 //! What an answer's head says, in the protocol's terms.
 
-use super::headers;
 use crate::Offset;
 use crate::error::{Context, Error, StreamError};
 use chrono::{DateTime, Utc};

@@ -6,7 +6,11 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Control, ControlError, is_valid_offset};
+pub use control::Control;
+#[cfg(any(test, feature = "__internals"))]
+pub use control::ControlError;
+#[cfg(feature = "__internals")]
+pub use control::is_valid_offset;
 
 use super::buffer::{Input, Joined};
 use bytes::Bytes;

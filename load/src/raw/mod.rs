@@ -32,4 +32,7 @@ pub(crate) trait RawBody: Send + 'static {
 
     /// The piece that [`advance`](Self::advance) found.
     fn piece(&self) -> &[u8];
+
+    /// All that is left, in one buffer.
+    fn whole(self) -> impl Future<Output = Result<Bytes>> + Send;
 }

@@ -1,6 +1,7 @@
 use super::RawBody;
 use crate::Result;
-use futures_lite::{AsyncRead, AsyncReadExt as _};
+use bytes::Bytes;
+use futures_lite::{AsyncRead, AsyncReadExt};
 
 /// How much is read at once: more than any of these libraries has at hand.
 const BUFFER: usize = 64 * 1024;
@@ -28,5 +29,11 @@ impl<R: AsyncRead + Unpin + Send + 'static> RawBody for Reading<R> {
 
     fn piece(&self) -> &[u8] {
         &self.buffer[..self.filled]
+    }
+
+    async fn whole(mut self) -> Result<Bytes> {
+        let mut all = Vec::new();
+        self.body.read_to_end(&mut all).await?;
+        Ok(all.into())
     }
 }

@@ -45,4 +45,8 @@ impl RawBody for ReqwestBody {
     fn piece(&self) -> &[u8] {
         &self.piece
     }
+
+    async fn whole(self) -> Result<Bytes> {
+        Ok(self.response.bytes().await?)
+    }
 }

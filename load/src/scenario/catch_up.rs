@@ -3,7 +3,7 @@
 use super::{after_the_clock, client};
 use crate::Result;
 use crate::args::Args;
-use crate::content::Checker;
+use crate::content::{Checker, JsonChecker, Record};
 use crate::meter::{Meter, reset_peak};
 use crate::raw::{Raw, RawBody};
 use crate::report::Measured;
@@ -35,5 +35,32 @@ pub(super) async fn bytes<S: Stack>(args: &Args, server: &Server) -> Result<Meas
     }
     let measured = after_the_clock(args, &meter);
     checker.finish(measured.bytes)?;
+    Ok(measured)
+}
+
+/// Records are compared as they come; without the client, when all are there: in one buffer and one vector.
+pub(super) async fn json<S: Stack>(args: &Args, server: &Server) -> Result<Measured> {
+    let stream = server.filled_json(args.count, args.size)?;
+    let mut checker = JsonChecker::new(args.size);
+    reset_peak();
+    let meter;
+    if args.raw {
+        let http = S::Raw::new()?;
+        meter = Meter::start();
+        let (body, _) = http.get(&format!("{}?offset=-1", stream.url())).await?;
+        let records: Vec<Record<String>> = serde_json::from_slice(&body.whole().await?)?;
+        for record in &records {
+            checker.check(record)?;
+        }
+    } else {
+        let handle = client::<S>()?.stream(stream.url());
+        meter = Meter::start();
+        let mut records = handle.reader().json::<Record<String>>().await?;
+        while let Some(record) = records.next().await {
+            checker.check(&record?)?;
+        }
+    }
+    let measured = after_the_clock(args, &meter);
+    checker.finish(args.count)?;
     Ok(measured)
 }

@@ -1,8 +1,11 @@
 //! What is measured, one file each: through the client, and through the HTTP library alone.
 
 mod append;
+mod backlog;
 mod catch_up;
+mod idle;
 mod produce;
+mod tail;
 
 use crate::Result;
 use crate::args::{Args, Scenario};
@@ -19,7 +22,11 @@ pub(crate) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
         Scenario::Produce => produce::bytes::<S>(args, server).await,
         Scenario::ProduceJson => produce::json::<S>(args, server).await,
         Scenario::CatchUp => catch_up::bytes::<S>(args, server).await,
+        Scenario::CatchUpJson => catch_up::json::<S>(args, server).await,
+        Scenario::SseBacklogJson => backlog::json::<S>(args, server).await,
         Scenario::Append => append::run::<S>(args, server).await,
+        Scenario::Tail => tail::run::<S>(args, server).await,
+        Scenario::IdleReaders => idle::run::<S>(args, server).await,
     }
 }
 
@@ -36,5 +43,6 @@ fn after_the_clock(args: &Args, meter: &Meter) -> Measured {
         bytes: args.count * args.size as u64,
         latencies: None,
         peak: peak_memory(),
+        idle: None,
     }
 }

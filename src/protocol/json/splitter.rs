@@ -84,6 +84,7 @@ impl JsonSplitter {
     }
 
     /// Makes the splitter ready for the next body, of the same framing and limit, with the buffers that it has.
+    #[cfg(any(test, feature = "__internals"))]
     pub fn reset(&mut self) {
         self.input.clear();
         self.carry.clear();
@@ -148,6 +149,7 @@ impl JsonSplitter {
     }
 
     /// How many of the bytes pushed are consumed.
+    #[cfg(feature = "json")]
     pub fn position(&self) -> u64 {
         self.input.position()
     }
