@@ -269,12 +269,18 @@ impl<T, R> fmt::Debug for ClientBuilder<T, R> {
 pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
     let parsed = HeaderName::try_from(name)
         .map_err(|_| StreamError::config("header", format!("{name:?}"), "this is no header name"))?;
-    // The value is not shown: it is a secret more often than not, and an error ends up in logs.
     let value = HeaderValue::try_from(value).map_err(|_| {
-        let reason = "its value has a control character, a line feed for instance";
-        StreamError::config("header", name, reason)
+        let reason = "a header's value has no control characters, a line feed for instance";
+        // An error ends up in logs, where a secret must not.
+        let shown = if may_be_secret(name) { "(not shown)".to_owned() } else { format!("{value:?}") };
+        StreamError::config("header", format!("{name}: {shown}"), reason)
     })?;
     Ok((parsed, value))
+}
+
+fn may_be_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["auth", "cookie", "token", "key", "secret", "password"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -282,7 +288,9 @@ mod tests {
     use super::header;
 
     #[test]
-    fn a_refused_header_is_named_and_its_value_is_not() {
+    fn a_refused_header_is_shown_unless_it_may_be_a_secret() {
+        let error = header("x-trace", "a\nb").unwrap_err();
+        assert!(error.to_string().contains(r#"x-trace: "a\nb""#), "{error}");
         let error = header("Authorization", "Bearer secret\n").unwrap_err();
         assert!(error.to_string().contains("Authorization"), "{error}");
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
