@@ -107,9 +107,11 @@ fn poll_items<V: DeserializeOwned, T: HttpTransport, R: Runtime>(
     if driver.machine.is_drained() {
         driver.peek(cx);
     }
-    Poll::Ready(Some(
-        item.map_err(|error| locate((StreamError::from(error), driver.machine.status().checkpoint))),
-    ))
+    Poll::Ready(Some(item.map_err(|error| {
+        let url = driver.machine.url().to_owned();
+        locate((StreamError::from(error), driver.machine.status().checkpoint))
+            .edit(|context| context.url = Some(url))
+    })))
 }
 
 /// What is wrong with a value, and the position of the last one that was read.
@@ -117,7 +119,9 @@ fn poll_items<V: DeserializeOwned, T: HttpTransport, R: Runtime>(
 fn locate((kind, after): (StreamError, Checkpoint)) -> Error {
     Error::from(kind).edit(|context| {
         context.operation = Some("read");
-        context.detail = Some(format!("in what follows the checkpoint {after}"));
+        if !after.is_exact() {
+            context.detail = Some(format!("in what follows the checkpoint {after}"));
+        }
         context.offset = Some(after.offset().clone());
     })
 }

@@ -622,6 +622,11 @@ impl Machine {
         };
     }
 
+    #[cfg(feature = "json")]
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// An error of the reader's own, and where it happened.
     fn error(&self, kind: StreamError) -> Error {
         Error::from(kind).edit(|context| {
