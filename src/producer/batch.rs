@@ -8,6 +8,7 @@ use crate::protocol::json::batch as json;
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::Waker;
 
 /// What a record costs in the queue beyond its bytes: where it ends.
 pub(super) const RECORD_COST: usize = size_of::<u32>();
@@ -75,10 +76,12 @@ impl Batch {
         content + self.ends.len() * RECORD_COST
     }
 
-    pub(super) fn settle(&self, outcome: Result<Ack, ProducerError>) {
+    /// Settles its records, and returns who waits for that.
+    #[must_use]
+    pub(super) fn settle(&self, outcome: Result<Ack, ProducerError>) -> Vec<Waker> {
         // The end of a stream has no record, but somebody who waits for it.
         let slots = self.ends.len().max(1) as u32;
-        self.receipt.settle(self.first, self.first + slots, outcome);
+        self.receipt.settle(self.first, self.first + slots, outcome)
     }
 
     fn span(&self, index: usize) -> Range<usize> {
@@ -224,6 +227,8 @@ pub(super) struct Framed {
     /// How many records cannot stand in this stream, and the first one's error.
     pub(super) refused: usize,
     pub(super) error: Option<ProducerError>,
+    /// Who waits for the refused ones.
+    pub(super) wakers: Vec<Waker>,
 }
 
 impl Unframed {
@@ -240,8 +245,10 @@ impl Unframed {
         start..self.open.ends[index] as usize
     }
 
-    pub(super) fn settle(&self, outcome: Result<Ack, ProducerError>) {
-        self.open.receipt.settle(0, self.records() as u32, outcome);
+    /// Settles its records, and returns who waits for that.
+    #[must_use]
+    pub(super) fn settle(&self, outcome: Result<Ack, ProducerError>) -> Vec<Waker> {
+        self.open.receipt.settle(0, self.records() as u32, outcome)
     }
 
     pub(super) fn unsent(self) -> impl Iterator<Item = UnsentRecord> {
@@ -279,7 +286,7 @@ impl Unframed {
                 Err(error) => {
                     let error = ProducerError::from(StreamError::from(error));
                     let index = index as u32;
-                    self.open.receipt.settle(index, index + 1, Err(error.clone()));
+                    framed.wakers.extend(self.open.receipt.settle(index, index + 1, Err(error.clone())));
                     framed.error.get_or_insert(error);
                     framed.refused += 1;
                     seal(std::mem::take(&mut next), first, &mut framed.batches);

@@ -107,15 +107,14 @@ impl State {
 }
 
 impl Receipt {
-    /// Says what became of the records from `from` to before `to`. The first word holds.
-    pub(super) fn settle(&self, from: u32, to: u32, outcome: Result<Ack, ProducerError>) {
-        let wakers = {
-            let mut state = lock(&self.state);
-            state.settled.push(Piece { from, to, outcome });
-            // The slots stay: records of other pieces may wait still.
-            state.wakers.clone()
-        };
-        wakers.into_iter().for_each(Waker::wake);
+    /// Says what became of the records from `from` to before `to`. The first word holds. Returns who is to be woken,
+    /// for a caller that holds a lock.
+    #[must_use]
+    pub(super) fn settle(&self, from: u32, to: u32, outcome: Result<Ack, ProducerError>) -> Vec<Waker> {
+        let mut state = lock(&self.state);
+        state.settled.push(Piece { from, to, outcome });
+        // The slots stay: records of other pieces may wait still.
+        state.wakers.clone()
     }
 }
 
@@ -123,6 +122,10 @@ impl Receipt {
 mod tests {
     use super::*;
     use futures_lite::future::{block_on, poll_once};
+
+    fn wake(wakers: Vec<Waker>) {
+        wakers.into_iter().for_each(Waker::wake);
+    }
 
     fn ack(seq: u64) -> Result<Ack, ProducerError> {
         Ok(Ack { offset: None, duplicate: false, epoch: 0, seq })
@@ -136,11 +139,11 @@ mod tests {
         block_on(async {
             assert!(poll_once(&mut first).await.is_none());
             assert!(poll_once(&mut second).await.is_none());
-            receipt.settle(1, 2, ack(4));
+            wake(receipt.settle(1, 2, ack(4)));
             assert!(poll_once(&mut first).await.is_none());
             assert_eq!((&mut second).await.unwrap().seq, 4);
             assert_eq!(second.await.unwrap().seq, 4);
-            receipt.settle(0, 1, Err(ProducerError::Closed));
+            wake(receipt.settle(0, 1, Err(ProducerError::Closed)));
             assert!(matches!(first.await, Err(ProducerError::Closed)));
         });
     }
@@ -158,7 +161,7 @@ mod tests {
         while lock(&receipt.state).wakers[0].will_wake(Waker::noop()) {
             std::thread::yield_now();
         }
-        receipt.settle(0, 1, ack(0));
+        wake(receipt.settle(0, 1, ack(0)));
         assert!(task.join().unwrap().is_ok());
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Driver<T: HttpTransport, R: Runtime> {
     ended: bool,
 }
 
-/// Asking the server about the stream, before the first batch.
+/// Asking the server about the stream: before the first batch, and when it has forgotten the producer.
 enum Probe {
     Needed,
     Running(Pending<Result<Findings, Error>>),
@@ -75,6 +75,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         let mut progress = self.poll_probe(cx);
         progress |= self.poll_attempts(cx);
         self.settle();
+        if self.machine.asks_tail() && !matches!(self.probe, Probe::Running(_)) {
+            self.probe = Probe::Running(Box::pin(probe(self.wire.clone(), self.config.clone(), false)));
+        }
         progress |= self.take_batches(cx);
         // If it was only just started, it has to be polled.
         progress |= self.poll_probe(cx);
@@ -90,7 +93,10 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         match found {
             Ok(Findings { facts, extra_headers }) => {
                 self.wire.extra_headers = extra_headers;
-                if let Some(facts) = facts {
+                if self.machine.asks_tail() {
+                    let tail = facts.and_then(|facts| facts.tail);
+                    self.machine.tail(tail.as_ref(), self.now());
+                } else if let Some(facts) = facts {
                     self.machine.set_tail_before(facts.tail);
                     self.learn(&facts.content_type);
                 }
@@ -249,13 +255,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             Some(value) => value.to_str().map_or(Framing::Bytes, Framing::of),
             None => Framing::Bytes,
         };
-        let (id, cost) = (unframed.id, unframed.cost());
-        let framed = unframed.frame(framing);
-        let saved = cost - framed.batches.iter().map(Batch::cost).sum::<usize>();
-        if framed.refused > 0 || saved > 0 {
-            self.shared.refuse(id, framed.refused, saved, framed.error);
-        }
-        self.ready.extend(framed.batches);
+        self.ready.extend(self.shared.frame(unframed, framing));
     }
 
     fn report(&self, state: &mut State) {

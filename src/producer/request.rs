@@ -133,7 +133,9 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
 
     /// Asks for the stream's content type and tail, once.
     pub(super) async fn ask(&self) -> Result<Facts, Error> {
-        let call = self.call(Operation::Head)?;
+        let mut call = self.call(Operation::Head)?;
+        // What was so a moment ago would be worse than no answer.
+        call.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let answer = match self.stream.client().exchange(&call).await {
             Ok(answer) => answer,
             Err(Failure::Transport(error)) => return Err(located(&error, &call)),

@@ -1,6 +1,6 @@
 //! What the handles and the driver share, behind one short lock.
 
-use super::batch::{Batch, Framing, Sealed};
+use super::batch::{Batch, Framing, Sealed, Unframed};
 use super::delivery::Receipt;
 use super::machine::Settled;
 use super::queue::Queue;
@@ -106,10 +106,10 @@ impl Shared {
     pub(super) fn settle(&self, settled: Settled, halted: bool) {
         let Settled { batch, outcome, may_be_stored } = settled;
         let (id, records, cost) = (batch.id, batch.records(), batch.cost());
-        // The receipt first: whoever is woken by the flush finds it settled.
-        batch.settle(outcome.clone());
         let wakers = {
             let mut state = self.lock();
+            // All under the lock: whoever sees one of these changes sees the others.
+            let mut wakers = batch.settle(outcome.clone());
             match &outcome {
                 Ok(_) => {
                     state.counted.acked_records += records as u64;
@@ -125,46 +125,51 @@ impl Shared {
                     }
                 }
             }
-            state.freed(id, records, cost)
+            wakers.extend(state.freed(id, records, cost));
+            wakers
         };
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Some records of a batch were refused before anything was sent.
-    pub(super) fn refuse(&self, id: u64, records: usize, cost: usize, error: Option<ProducerError>) {
-        let wakers = {
+    /// Frames a batch from before the stream's type was known. Records that cannot stand in the stream fail here.
+    pub(super) fn frame(&self, unframed: Unframed, framing: Framing) -> Vec<Batch> {
+        let (id, cost) = (unframed.id, unframed.cost());
+        let framed = unframed.frame(framing);
+        let saved = cost - framed.batches.iter().map(Batch::cost).sum::<usize>();
+        let mut wakers = framed.wakers;
+        {
             let mut state = self.lock();
-            state.counted.failed_records += records as u64;
+            state.counted.failed_records += framed.refused as u64;
             if state.unreported.is_none() {
-                state.unreported = error;
+                state.unreported = framed.error;
             }
-            if records == 0 {
-                state.queue.shrink(cost);
-                state.room_wakers()
-            } else {
-                state.freed(id, records, cost)
-            }
-        };
+            wakers.extend(match framed.refused {
+                0 => {
+                    state.queue.shrink(saved);
+                    state.room_wakers()
+                }
+                refused => state.freed(id, refused, saved),
+            });
+        }
         wakers.into_iter().for_each(Waker::wake);
+        framed.batches
     }
 
     /// Fails what was not even taken, and says that nothing more will come.
     pub(super) fn fail_rest(&self, rest: impl IntoIterator<Item = Sealed>, cause: &ProducerError) {
         for sealed in rest {
-            let (id, records, cost) = match &sealed {
+            let mut state = self.lock();
+            let (mut wakers, id, records, cost) = match &sealed {
                 Sealed::Ready(batch) => {
-                    batch.settle(Err(cause.clone()));
-                    (batch.id, batch.records(), batch.cost())
+                    (batch.settle(Err(cause.clone())), batch.id, batch.records(), batch.cost())
                 }
                 Sealed::Unframed(unframed) => {
-                    unframed.settle(Err(cause.clone()));
-                    (unframed.id, unframed.records(), unframed.cost())
+                    (unframed.settle(Err(cause.clone())), unframed.id, unframed.records(), unframed.cost())
                 }
             };
-            let mut state = self.lock();
             state.counted.failed_records += records as u64;
             state.unsent.push(Unsent::Sealed(sealed));
-            let wakers = state.freed(id, records, cost);
+            wakers.extend(state.freed(id, records, cost));
             drop(state);
             wakers.into_iter().for_each(Waker::wake);
         }

@@ -280,6 +280,28 @@ fn a_server_that_lost_its_streams_or_its_memory_is_noticed() {
     }
 }
 
+/// A crash makes some servers forget their producers, though not the data.
+#[test]
+fn a_server_that_forgot_is_taken_over_again() {
+    let mut world = World::new(11);
+    let stream = lines(&mut world);
+    let server = world.server();
+    world.run(async {
+        let producer = stream.producer("p").auto_claim(true).build();
+        for number in 0..10 {
+            producer.append(format!("{number}\n")).unwrap().await.unwrap();
+        }
+        for epoch in 1..4u32 {
+            server.restart(SECOND, Memory::WithoutProducers);
+            for number in 10 * epoch..10 * epoch + 10 {
+                producer.append(format!("{number}\n")).unwrap().await.unwrap();
+            }
+            assert_eq!(producer.epoch(), u64::from(epoch));
+        }
+    });
+    assert_eq!(stored_lines(&world), numbered(0..40));
+}
+
 #[test]
 fn an_error_handler_renews_the_token() {
     let refuse = |status| Fault::Status { status, retry_after: None, applied: false };

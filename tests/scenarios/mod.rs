@@ -7,6 +7,8 @@ pub mod catch_up;
 pub mod events;
 pub mod live;
 pub mod producer_basics;
+pub mod producer_faults;
+pub mod producer_limits;
 pub mod streams;
 pub mod views;
 
@@ -19,6 +21,29 @@ macro_rules! on {
             the_stream_ends_with_the_producer,
             ten_tasks_on_two_handles_keep_their_order,
             a_bad_option_is_an_error_of_every_operation,
+        ]);
+        $crate::scenarios::tests!($stack, producer_faults: [
+            any_fault_on_any_batch_costs_nothing,
+            a_killed_server_loses_nothing,
+            a_spent_budget_is_told_everywhere,
+            a_late_batch_is_waited_for,
+            a_fenced_producer_claims_and_renumbers,
+            a_fenced_producer_that_may_not_claim_says_so,
+            a_fence_after_an_unanswered_attempt,
+            a_namesake_and_a_closed_stream_are_told,
+            a_success_must_come_from_the_protocol,
+            a_connection_closed_while_idle_costs_no_copy,
+            silence_is_not_waited_for_for_ever,
+        ]);
+        $crate::scenarios::tests!($stack, producer_limits: [
+            no_body_is_larger_than_its_limit,
+            a_batch_too_large_for_the_server_is_split,
+            what_does_not_serialise_fails_by_itself,
+            without_linger_records_leave_at_once,
+            against_a_hung_server_memory_is_bounded,
+            what_is_dropped_is_delivered,
+            the_clients_headers_are_on_every_append,
+            an_idle_producer_sends_nothing,
         ]);
         $crate::scenarios::tests!($stack, streams: [
             a_stream_lives_its_life,

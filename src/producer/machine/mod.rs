@@ -104,6 +104,9 @@ enum Phase {
     Claiming {
         epoch: u64,
     },
+    /// The server forgot this producer, as a crash makes some do. When all attempts are answered, the stream's tail has
+    /// to tell what is stored. Until then this is the error that it will be.
+    Forgotten(ProducerError),
     /// When all attempts are answered, what is left fails.
     Halting(ProducerError),
 }
@@ -126,6 +129,9 @@ pub(super) struct Machine {
     window: Window,
     /// The stream's tail before anything was sent, where the driver asked for it.
     tail_before: Option<Offset>,
+    /// The end of the last batch that was acknowledged, if it is known exactly: what was sent after it, and is stored,
+    /// is stored behind it.
+    stored_end: Option<Offset>,
     /// A batch was acknowledged, in any epoch.
     has_stored: bool,
     claims: recover::Claims,
@@ -147,6 +153,7 @@ impl Machine {
             stored_to: None,
             sent_to: None,
             tail_before: None,
+            stored_end: None,
             has_stored: false,
             claims: recover::Claims::default(),
             counters: Counters::default(),
@@ -281,6 +288,14 @@ impl Machine {
                 let entry = &mut self.entries[index];
                 entry.maybe_applied |= fate == Fate::Unknown;
                 entry.may_echo |= fate != Fate::NotSent;
+                // A server that has forgotten the epoch refuses it like this, unless it begins with 0.
+                if matches!(error.kind(), StreamError::BadRequest { .. })
+                    && self.settings.auto_claim
+                    && self.established
+                {
+                    self.refused_in_sequence(index, error.into(), now);
+                    return self.advance(Some(now));
+                }
                 let wait = match again {
                     true => entry.backoff.next(now, random, error.retry_after()),
                     false => None,
@@ -336,7 +351,11 @@ impl Machine {
         self.counters.duplicates += u64::from(duplicate);
         self.established = true;
         self.has_stored = true;
-        self.stored_to = self.stored_to.max(Some(seq));
+        if self.stored_to < Some(seq) {
+            self.stored_to = Some(seq);
+            // A duplicate is told the tail of this moment, behind which later batches of ours may be.
+            self.stored_end = if duplicate { None } else { offset.clone() };
+        }
         if let Some(entry) = self.entries.remove(index) {
             let ack = Ack { offset, duplicate, epoch: self.epoch, seq };
             self.settled.push(Settled { batch: entry.batch, outcome: Ok(ack), may_be_stored: true });
@@ -348,18 +367,29 @@ impl Machine {
 
     fn gap(&mut self, index: usize, expected: u64, received: u64, now: Instant) {
         self.counters.gaps += 1;
-        let entry = &mut self.entries[index];
-        if entry.sent_first {
-            // All before it was acknowledged when it was sent.
-            self.halt(ProducerError::SequenceGap { expected, received });
+        let sent_first = self.entries[index].sent_first;
+        self.refused_in_sequence(index, ProducerError::SequenceGap { expected, received }, now);
+        if sent_first {
             return;
         }
-        // Resent when it is the first, and then at once.
-        entry.again_at = Some(now);
         let explained =
             self.entries.range(..index).any(|before| before.again_at.is_some() || before.too_large.is_some());
         if !explained {
             self.window.gap();
+        }
+    }
+
+    /// The server does not take a batch at this place of the sequence.
+    fn refused_in_sequence(&mut self, index: usize, error: ProducerError, now: Instant) {
+        let entry = &mut self.entries[index];
+        if !entry.sent_first {
+            // It came too early. Resent when it is the first, and then at once.
+            entry.again_at = Some(now);
+        } else if self.settings.auto_claim {
+            // All before it was acknowledged when it was sent.
+            self.forgotten(error);
+        } else {
+            self.halt(error);
         }
     }
 

@@ -4,6 +4,7 @@ use super::{Ack, Machine, Phase, ProducerError, Settled};
 use crate::Offset;
 use crate::error::StreamError;
 use crate::protocol::headers::MAX_NUMBER;
+use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 /// Two producers that claim the same id in turn must not go on for ever.
@@ -54,8 +55,48 @@ impl Machine {
         self.phase = match &self.phase {
             Phase::Running => Phase::Claiming { epoch: above },
             Phase::Claiming { epoch } => Phase::Claiming { epoch: above.max(*epoch) },
+            // Then it remembers more than was thought.
+            Phase::Forgotten(_) => Phase::Claiming { epoch: above },
             Phase::Halting(_) => return,
         };
+    }
+
+    pub(super) fn forgotten(&mut self, error: ProducerError) {
+        if matches!(self.phase, Phase::Running) {
+            self.phase = Phase::Forgotten(error);
+        }
+    }
+
+    /// Whether the driver has to find out where the stream's tail is.
+    pub(in super::super) fn asks_tail(&self) -> bool {
+        matches!(self.phase, Phase::Forgotten(_)) && self.in_flight() == 0
+    }
+
+    /// The stream's tail, where the server told it.
+    pub(in super::super) fn tail(&mut self, tail: Option<&Offset>, now: Instant) {
+        let Phase::Forgotten(error) = &self.phase else { return };
+        let error = error.clone();
+        self.settle_stored();
+        let is_unanswered =
+            self.entries.iter().any(|entry| entry.maybe_applied && !entry.batch.is_bare_end());
+        let moved = match (&self.stored_end, tail) {
+            (Some(end), Some(tail)) => tail.partial_cmp(end),
+            _ => None,
+        };
+        match moved {
+            // What was acknowledged is gone.
+            Some(Ordering::Less) => self.halt(error),
+            // Nothing was stored since. Or something was, but none of ours can be in doubt.
+            Some(Ordering::Equal) => self.raise(self.epoch + 1, Some(now)),
+            _ if tail.is_some() && !is_unanswered => self.raise(self.epoch + 1, Some(now)),
+            _ if is_unanswered => {
+                let reason =
+                    format!("an attempt went unanswered, and then the server forgot this producer ({error})");
+                self.halt(ProducerError::OutcomeUnknown { reason });
+            }
+            _ => self.halt(error),
+        }
+        self.advance(Some(now));
     }
 
     /// Does what can be done only while nothing is under way.
@@ -73,7 +114,7 @@ impl Machine {
                 Phase::Running if self.entries.front().is_some_and(|first| first.too_large.is_some()) => {
                     self.make_smaller(now);
                 }
-                Phase::Running => return,
+                Phase::Running | Phase::Forgotten(_) => return,
             }
         }
     }
@@ -136,6 +177,7 @@ impl Machine {
         self.epoch = epoch;
         self.established = false;
         self.stored_to = None;
+        self.stored_end = None;
         self.sent_to = None;
         // From here on the tail may have moved by our own doing.
         self.tail_before = None;

@@ -204,7 +204,7 @@ fn a_split_keeps_records_and_receipts_apart() {
             let record = part.unsent(true).next().unwrap();
             assert_eq!(record.data.trim_ascii(), digit.as_bytes());
             assert!(deliveries[number].try_result().is_none());
-            part.settle(Err(crate::ProducerError::Closed));
+            assert!(part.settle(Err(crate::ProducerError::Closed)).is_empty());
             assert!(deliveries[number].try_result().is_some());
         }
     }
@@ -238,7 +238,7 @@ fn what_came_before_the_type_was_known_is_framed_later() {
             rig.queue.shrink(saved);
         }
         for batch in &framed.batches {
-            batch.settle(Err(crate::ProducerError::Closed));
+            assert!(batch.settle(Err(crate::ProducerError::Closed)).is_empty());
             rig.settle(batch);
         }
         assert!(good.try_result().is_some());

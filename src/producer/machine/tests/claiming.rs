@@ -155,3 +155,72 @@ fn epochs_come_to_an_end() {
     rig.stale(&first[0], 0);
     assert!(matches!(rig.halted().stream_error(), Some(StreamError::Protocol { .. })));
 }
+
+fn at(tail: &str) -> Option<Offset> {
+    Some(Offset::parse(tail))
+}
+
+/// A producer whose first batch ends at 0_5, and a server that has forgotten it.
+fn forgotten(settings: Settings, unanswered: bool) -> Rig {
+    let mut rig = Rig::new(settings);
+    let first = rig.offer(1);
+    rig.answer(&first[0], Answer::Stored { offset: at("0_5"), duplicate: false, highest: Some(0) });
+    let mut next = rig.offer(1);
+    if unanswered {
+        rig.lost(&next[0]);
+        next = rig.wait();
+    }
+    assert!(rig.gap(&next[0], 0).is_empty());
+    rig
+}
+
+#[test]
+fn a_forgotten_producer_claims_where_the_tail_shows_what_is_stored() {
+    // Nothing came behind the last acknowledgement: nothing of ours can be there.
+    for (unanswered, tail) in [(false, "0_5"), (true, "0_5"), (false, "0_9")] {
+        let mut rig = forgotten(claiming(), unanswered);
+        assert!(rig.machine.asks_tail() && rig.machine.deadline().is_none());
+        rig.machine.tail(at(tail).as_ref(), rig.now);
+        let next = rig.attempts();
+        assert_eq!((next[0].epoch, next[0].seq), (1, 0), "{unanswered} {tail}");
+        rig.ok(&next[0]);
+        assert_eq!(rig.stored, [0, 1]);
+    }
+}
+
+#[test]
+fn a_forgotten_producer_ends_where_nobody_can_tell() {
+    let halted = |unanswered, tail: Option<&str>| {
+        let mut rig = forgotten(claiming(), unanswered);
+        rig.machine.tail(tail.and_then(at).as_ref(), rig.now);
+        rig.collect();
+        assert_eq!(rig.failed, [(1, unanswered)]);
+        rig.halted().clone()
+    };
+    // It may be ours that moved the tail; or the tail is not told.
+    assert!(matches!(halted(true, Some("0_9")), ProducerError::OutcomeUnknown { .. }));
+    assert!(matches!(halted(true, None), ProducerError::OutcomeUnknown { .. }));
+    assert!(matches!(halted(false, None), ProducerError::SequenceGap { expected: 0, received: 1 }));
+    // What was acknowledged is gone.
+    assert!(matches!(halted(false, Some("0_2")), ProducerError::SequenceGap { .. }));
+    // Without leave to claim nothing is asked.
+    let rig = forgotten(settings(), false);
+    assert!(matches!(rig.halted(), ProducerError::SequenceGap { .. }) && !rig.machine.asks_tail());
+}
+
+#[test]
+fn a_server_that_forgot_a_later_epoch_says_so_in_its_own_way() {
+    let bad_request = || {
+        let error = StreamError::BadRequest { message: "new epoch must start with 0".into() };
+        Answer::Failed { error: error.into(), fate: Fate::Refused, again: false }
+    };
+    let (mut rig, attempts) = Rig::in_flight(claiming(), 2);
+    assert!(rig.answer(&attempts[1], bad_request()).is_empty());
+    assert!(rig.answer(&attempts[0], bad_request()).is_empty());
+    rig.machine.tail(at("0_9").as_ref(), rig.now);
+    let next = rig.attempts();
+    assert_eq!((next[0].epoch, next[0].seq), (1, 0));
+    // If it is refused as a first one too, then for another reason.
+    rig.answer(&next[0], bad_request());
+    assert!(matches!(rig.halted().stream_error(), Some(StreamError::BadRequest { .. })));
+}

@@ -96,7 +96,7 @@ impl Rig {
 
     fn collect(&mut self) {
         for settled in self.machine.take_settled() {
-            settled.batch.settle(settled.outcome.clone());
+            assert!(settled.batch.settle(settled.outcome.clone()).is_empty(), "nobody waits");
             for record in settled.batch.unsent(settled.may_be_stored) {
                 let number = u32::from_be_bytes(record.data.as_ref().try_into().unwrap());
                 match settled.outcome {

@@ -29,6 +29,8 @@ struct Server {
     epoch: Option<u64>,
     last: u64,
     log: Vec<u32>,
+    /// How much others have appended.
+    foreign: usize,
     max_body: usize,
 }
 
@@ -57,7 +59,11 @@ impl Server {
             let numbers = attempt.body.chunks(4).map(|number| u32::from_be_bytes(number.try_into().unwrap()));
             self.log.extend(numbers);
         }
-        Answer::Stored { offset: None, duplicate, highest: Some(self.last) }
+        Answer::Stored { offset: Some(self.tail()), duplicate, highest: Some(self.last) }
+    }
+
+    fn tail(&self) -> Offset {
+        Offset::At(format!("{:08}", self.log.len() + self.foreign))
     }
 }
 
@@ -72,6 +78,9 @@ struct Odds {
     refused: usize,
     stray: usize,
     fenced: usize,
+    /// The server crashes, and forgets all producers.
+    forgets: usize,
+    foreign: usize,
 }
 
 /// Runs one history and checks it; returns whether the producer halted.
@@ -95,6 +104,21 @@ fn run(seed: u64, settings: Settings, odds: Odds, max_body: usize) -> bool {
             // Never the epoch that we have or are about to claim: by the same one nobody can tell two producers apart.
             server.epoch = server.epoch.max(Some(rig.machine.epoch())).map(|epoch| epoch + 2);
             server.last = random.next() % 3;
+        }
+        if random.one_in(odds.foreign) {
+            server.foreign += 1;
+        }
+        // Of a first batch that was stored, unanswered and forgotten nobody can tell that it is no first one.
+        if random.one_in(odds.forgets) && rig.machine.stored_to.is_some() {
+            server.epoch = None;
+        }
+        if rig.machine.asks_tail() {
+            let tail = (!random.one_in(5)).then(|| server.tail());
+            rig.machine.tail(tail.as_ref(), rig.now);
+            rig.collect();
+            let next = rig.attempts();
+            under_way.extend(next);
+            continue;
         }
         if under_way.is_empty() {
             if rig.machine.is_idle() && (rig.next >= total || rig.machine.halted().is_some()) {
@@ -145,11 +169,15 @@ fn run(seed: u64, settings: Settings, odds: Odds, max_body: usize) -> bool {
     rig.machine.halted().is_some()
 }
 
+fn calm() -> Odds {
+    Odds { lost: 0, refused: 0, stray: 0, fenced: 0, forgets: 0, foreign: 0 }
+}
+
 const SEEDS: std::ops::Range<u64> = 0..3000;
 
 #[test]
 fn over_a_bad_network_everything_is_stored_once() {
-    let odds = Odds { lost: 4, refused: 10, stray: 2, fenced: 0 };
+    let odds = Odds { lost: 4, refused: 10, stray: 2, fenced: 0, ..calm() };
     for seed in SEEDS {
         assert!(!run(seed, settings(), odds, usize::MAX), "seed {seed} halted");
         assert!(!run(seed, claiming(), odds, usize::MAX), "seed {seed} halted");
@@ -158,7 +186,7 @@ fn over_a_bad_network_everything_is_stored_once() {
 
 #[test]
 fn fences_lose_nothing_where_every_attempt_is_answered() {
-    let odds = Odds { lost: 0, refused: 10, stray: 0, fenced: 60 };
+    let odds = Odds { lost: 0, refused: 10, stray: 0, fenced: 60, ..calm() };
     let halted = SEEDS.filter(|seed| run(*seed, claiming(), odds, usize::MAX)).count();
     // Only where the claims came too thick.
     assert!(halted < SEEDS.count() / 5, "{halted}");
@@ -166,9 +194,26 @@ fn fences_lose_nothing_where_every_attempt_is_answered() {
 
 #[test]
 fn splits_lose_nothing_where_every_attempt_is_answered() {
-    let odds = Odds { lost: 0, refused: 10, stray: 0, fenced: 0 };
+    let odds = Odds { lost: 0, refused: 10, stray: 0, fenced: 0, ..calm() };
     for seed in SEEDS {
         assert!(!run(seed, settings(), odds, 8), "seed {seed} halted");
+    }
+}
+
+#[test]
+fn a_forgetful_server_costs_nothing_that_is_answered() {
+    let odds = Odds { refused: 10, forgets: 50, foreign: 20, ..calm() };
+    let halted = SEEDS.filter(|seed| run(*seed, claiming(), odds, usize::MAX)).count();
+    // Where the tail was not told, or it forgot too often.
+    assert!(halted < 1000, "{halted}");
+}
+
+#[test]
+fn of_a_forgetful_server_nothing_is_believed() {
+    for foreign in [0, 20] {
+        let odds = Odds { lost: 8, refused: 10, forgets: 30, foreign, ..calm() };
+        let halted = SEEDS.filter(|seed| run(*seed, claiming(), odds, usize::MAX)).count();
+        assert!(halted > 100 && halted < 3000, "{halted}");
     }
 }
 
@@ -182,6 +227,7 @@ fn whatever_happens_the_receipts_are_true() {
             refused: 2 + random.below(20),
             stray: 1 + random.below(3),
             fenced: [0, 50, 200][random.below(3)],
+            ..calm()
         };
         let settings = Settings {
             auto_claim: random.one_in(2),

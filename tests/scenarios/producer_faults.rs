@@ -1,0 +1,410 @@
+//! What goes wrong between a producer and a real server, one fault at a time. What counts is what the server has.
+
+use crate::support::{Stack, StackStream, unique};
+use durable_streams::{CreateOptions, IdempotentProducer, ProducerError, RetryConfig, StreamError};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use test_servers::{
+    Action, Durability, Proxy, Recorded, RustServer, Script, direct, skip_without_node, wait_until,
+};
+
+type Producer<S> = IdempotentProducer<<S as Stack>::Transport, <S as Stack>::Runtime>;
+
+fn stored(url: &str) -> String {
+    let answer = direct("GET", url, (), "").expect("the server answers");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+/// Compares without printing it all.
+fn assert_stored(url: &str, expected: &str, about: &str) {
+    let stored = stored(url);
+    let agree = stored.bytes().zip(expected.bytes()).take_while(|(a, b)| a == b).count();
+    let rest = |text: &str| text.chars().skip(agree).take(60).collect::<String>();
+    assert!(
+        stored == expected,
+        "{about}: {} bytes stored, {} expected; after {agree} it goes on with {:?} instead of {:?}",
+        stored.len(),
+        expected.len(),
+        rest(&stored),
+        rest(expected),
+    );
+}
+
+fn numbered(count: u32) -> String {
+    (0..count).map(|number| format!("{number}\n")).collect()
+}
+
+/// A stream behind a proxy, and its URL at the server itself.
+async fn behind<S: Stack>(proxy: &Proxy, server: &str) -> (StackStream<S>, String) {
+    let path = unique("faults");
+    let stream = S::client(proxy.url()).stream(&path);
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    (stream, format!("{server}/{path}"))
+}
+
+/// Patient enough for any fault here, and not long about it.
+fn quick() -> RetryConfig {
+    RetryConfig { max_backoff: Duration::from_millis(100), ..RetryConfig::default() }
+}
+
+fn seq(request: &Recorded) -> Option<u64> {
+    request.header("producer-seq")?.parse().ok()
+}
+
+/// Appends `count` lines, ten in a batch.
+async fn append_lines<S: Stack>(producer: &Producer<S>, count: u32) {
+    for number in 0..count {
+        producer.append_wait(format!("{number}\n")).await.unwrap();
+    }
+}
+
+/// What becomes of one batch's first attempt, or its first two.
+type Fault = (&'static str, fn() -> Action);
+
+fn faults() -> [Fault; 10] {
+    fn applied(status: u16) -> Action {
+        Action::edit_response(move |head, body| {
+            head.status = status;
+            body.clear();
+        })
+    }
+    [
+        ("reset before", || Action::DropBefore),
+        ("reset after", || Action::DropAfter),
+        ("500 before", || Action::refuse(500, (), "")),
+        ("500 after", || applied(500)),
+        ("503 before", || Action::refuse(503, [("retry-after", "0")], "")),
+        ("503 after", || applied(503)),
+        ("429 before", || Action::refuse(429, [("retry-after", "0")], "")),
+        ("429 after", || applied(429)),
+        ("408 after", || applied(408)),
+        ("late", || Action::Delay(Duration::from_millis(100))),
+    ]
+}
+
+/// ROBUSTNESS 27.
+pub async fn any_fault_on_any_batch_costs_nothing<S: Stack>() {
+    let rust = RustServer::start().unwrap();
+    let node = skip_without_node();
+    for server in [Some(rust.url()), node.as_ref().map(|node| node.url())].into_iter().flatten() {
+        let proxy = Proxy::start(server).unwrap();
+        for (name, fault) in faults() {
+            for (hit, times) in [(0, 1), (1, 2), (3, 1), (7, 2)] {
+                let (stream, direct_url) = behind::<S>(&proxy, server).await;
+                let producer = stream.producer("p").max_batch_items(10).retry(quick()).build();
+                let left = std::sync::atomic::AtomicU32::new(times);
+                proxy.rule(move |request, _| {
+                    use std::sync::atomic::Ordering::Relaxed;
+                    let is_hit = seq(request) == Some(hit);
+                    let once_more =
+                        is_hit && left.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok();
+                    if once_more { fault() } else { Action::Pass }
+                });
+                append_lines::<S>(&producer, 80).await;
+                producer.close().await.unwrap();
+                proxy.pass();
+                assert_stored(&direct_url, &numbered(80), &format!("{name} at batch {hit}"));
+                assert_eq!(producer.stats().acked_records, 80);
+            }
+        }
+    }
+}
+
+/// ROBUSTNESS 28, with a real process killed. It keeps what it acknowledged, but forgets its producers.
+pub async fn a_killed_server_loses_nothing<S: Stack>() {
+    let server = RustServer::builder().durability(Durability::Wal).start().unwrap();
+    let stream = S::client(server.url()).stream(unique("killed"));
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let producer = stream.producer("p").auto_claim(true).max_batch_items(10).retry(quick()).build();
+    let mut appended = 0;
+    for _ in 0..3 {
+        for _ in 0..200 {
+            producer.append(format!("{appended}\n")).unwrap();
+            appended += 1;
+        }
+        producer.flush().await.unwrap();
+        server.kill().unwrap();
+        for _ in 0..200 {
+            producer.append(format!("{appended}\n")).unwrap();
+            appended += 1;
+        }
+        let error = producer.flush_timeout(Duration::from_millis(300)).await.unwrap_err();
+        assert!(matches!(error, ProducerError::Timeout { records: 200, .. }), "{error}");
+        server.restart().unwrap();
+        producer.flush().await.unwrap();
+    }
+    producer.close().await.unwrap();
+    assert_stored(stream.url().unwrap(), &numbered(appended), "killed");
+    assert!(producer.stats().claims <= 3, "{:?}", producer.stats());
+}
+
+/// ROBUSTNESS 29.
+pub async fn a_spent_budget_is_told_everywhere<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+    let retry = RetryConfig { max_retries: Some(3), ..quick() };
+    let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
+    append_lines::<S>(&producer, 20).await;
+    producer.flush().await.unwrap();
+    proxy.forget_requests();
+    proxy.rule(|_, _| Action::refuse(503, (), "no"));
+    let receipts: Vec<_> = (20..100).map(|number| producer.append(format!("{number}\n")).unwrap()).collect();
+    let told = |error: ProducerError| {
+        let is_server_error =
+            matches!(error.stream_error(), Some(StreamError::ServerError { status: 503, .. }));
+        assert!(is_server_error, "{error}");
+        assert!(error.to_string().contains("4 attempts"), "{error}");
+    };
+    for receipt in receipts {
+        told(receipt.await.unwrap_err());
+    }
+    told(producer.flush().await.unwrap_err());
+    told(producer.append("x").unwrap_err());
+    told(producer.close_stream().await.unwrap_err());
+    told(producer.close().await.unwrap_err());
+    let unsent = producer.take_unsent();
+    assert_eq!(unsent.len(), 80);
+    assert_eq!(unsent[0].data, "20\n");
+    let highest = proxy.requests().iter().filter_map(seq).max();
+    assert!(highest <= Some(2 + 4), "no more than what was under way: {highest:?}");
+
+    proxy.pass();
+    assert_stored(&direct_url, &numbered(20), "before");
+    let next = stream.producer("p").epoch(1).build();
+    for record in unsent {
+        next.append(record.data).unwrap();
+    }
+    next.close().await.unwrap();
+    assert_stored(&direct_url, &numbered(100), "after");
+}
+
+/// ROBUSTNESS 30.
+pub async fn a_late_batch_is_waited_for<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    for late in [0, 12] {
+        let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+        let producer = stream.producer("p").max_batch_items(10).max_in_flight(5).build();
+        proxy.forget_requests();
+        proxy.rule(move |request, _| match seq(request) {
+            Some(number) if number == late => Action::Delay(Duration::from_secs(5)),
+            _ => Action::Pass,
+        });
+        append_lines::<S>(&producer, 400).await;
+        producer.close().await.unwrap();
+        assert_stored(&direct_url, &numbered(400), "late");
+        let mut posts: HashMap<u64, u32> = HashMap::new();
+        for number in proxy.requests().iter().filter_map(seq) {
+            *posts.entry(number).or_default() += 1;
+        }
+        assert!(posts.len() == 40 && posts.values().all(|count| *count <= 2), "{posts:?}");
+        proxy.pass();
+    }
+}
+
+/// A producer whose window is wide open: the next five batches travel at once.
+async fn opened<S: Stack>(stream: &StackStream<S>, auto_claim: bool) -> Producer<S> {
+    let producer = stream
+        .producer("p")
+        .auto_claim(auto_claim)
+        .max_batch_items(1)
+        .retry(quick())
+        .linger(Duration::ZERO)
+        .build();
+    for _ in 0..20 {
+        for _ in 0..10 {
+            producer.append("-").unwrap();
+        }
+        producer.flush().await.unwrap();
+    }
+    producer
+}
+
+fn take_over(url: &str, epoch: u64) {
+    let epoch = epoch.to_string();
+    let headers = [
+        ("content-type", "text/plain"),
+        ("producer-id", "p"),
+        ("producer-epoch", epoch.as_str()),
+        ("producer-seq", "0"),
+    ];
+    assert_eq!(direct("POST", url, headers, "|").unwrap().status, 200);
+}
+
+/// ROBUSTNESS 31.
+pub async fn a_fenced_producer_claims_and_renumbers<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+    let producer = opened::<S>(&stream, true).await;
+    let before = stored(&direct_url);
+
+    // All that is under way is held until the other has taken over.
+    proxy.forget_requests();
+    proxy.rule(|_, _| Action::Delay(Duration::from_millis(500)));
+    let receipts: Vec<_> = (0..50).map(|number| producer.append(format!("{number},")).unwrap()).collect();
+    assert!(wait_until(Duration::from_secs(20), || proxy.requests().len() >= 2));
+    take_over(&direct_url, 7);
+    proxy.pass();
+    producer.flush().await.unwrap();
+    let expected: String = (0..50).map(|number| format!("{number},")).collect();
+    let text = stored(&direct_url);
+    let (old, new) = text.split_once('|').expect("the other's record");
+    assert_eq!(format!("{old}{new}"), format!("{before}{expected}"));
+    assert_eq!((producer.epoch(), producer.stats().claims), (8, 1));
+    let before_the_fence = old.len() - before.len();
+    let mut claimed = 0;
+    for receipt in receipts {
+        let ack = receipt.await.unwrap();
+        if ack.epoch == 8 {
+            assert_eq!((ack.seq, ack.duplicate), (claimed, false));
+            claimed += 1;
+        } else {
+            assert!(ack.epoch == 0 && claimed == 0 && before_the_fence > 0);
+        }
+    }
+    assert!(claimed >= 40, "{claimed}");
+}
+
+/// ROBUSTNESS 31.
+pub async fn a_fenced_producer_that_may_not_claim_says_so<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+    let producer = opened::<S>(&stream, false).await;
+    let before = stored(&direct_url);
+    take_over(&direct_url, 7);
+    let receipts: Vec<_> = (0..50).map(|_| producer.append("x").unwrap()).collect();
+    let check = |error: ProducerError| {
+        assert!(matches!(error, ProducerError::StaleEpoch { server_epoch: 7, our_epoch: 0 }), "{error}");
+    };
+    for receipt in receipts {
+        check(receipt.await.unwrap_err());
+    }
+    check(producer.flush().await.unwrap_err());
+    check(producer.append("x").unwrap_err());
+    check(producer.close().await.unwrap_err());
+    let unsent = producer.take_unsent();
+    assert!(unsent.len() == 50 && unsent.iter().all(|record| !record.may_be_stored));
+    assert_eq!(stored(&direct_url), format!("{before}|"));
+}
+
+/// ROBUSTNESS 31: what went unanswered under the old epoch cannot be claimed.
+pub async fn a_fence_after_an_unanswered_attempt<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    for applied in [false, true] {
+        let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+        let producer = opened::<S>(&stream, true).await;
+        let before = stored(&direct_url);
+        let url = direct_url.clone();
+        proxy.rule(move |_, nth| match nth {
+            0 if applied => Action::DropAfter,
+            0 => Action::DropBefore,
+            _ => {
+                // The first attempt is over; now somebody takes over, before the second arrives.
+                if nth == 1 {
+                    take_over(&url, 7);
+                }
+                Action::Pass
+            }
+        });
+        let error = producer.append("x").unwrap().await.unwrap_err();
+        assert!(matches!(error, ProducerError::OutcomeUnknown { .. }), "{error}");
+        let unsent = producer.take_unsent();
+        assert!(unsent.len() == 1 && unsent[0].may_be_stored);
+        proxy.pass();
+        let stored_then = if applied { "x|" } else { "|" };
+        assert_eq!(stored(&direct_url), format!("{before}{stored_then}"));
+    }
+}
+
+/// ROBUSTNESS 32 and 33.
+pub async fn a_namesake_and_a_closed_stream_are_told<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+    let first = stream.producer("p").build();
+    first.append("a").unwrap().await.unwrap();
+    let second = stream.producer("p").build();
+    let error = second.append("b").unwrap().await.unwrap_err();
+    assert!(matches!(error, ProducerError::UnexpectedDuplicate { .. }), "{error}");
+    assert_eq!(stored(&direct_url), "a");
+
+    assert_eq!(direct("POST", &direct_url, [("stream-closed", "true")], "").unwrap().status, 204);
+    proxy.forget_requests();
+    let receipts: Vec<_> = (0..100).map(|_| first.append("c").unwrap()).collect();
+    for receipt in receipts {
+        let error = receipt.await.unwrap_err();
+        assert!(
+            matches!(error.stream_error(), Some(StreamError::StreamClosed { final_offset: Some(_) })),
+            "{error}"
+        );
+    }
+    assert_eq!(proxy.requests().len(), 1);
+    let error = stream.producer("q").build().close_stream().await.unwrap_err();
+    assert!(matches!(error.stream_error(), Some(StreamError::StreamClosed { .. })), "{error}");
+}
+
+/// ROBUSTNESS 42.
+pub async fn a_success_must_come_from_the_protocol<S: Stack>() {
+    type Headers = &'static [(&'static str, &'static str)];
+    let cases: [(u16, Headers, &str); 9] = [
+        (200, &[], "none of the protocol's headers"),
+        (200, &[("content-type", "text/html")], "none of the protocol's headers"),
+        (204, &[], "none of the protocol's headers"),
+        (202, &[("stream-next-offset", "1")], "unexpected status 202"),
+        (200, &[("stream-next-offset", "1"), ("producer-epoch", "3")], "epoch 3"),
+        (200, &[("stream-next-offset", "-1")], "Stream-Next-Offset"),
+        (301, &[("location", "/elsewhere")], "redirect"),
+        (302, &[("location", "/elsewhere")], "redirect"),
+        (303, &[("location", "/elsewhere")], "redirect"),
+    ];
+    for (status, headers, expected) in cases {
+        let script = Script::start(move |exchange| exchange.respond(status, headers, "")).unwrap();
+        let stream = S::client(script.url()).stream("s").content_type("text/plain");
+        let producer = stream.producer("p").build();
+        let error = producer.append("x").unwrap().await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{status}: {error}");
+        let requests = script.requests();
+        assert!(requests.len() == 1 && requests[0].method == "POST", "{requests:?}");
+        // Nobody knows what such a server did.
+        assert!(producer.take_unsent()[0].may_be_stored);
+    }
+}
+
+/// ROBUSTNESS 43.
+pub async fn a_connection_closed_while_idle_costs_no_copy<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+    let producer = stream.producer("p").linger(Duration::ZERO).retry(quick()).build();
+    for number in 0..20 {
+        producer.append(format!("{number}\n")).unwrap().await.unwrap();
+        proxy.kill_connections();
+    }
+    producer.close().await.unwrap();
+    assert_stored(&direct_url, &numbered(20), "idle");
+}
+
+/// ROBUSTNESS 18: what does not answer is given up and tried again.
+pub async fn silence_is_not_waited_for_for_ever<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+    let impatient = S::builder().header_timeout(Duration::from_millis(300)).build().unwrap();
+    let stream = impatient.stream(stream.url().unwrap()).content_type("text/plain");
+    let producer = stream.producer("p").max_batch_items(10).retry(quick()).build();
+    proxy.rule(|request, nth| match (seq(request), nth % 3) {
+        (Some(_), 0) => Action::Hang,
+        (Some(_), 1) => Action::HangAfter,
+        _ => Action::Pass,
+    });
+    let start = Instant::now();
+    append_lines::<S>(&producer, 50).await;
+    producer.close().await.unwrap();
+    assert!(start.elapsed() > Duration::from_millis(300));
+    assert_stored(&direct_url, &numbered(50), "silence");
+}

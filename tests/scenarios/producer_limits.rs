@@ -1,0 +1,222 @@
+//! What a producer puts on the wire: sizes, headers, times.
+
+use crate::support::{Stack, unique};
+use durable_streams::contract::Timer;
+use durable_streams::{CreateOptions, HeaderMap, ProducerError, StreamError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use test_servers::{Action, Proxy, RustServer, direct};
+
+fn stored(url: &str) -> String {
+    let answer = direct("GET", url, (), "").expect("the server answers");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+/// ROBUSTNESS 35.
+pub async fn no_body_is_larger_than_its_limit<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    for content_type in ["text/plain", "application/json"] {
+        let stream = S::client(proxy.url()).stream(unique("limits"));
+        stream.create(CreateOptions::new().content_type(content_type)).await.unwrap();
+        proxy.forget_requests();
+        let producer = stream.producer("p").max_batch_bytes(1000).build();
+        let mut expected = 0;
+        for number in 0..3000 {
+            let padding = if number == 1500 { 5000 } else { number % 300 };
+            let record = format!("\"{}\"", "x".repeat(padding));
+            expected += record.len() - 2;
+            producer.append_wait(record).await.unwrap();
+        }
+        producer.close().await.unwrap();
+        let requests = proxy.requests();
+        let bodies: std::collections::BTreeMap<u64, usize> = requests
+            .iter()
+            .filter_map(|request| Some((request.header("producer-seq")?.parse().ok()?, request.body.len())))
+            .collect();
+        assert_eq!(bodies.values().filter(|length| **length > 1000).count(), 1, "{bodies:?}");
+        // They are not small either, once there is enough.
+        assert!(bodies.len() < 1000, "{}", bodies.len());
+        let text =
+            stored(&format!("{}{}", server.url(), stream.url().unwrap().strip_prefix(proxy.url()).unwrap()));
+        assert_eq!(text.matches('x').count(), expected);
+    }
+}
+
+/// ROBUSTNESS 36.
+pub async fn a_batch_too_large_for_the_server_is_split<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    proxy.rule(|request, _| match request.body.len() {
+        1001.. => Action::refuse(413, (), "too large"),
+        _ => Action::Pass,
+    });
+    for content_type in ["text/plain", "application/json"] {
+        let path = unique("large");
+        let stream = S::client(proxy.url()).stream(&path);
+        stream.create(CreateOptions::new().content_type(content_type)).await.unwrap();
+        let producer = stream.producer("p").max_batch_bytes(20_000).build();
+        let receipts: Vec<_> = (0..5000)
+            .map(|number| {
+                let padding = if number == 2222 { 2000 } else { 0 };
+                producer.append_json(&format!("{number}{}", " ".repeat(padding))).unwrap()
+            })
+            .collect();
+        let error = producer.flush().await.unwrap_err();
+        assert!(matches!(error.stream_error(), Some(StreamError::PayloadTooLarge { .. })), "{error}");
+        for (number, receipt) in receipts.into_iter().enumerate() {
+            assert_eq!(receipt.await.is_err(), number == 2222, "{number}");
+        }
+        producer.close().await.unwrap();
+        let text = stored(&format!("{}/{path}", server.url()));
+        let numbers: Vec<u32> = text.split('"').filter_map(|part| part.trim().parse().ok()).collect();
+        assert_eq!(numbers, (0..5000).filter(|number| *number != 2222).collect::<Vec<_>>());
+    }
+}
+
+/// ROBUSTNESS 37.
+pub async fn what_does_not_serialise_fails_by_itself<S: Stack>() {
+    struct Broken;
+    impl serde::Serialize for Broken {
+        fn serialize<Z: serde::Serializer>(&self, _: Z) -> Result<Z::Ok, Z::Error> {
+            Err(serde::ser::Error::custom("it cannot be"))
+        }
+    }
+    let server = RustServer::start().unwrap();
+    let stream = S::client(server.url()).stream(unique("broken"));
+    stream.create(CreateOptions::new().content_type("application/json")).await.unwrap();
+    let producer = stream.producer("p").build();
+    for number in 0..100 {
+        producer.append_json(&number).unwrap();
+        let error = producer.append_json(&Broken).unwrap_err();
+        assert!(error.to_string().contains("it cannot be"), "{error}");
+        let error = producer.append("{\"half").unwrap_err();
+        assert!(matches!(error.stream_error(), Some(StreamError::Json(_))), "{error}");
+        producer.append(format!(" [{number}] ")).unwrap();
+    }
+    producer.close().await.unwrap();
+    let expected: Vec<String> = (0..100).map(|number| format!("{number},[{number}]")).collect();
+    assert_eq!(stored(stream.url().unwrap()), format!("[{}]", expected.join(",")));
+}
+
+/// ROBUSTNESS 38. The machine may be busy, so the best of many counts.
+pub async fn without_linger_records_leave_at_once<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let stream = S::client(proxy.url()).stream(unique("linger"));
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let producer = stream.producer("p").linger(Duration::ZERO).build();
+    let mut fastest = Duration::MAX;
+    for _ in 0..20 {
+        proxy.forget_requests();
+        let start = Instant::now();
+        producer.append("x").unwrap().await.unwrap();
+        fastest = fastest.min(proxy.requests()[0].at - start);
+    }
+    assert!(fastest < Duration::from_millis(10), "{fastest:?}");
+}
+
+/// ROBUSTNESS 34.
+pub async fn against_a_hung_server_memory_is_bounded<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let path = unique("hung");
+    let stream = S::client(proxy.url()).stream(&path);
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let producer = stream.producer("p").max_buffered_bytes(100_000).max_batch_bytes(10_000).build();
+    proxy.rule(|_, _| Action::Delay(Duration::from_secs(1)));
+    let mut taken = 0;
+    loop {
+        match producer.append(format!("{taken}\n")) {
+            Ok(_) => taken += 1,
+            Err(ProducerError::QueueFull { record }) => {
+                assert_eq!(record, format!("{taken}\n"));
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(producer.stats().queued_bytes <= 100_000);
+    proxy.pass();
+    for number in taken..taken + 10_000 {
+        producer.append_wait(format!("{number}\n")).await.unwrap();
+        assert!(producer.stats().queued_bytes <= 100_000);
+    }
+    producer.close().await.unwrap();
+    let expected: String = (0..taken + 10_000).map(|number| format!("{number}\n")).collect();
+    assert!(stored(&format!("{}/{path}", server.url())) == expected);
+}
+
+/// ROBUSTNESS 40: the last handle goes, and the rest is delivered.
+pub async fn what_is_dropped_is_delivered<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let stream = S::client(server.url()).stream(unique("dropped"));
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let producer = stream.producer("p").build();
+    let receipts: Vec<_> = (0..5000).map(|number| producer.append(format!("{number}\n")).unwrap()).collect();
+    drop(producer);
+    for receipt in receipts {
+        receipt.await.unwrap();
+    }
+    let expected: String = (0..5000).map(|number| format!("{number}\n")).collect();
+    assert!(stored(stream.url().unwrap()) == expected);
+}
+
+/// ROBUSTNESS 41.
+pub async fn the_clients_headers_are_on_every_append<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let calls = Arc::new(AtomicU32::new(0));
+    let counter = calls.clone();
+    let client = S::builder()
+        .base_url(proxy.url())
+        .default_header("x-static", "one")
+        .header_provider(move || {
+            let call = counter.fetch_add(1, Ordering::Relaxed);
+            let mut headers = HeaderMap::new();
+            headers.insert("x-dynamic", call.into());
+            headers.insert("producer-seq", "99".parse().unwrap());
+            headers
+        })
+        .build()
+        .unwrap();
+    let stream = client.stream(unique("headers"));
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let mut own = HeaderMap::new();
+    own.insert("x-own", "three".parse().unwrap());
+    proxy.forget_requests();
+    proxy.rule(|_, nth| if nth == 2 { Action::DropBefore } else { Action::Pass });
+    let producer = stream.with_headers(own).producer("p").auto_claim(true).linger(Duration::ZERO).build();
+    for _ in 0..5 {
+        producer.append("x").unwrap().await.unwrap();
+    }
+    producer.close_stream().await.unwrap();
+    let requests = proxy.requests();
+    assert!(requests.len() > 1 + 5 + 1, "a question, five appends, a repetition, the end");
+    let mut dynamic: Vec<u32> = Vec::new();
+    for request in &requests {
+        assert_eq!(request.header("x-static"), Some("one"));
+        assert_eq!(request.header("x-own"), Some("three"));
+        // The protocol's own win.
+        assert_ne!(request.header("producer-seq"), (request.method == "POST").then_some("99"));
+        dynamic.push(request.header("x-dynamic").unwrap().parse().unwrap());
+    }
+    assert!(dynamic.windows(2).all(|pair| pair[0] < pair[1]), "asked anew for each: {dynamic:?}");
+}
+
+/// An idle producer leaves its stream alone.
+pub async fn an_idle_producer_sends_nothing<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let client = S::client(proxy.url());
+    let stream = client.stream(unique("idle"));
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let producer = stream.producer("p").build();
+    producer.append("x").unwrap().await.unwrap();
+    proxy.forget_requests();
+    client.runtime().sleep(Duration::from_secs(1)).await;
+    producer.close().await.unwrap();
+    assert!(proxy.requests().is_empty());
+}
