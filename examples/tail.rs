@@ -1,0 +1,95 @@
+//! `tail -f` for a stream: what is there, then what comes, through outages, until the stream is closed.
+//!
+//! `cargo run --example tail -- URL [--from now|OFFSET|CHECKPOINT] [--live auto|sse|long-poll]`
+//!
+//! Without a URL it starts a server of its own and tails a stream that somebody writes to.
+
+use durable_streams::tokio::Client;
+use durable_streams::{Checkpoint, CreateOptions, LiveMode, StreamError};
+use std::io::Write;
+use std::time::Duration;
+use test_servers::RustServer;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    // Kept until the end: dropping it stops the server.
+    let mut own_server = None;
+    let url = match options.url {
+        Some(url) => url,
+        None => demonstration(own_server.insert(RustServer::start()?)).await?,
+    };
+
+    let client = Client::builder().build()?;
+    let reader = client.stream(&url).reader().offset(options.from).live(options.live);
+    let mut chunks = match reader.chunks().await {
+        Err(error) if matches!(error.kind(), StreamError::NotFound { .. }) => {
+            return Err(format!("there is no stream at {url}").into());
+        }
+        chunks => chunks?,
+    };
+    eprintln!("[{} from {}]", chunks.content_type(), chunks.checkpoint());
+
+    let mut stdout = std::io::stdout();
+    let mut caught_up = false;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        if !chunk.is_empty() {
+            stdout.write_all(&chunk.data)?;
+            stdout.flush()?;
+        }
+        if chunk.up_to_date && !caught_up {
+            caught_up = true;
+            eprintln!("[up to date at {}; waiting for more]", chunk.checkpoint);
+        }
+    }
+    eprintln!("[closed at {}]", chunks.checkpoint());
+    drop(own_server);
+    Ok(())
+}
+
+struct Options {
+    url: Option<String>,
+    from: Checkpoint,
+    live: LiveMode,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut options = Self { url: None, from: "-1".parse()?, live: LiveMode::Auto };
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--from" => options.from = arguments.next().ok_or("--from needs a position")?.parse()?,
+                "--live" => {
+                    options.live = match arguments.next().as_deref() {
+                        Some("auto") => LiveMode::Auto,
+                        Some("sse") => LiveMode::Sse,
+                        Some("long-poll") => LiveMode::LongPoll,
+                        other => {
+                            return Err(format!("--live is auto, sse or long-poll, not {other:?}").into());
+                        }
+                    }
+                }
+                url if options.url.is_none() && !url.starts_with('-') => options.url = Some(argument),
+                other => return Err(format!("what is {other:?}?").into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// A stream on `server` that is written to for some seconds, and then closed.
+async fn demonstration(server: &RustServer) -> Result<String, Box<dyn std::error::Error>> {
+    let stream = Client::builder().base_url(server.url()).build()?.stream("v1/stream/tail");
+    stream.create(CreateOptions::new().content_type("text/plain")).await?;
+    stream.append("this was there before\n").await?;
+    let url = stream.url()?.to_owned();
+    tokio::spawn(async move {
+        for number in 1..=5 {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            stream.append(format!("live line {number}\n")).await?;
+        }
+        stream.close().await
+    });
+    Ok(url)
+}
