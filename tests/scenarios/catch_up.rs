@@ -246,7 +246,7 @@ pub async fn answers_that_cannot_be_are_errors<S: Stack>() {
         ),
         (
             "an encoding",
-            &[("content-type", "text/plain"), ("stream-next-offset", "b6"), ("content-encoding", "br")],
+            &[("content-type", "text/plain"), ("stream-next-offset", "b6"), ("content-encoding", "rot13")],
             "data",
             |kind| matches!(kind, StreamError::UnexpectedEncoding { .. }),
         ),

@@ -60,7 +60,7 @@ pub async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) ->
 }
 
 /// The longest that any scenario takes on a slow machine.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// `future`, if it ends in time; a panic if it does not.
 pub async fn in_time<S: Stack + ?Sized, F: Future>(future: F) -> F::Output {
