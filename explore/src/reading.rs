@@ -244,7 +244,7 @@ enum Source {
     Chunks(ChunkIterator<SimTransport, SimRuntime>, Content),
     Text(WithCheckpoints<TextStream<SimTransport, SimRuntime>>),
     Bytes(WithCheckpoints<ByteStream<SimTransport, SimRuntime>>),
-    Values(WithCheckpoints<JsonStream<serde_json::Value, SimTransport, SimRuntime>>),
+    Values(Box<WithCheckpoints<JsonStream<serde_json::Value, SimTransport, SimRuntime>>>),
 }
 
 impl Source {
@@ -253,7 +253,7 @@ impl Source {
             content if !items => Self::Chunks(builder.chunks().await?, content),
             Content::Text => Self::Text(builder.text().await?.with_checkpoints()),
             Content::Binary => Self::Bytes(builder.bytes().await?.with_checkpoints()),
-            Content::Json => Self::Values(builder.json().await?.with_checkpoints()),
+            Content::Json => Self::Values(Box::new(builder.json().await?.with_checkpoints())),
         })
     }
 
