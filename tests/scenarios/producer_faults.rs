@@ -67,6 +67,8 @@ fn faults() -> [Fault; 10] {
         Action::edit_response(move |head, body| {
             head.status = status;
             body.clear();
+            // A 204 has no length, but any other answer without one lasts until the connection is closed.
+            head.headers.set("content-length", "0");
         })
     }
     [
