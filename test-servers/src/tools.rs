@@ -189,9 +189,9 @@ mod tests {
 
     #[test]
     fn tools_are_kept_in_the_target_directory() {
-        let workspace = Path::new("/home/me/project");
-        assert_eq!(tools_dir_of(workspace, None), Path::new("/home/me/project/target/tools"));
-        assert_eq!(tools_dir_of(workspace, Some("out".as_ref())), Path::new("/home/me/project/out/tools"));
+        let workspace = Path::new("/srv/project");
+        assert_eq!(tools_dir_of(workspace, None), Path::new("/srv/project/target/tools"));
+        assert_eq!(tools_dir_of(workspace, Some("out".as_ref())), Path::new("/srv/project/out/tools"));
         assert_eq!(tools_dir_of(workspace, Some("/cache".as_ref())), Path::new("/cache/tools"));
     }
 
