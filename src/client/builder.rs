@@ -1,3 +1,4 @@
+use super::alarms::Alarms;
 use super::{Client, Inner, target};
 use crate::error::{Error, StreamError};
 use crate::retry::RetryConfig;
@@ -231,6 +232,7 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
                 providers: self.providers,
                 retry: self.retry,
                 header_timeout: self.header_timeout,
+                alarms: Alarms::default(),
                 idle_timeout: self.idle_timeout,
             }),
         })

@@ -118,12 +118,11 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
                 Wait::LongPoll(idle) => (idle, options.live(true)),
                 Wait::Events => (inner.header_timeout, options.live(true)),
             };
-            let expired = async {
-                inner.runtime.sleep(deadline).await;
+            let answer = inner.alarms.within(&inner.runtime, deadline, inner.follow(call, options)).await;
+            answer.unwrap_or_else(|| {
                 let message = format!("no answer within {deadline:?}");
                 Err(TransportError::new(TransportErrorKind::Timeout).with_message(message).into())
-            };
-            futures_lite::future::or(inner.follow(call, options), expired).await
+            })
         }
     }
 }

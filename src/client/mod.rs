@@ -1,5 +1,6 @@
 //! The client: what all streams share.
 
+mod alarms;
 mod builder;
 mod exchange;
 mod perform;
@@ -14,6 +15,7 @@ pub(crate) use target::Target;
 use crate::error::Error;
 use crate::retry::RetryConfig;
 use crate::stream::DurableStream;
+use alarms::Alarms;
 use builder::Providers;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use http::HeaderMap;
@@ -54,6 +56,7 @@ struct Inner<T, R> {
     providers: Providers,
     retry: RetryConfig,
     header_timeout: Duration,
+    alarms: Alarms,
     idle_timeout: Duration,
 }
 
@@ -109,6 +112,7 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
                 providers: inner.providers.clone(),
                 retry: inner.retry.clone(),
                 header_timeout: inner.header_timeout,
+                alarms: Alarms::default(),
                 idle_timeout: inner.idle_timeout,
             }),
         }

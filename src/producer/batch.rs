@@ -147,11 +147,13 @@ impl Open {
         }
     }
 
+    #[inline]
     pub(super) fn records(&self) -> usize {
         self.ends.len()
     }
 
     /// The length of the body with another record of this length, at most.
+    #[inline]
     pub(super) fn len_with(&self, framing: Option<Framing>, kind: Kind, length: usize) -> usize {
         let frame = match framing {
             Some(framing) => frame_cost(Some(framing), kind),
@@ -198,6 +200,7 @@ impl Open {
 }
 
 /// What framing adds to a record's length.
+#[inline]
 pub(super) fn frame_cost(framing: Option<Framing>, kind: Kind) -> usize {
     match (framing, kind) {
         (Some(Framing::Bytes), Kind::Bytes) => 0,
