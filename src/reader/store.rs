@@ -120,10 +120,8 @@ impl Place {
         if *done > number {
             return Ok(());
         }
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let beside = self.path.with_file_name(name);
-        let written = write_synced(&beside, text).and_then(|()| fs::rename(&beside, &self.path));
+        let (beside, file) = self.create_beside()?;
+        let written = write_synced(file, text).and_then(|()| fs::rename(&beside, &self.path));
         if let Err(error) = written {
             // What remains of it is in nobody's way; the failure that counts is the first.
             drop(fs::remove_file(&beside));
@@ -133,10 +131,25 @@ impl Place {
         *done = number;
         Ok(())
     }
+
+    /// A file beside the checkpoint's that is this save's alone: other stores may save to the same checkpoint, in this
+    /// process, or in one of the same number in another container.
+    fn create_beside(&self) -> io::Result<(PathBuf, File)> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let mut name = self.path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{}.{number}.new", std::process::id()));
+            let beside = self.path.with_file_name(name);
+            match File::create_new(&beside) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                file => return Ok((beside, file?)),
+            }
+        }
+    }
 }
 
-fn write_synced(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+fn write_synced(mut file: File, text: &[u8]) -> io::Result<()> {
     file.write_all(text)?;
     file.sync_all()
 }
@@ -246,6 +259,44 @@ mod tests {
         assert!(error.to_string().contains("reader"), "{error}");
         let nowhere = FileCheckpointStore::new(directory.join("missing").join("reader"));
         assert!(block_on(nowhere.save(&"0_1".parse().unwrap())).is_err());
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn two_stores_of_one_file_never_leave_half_of_anything() {
+        let directory = scratch("two");
+        let texts = ["0_1".to_owned(), format!("0_{}", "2".repeat(3000))];
+        let path = directory.join("reader");
+        fs::write(&path, &texts[0]).unwrap();
+        std::thread::scope(|scope| {
+            for text in &texts {
+                let store = FileCheckpointStore::new(&path);
+                scope.spawn(move || {
+                    let checkpoint = text.parse().unwrap();
+                    (0..50).for_each(|_| block_on(store.save(&checkpoint)).unwrap());
+                });
+            }
+            let store = FileCheckpointStore::new(&path);
+            for _ in 0..200 {
+                let loaded = block_on(store.load()).unwrap().unwrap().to_string();
+                assert!(texts.contains(&loaded), "{loaded}");
+            }
+        });
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_a_crash_left_is_in_nobodys_way() {
+        let directory = scratch("left");
+        let store = FileCheckpointStore::new(directory.join("reader"));
+        let pid = std::process::id();
+        let left: Vec<_> =
+            (0..1000).map(|number| directory.join(format!("reader.{pid}.{number}.new"))).collect();
+        left.iter().for_each(|path| fs::write(path, "0_").unwrap());
+        block_on(store.save(&"0_7".parse().unwrap())).unwrap();
+        assert_eq!(block_on(store.load()).unwrap(), Some("0_7".parse().unwrap()));
+        assert!(left.iter().all(|path| fs::read_to_string(path).unwrap() == "0_"));
         fs::remove_dir_all(directory).unwrap();
     }
 }
