@@ -3,7 +3,7 @@
 use super::position::{Position, Unit};
 use crate::Offset;
 use crate::error::StreamError;
-use crate::protocol::json::{Framing, FramingError, JsonSplitter};
+use crate::protocol::json::{Frame, Framing, FramingError, JsonSplitter};
 use bytes::{Buf, Bytes, BytesMut};
 use durable_streams_contract::{TransportError, TransportErrorKind};
 #[cfg(feature = "json")]
@@ -92,8 +92,8 @@ struct Messages {
     splitter: JsonSplitter,
     /// Bodies after the splitter's own: several data events may come before one control event.
     following: VecDeque<Bytes>,
-    /// Messages put aside until it shows whether they are the last.
-    aside: Option<Bytes>,
+    /// Messages put aside until it shows whether they are the last. They are not handed out yet.
+    aside: Option<Frame>,
     max_message_bytes: usize,
 }
 
@@ -317,14 +317,13 @@ impl Page {
             self.skip_messages(position)?;
             let Content::Json(messages) = &mut self.content else { return Ok(Taken::Nothing) };
             if let Some(aside) = messages.aside.take() {
-                if messages.is_over() && settled {
-                    return Ok(Taken::Last(Some(aside)));
+                let last = messages.is_over() && settled;
+                if !last && !settled && messages.splitter.is_drained() {
+                    messages.aside = Some(aside);
+                    return Ok(Taken::Nothing);
                 }
-                if settled || !messages.splitter.is_drained() {
-                    return Ok(Taken::Piece(aside));
-                }
-                messages.aside = Some(aside);
-                return Ok(Taken::Nothing);
+                position.pass(aside.messages);
+                return Ok(if last { Taken::Last(Some(aside.data)) } else { Taken::Piece(aside.data) });
             }
             if position.behind() == 0
                 && let Some(frame) = messages.splitter.next_frame(max)
@@ -334,8 +333,7 @@ impl Page {
                 if self.stuck {
                     return Err(Flaw::NoAdvance);
                 }
-                position.pass(frame.messages);
-                messages.aside = Some(frame.data);
+                messages.aside = Some(frame);
                 continue;
             }
             // The array's end is the page's, even if the body's own is not seen yet.
@@ -490,4 +488,25 @@ fn join(queue: &mut VecDeque<Bytes>) -> Bytes {
         joined.extend_from_slice(&piece);
     }
     joined.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_behind_what_was_handed_out_and_not_behind_what_is_put_aside() {
+        let base = Offset::parse("a");
+        let next = Offset::parse("b");
+        let boundary = Boundary { next, up_to_date: false, closed: false, cursor: None };
+        let mut page = Page::body(boundary, &base, Unit::Messages, BodyLength::Framed, 100);
+        let mut position = Position::new(base, 0);
+        page.push(Bytes::from_static(b"[1,2"));
+        // Whether it is the last shows by what comes after it.
+        assert!(matches!(page.take(&mut position, 100), Taken::Nothing));
+        assert_eq!(position.checkpoint(Unit::Messages).to_string(), "a");
+        assert!(page.starve());
+        assert!(matches!(page.take(&mut position, 100), Taken::Piece(data) if data == "[1]"));
+        assert_eq!(position.checkpoint(Unit::Messages).to_string(), "a,m1");
+    }
 }
