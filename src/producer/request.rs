@@ -72,7 +72,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         };
         let status = answer.status;
         if !status.is_success() {
-            let head = Head::parse(&answer.headers).unwrap_or_default();
+            let head = Head::of_refusal(&answer.headers);
             let (error, _) = self.stream.client().refusal(&call, answer).await;
             return self.refused(status, &head, error).await;
         }

@@ -76,6 +76,22 @@ impl Head {
         })
     }
 
+    /// What the headers of a refusal say, as far as they make sense: one that makes none must not hide what the others
+    /// say, and the body is not the stream's.
+    pub(crate) fn of_refusal(headers: &HeaderMap) -> Self {
+        let fields = Fields::find(headers);
+        let offset = fields.next_offset.text().ok().flatten();
+        Self {
+            next_offset: offset.and_then(|token| Offset::from_server(token).ok()),
+            closed: fields.closed.flag(),
+            producer_epoch: fields.producer_epoch.number().ok().flatten(),
+            producer_seq: fields.producer_seq.number().ok().flatten(),
+            expected_seq: fields.expected_seq.number().ok().flatten(),
+            received_seq: fields.received_seq.number().ok().flatten(),
+            ..Self::default()
+        }
+    }
+
     /// The offset that this answer must have.
     pub(crate) fn require_offset(&self, operation: &str) -> Result<Offset, StreamError> {
         self.next_offset.clone().ok_or_else(|| {
@@ -237,9 +253,7 @@ impl Refused<'_> {
             405 | 501 => StreamError::NotSupported,
             409 if self.operation == Operation::Create => StreamError::Conflict,
             409 if Fields::find(self.headers).closed.flag() => {
-                let token = Fields::find(self.headers).next_offset.text().ok().flatten();
-                let final_offset = token.and_then(|token| Offset::from_server(token).ok());
-                StreamError::StreamClosed { final_offset }
+                StreamError::StreamClosed { final_offset: Head::of_refusal(self.headers).next_offset }
             }
             409 => StreamError::SeqConflict(said()),
             410 => match self.offset {
@@ -320,5 +334,21 @@ mod tests {
         assert_eq!(at("Wed, 02 Jan 2030 03:04:15 GMT"), Some(Duration::from_secs(10)));
         assert_eq!(at("Wed, 02 Jan 2030 03:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(at("whenever"), None);
+    }
+
+    #[test]
+    fn one_wrong_header_of_a_refusal_takes_nothing_from_the_others() {
+        let head = Head::of_refusal(&headers(&[
+            ("content-encoding", "gzip"),
+            ("stream-ttl", "soon"),
+            ("stream-next-offset", "0_7"),
+            ("stream-closed", "true"),
+            ("producer-epoch", "5"),
+            ("producer-expected-seq", "3"),
+            ("producer-received-seq", "x"),
+        ]));
+        assert_eq!((head.producer_epoch, head.expected_seq, head.received_seq), (Some(5), Some(3), None));
+        assert!(head.closed);
+        assert_eq!(head.next_offset, Some(Offset::parse("0_7")));
     }
 }
