@@ -51,7 +51,8 @@ impl Machine {
 
     /// Goes on under an epoch above this one, once all attempts are answered.
     pub(super) fn fence(&mut self, server_epoch: u64) {
-        let above = server_epoch + 1;
+        // Where there is none above, it is refused when it is claimed.
+        let above = server_epoch.saturating_add(1);
         self.phase = match &self.phase {
             Phase::Running => Phase::Claiming { epoch: above },
             Phase::Claiming { epoch } => Phase::Claiming { epoch: above.max(*epoch) },

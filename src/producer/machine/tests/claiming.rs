@@ -224,3 +224,13 @@ fn a_server_that_forgot_a_later_epoch_says_so_in_its_own_way() {
     rig.answer(&next[0], bad_request());
     assert!(matches!(rig.halted().stream_error(), Some(StreamError::BadRequest { .. })));
 }
+
+#[test]
+fn an_epoch_beyond_all_numbers_is_not_claimed() {
+    for server_epoch in [MAX_NUMBER, u64::MAX] {
+        let mut rig = Rig::new(claiming());
+        let first = rig.offer(1);
+        assert!(rig.stale(&first[0], server_epoch).is_empty());
+        assert!(matches!(rig.halted(), ProducerError::StaleEpoch { our_epoch: 0, .. }), "{:?}", rig.halted());
+    }
+}
