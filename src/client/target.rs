@@ -73,8 +73,9 @@ fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
         (false, Some(base)) => {
             let joined = format!("{}/{}", base.as_str().trim_end_matches('/'), text.trim_start_matches('/'));
             let url = parse("url", &joined)?;
-            // `..` must not lead out of the base.
-            if !url.path().starts_with(base.path().trim_end_matches('/')) {
+            // `..` must not lead out of the base, nor beside it: `/v10` is not below `/v1`.
+            let below = url.path().strip_prefix(base.path().trim_end_matches('/'));
+            if !below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
                 return Err(refuse("url", text, format!("it leads out of the base URL {base}")));
             }
             url
@@ -172,7 +173,10 @@ mod tests {
             assert_eq!(resolved(Some(base), "ü b?x=1").unwrap(), "http://h/v1/%C3%BC%20b?x=1");
             assert_eq!(resolved(Some(base), "//evil/x").unwrap(), "http://h/v1/evil/x");
             assert_eq!(resolved(Some(base), "https://other/x").unwrap(), "https://other/x");
-            assert!(resolved(Some(base), "../../etc").unwrap_err().contains("../../etc"));
+            for out in ["../../etc", "../v1-secret/a", "..\\v12", "%2e%2e/v1x"] {
+                assert!(resolved(Some(base), out).is_err(), "{out}");
+            }
+            assert_eq!(resolved(Some(base), "a/../../v1/b").unwrap(), "http://h/v1/b");
         }
     }
 
