@@ -230,7 +230,10 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
     pub async fn close(&self) -> Result<CloseResponse, Error> {
         let mut call = self.call(Operation::Close)?;
         call.headers.insert(headers::STREAM_CLOSED, HeaderValue::from_static("true"));
-        let answer = self.client.perform(&call, Resend::Always).await.map_err(|failed| failed.error)?;
+        let answer = match self.client.perform(&call, Resend::Always).await {
+            Ok(answer) => answer,
+            Err(Failed { error, .. }) => return self.found_closed(error).await,
+        };
         let head = self.finish(&call, answer).await?;
         let final_offset = head.require_offset("close").map_err(|kind| locate(kind, &call))?;
         if !head.closed {
@@ -240,6 +243,19 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
             ));
         }
         Ok(CloseResponse { final_offset })
+    }
+
+    /// A server may refuse to close what is closed already, and what was wanted is so nevertheless.
+    async fn found_closed(&self, error: Error) -> Result<CloseResponse, Error> {
+        match error.kind() {
+            StreamError::StreamClosed { final_offset: Some(offset) } => {
+                Ok(CloseResponse { final_offset: offset.clone() })
+            }
+            StreamError::StreamClosed { final_offset: None } => {
+                Ok(CloseResponse { final_offset: self.head().await?.next_offset })
+            }
+            _ => Err(error),
+        }
     }
 
     /// Appends a last record and closes the stream, both or neither.

@@ -6,6 +6,7 @@ pub mod bad_input;
 pub mod catch_up;
 pub mod events;
 pub mod live;
+pub mod odd_servers;
 pub mod producer_basics;
 pub mod producer_faults;
 pub mod producer_limits;
@@ -124,6 +125,12 @@ macro_rules! on {
             a_stream_deleted_under_the_tail,
             a_reader_dropped_in_the_middle,
             waiting_can_be_given_up,
+        ]);
+        $crate::scenarios::tests!($stack, odd_servers: [
+            a_closed_stream_may_refuse_to_be_closed,
+            answers_as_http_allows_them,
+            event_streams_as_servers_may_write_them,
+            a_producer_among_odd_answers,
         ]);
         $crate::scenarios::tests!($stack, views: [
             values_from_every_checkpoint_in_every_mode,

@@ -1,0 +1,126 @@
+//! What servers, and what stands before them, may do and seldom do.
+
+use crate::support::{Stack, StackStream};
+use durable_streams::{LiveMode, Offset, RetryConfig, StreamError};
+use std::time::Duration;
+use test_servers::{Flag, Script, stream_headers};
+
+/// A stream on the scripted server, with few and short retries.
+fn scripted<S: Stack>(script: &Script) -> StackStream<S> {
+    let retry = RetryConfig {
+        initial_backoff: Duration::from_millis(10),
+        max_retries: Some(3),
+        ..RetryConfig::default()
+    };
+    S::builder().base_url(script.url()).retry_config(retry).build().unwrap().stream("s")
+}
+
+pub async fn a_closed_stream_may_refuse_to_be_closed<S: Stack>() {
+    for says_offset in [true, false] {
+        let script = Script::start(move |exchange| match exchange.method.as_str() {
+            "HEAD" => exchange.respond(200, stream_headers("a9", &[Flag::Closed]), ""),
+            _ if says_offset => exchange.respond(409, stream_headers("a9", &[Flag::Closed]), "closed"),
+            _ => exchange.respond(409, [("stream-closed", "true")], "closed"),
+        })
+        .unwrap();
+        let closed = scripted::<S>(&script).close().await.unwrap();
+        assert_eq!(closed.final_offset, Offset::parse("a9"));
+        let error = scripted::<S>(&script).content_type("text/plain").close_with("x").await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::StreamClosed { .. }), "{error}");
+    }
+}
+
+pub async fn answers_as_http_allows_them<S: Stack>() {
+    let answers = [
+        "HTTP/1.0 200 OK\r\nContent-Length: 5\r\nStream-Next-Offset: a5\r\nStream-Up-To-Date: true\r\n\r\nhello",
+        "HTTP/1.0 200 OK\r\nStream-Next-Offset: a5\r\nStream-Up-To-Date: true\r\n\r\nhello",
+        "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\nstream-next-offset:a5\r\nstream-up-to-date:true\r\n\r\nhello",
+        "HTTP/1.1 200 \r\nCONTENT-LENGTH: 5\r\nSTREAM-NEXT-OFFSET: \t a5 \t \r\nSTREAM-UP-TO-DATE:   TRUE  \r\nAge: 7\r\nX-Cache: HIT\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\nStream-Next-Offset: a5\r\nStream-Next-Offset: a5\r\nStream-Up-To-Date: true\r\n\r\n2;a=b\r\nhe\r\n0003\r\nllo\r\n000\r\nx-sum: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: identity\r\nStream-Next-Offset: a5\r\nStream-Up-To-Date: true\r\nServer: caf\u{e9}\r\n\r\nhello",
+    ];
+    for answer in answers {
+        let script = Script::start(move |exchange| exchange.raw(answer)).unwrap();
+        let mut chunks = scripted::<S>(&script).reader().chunks().await.unwrap();
+        let mut read = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            read.extend_from_slice(&chunk.unwrap_or_else(|error| panic!("{answer}: {error}")).data);
+        }
+        assert_eq!(read, b"hello", "{answer}");
+        assert_eq!(chunks.checkpoint().to_string(), "a5", "{answer}");
+    }
+}
+
+pub async fn event_streams_as_servers_may_write_them<S: Stack>() {
+    let all = concat!(
+        "\u{feff}: hello\r\rid: 7\nretry:1\n\n",
+        "event:data\rdata:[1,\rdata\rdata: 2]\r\r",
+        ": heartbeat\n\n",
+        "event: data\r\ndata: []\r\n\r\n",
+        "event: ping\ndata: {\"streamNextOffset\":\"zz\"}\n\n",
+        "data: 9\nevent: data\n\n",
+        "event: control\ndata: {\"streamNextOffset\": \"a1\",\ndata: \"new\": {\"a\":[1]}, \"streamCursor\": null}\n\n",
+        "event:control\ndata:{\"streamNextOffset\":\"a1\",\"streamNextOffset\":\"a1\",\"upToDate\":true}\n\n",
+        "event: data\ndata:\n\n",
+        "event: control\ndata: {\"streamNextOffset\":\"a2\",\"upToDate\":false,\"streamCursor\":\"c\"}\n\n",
+        "event: data\ndata: [3]\n\n",
+        "event: control\ndata: {\"streamClosed\":true,\"streamNextOffset\":\"a3\"}\n\n",
+        "event: data\ndata: [4]\n\nevent: control\ndata: {\"streamNextOffset\":\"a4\"}\n\n",
+    );
+    for size in [1, 2, 7, 10_000] {
+        let script = Script::start(move |exchange| match exchange.method.as_str() {
+            "HEAD" => exchange.respond(
+                200,
+                stream_headers("a0", &[Flag::ContentType("Application/JSON; charset=utf-8")]),
+                "",
+            ),
+            _ => {
+                exchange.sse_head([("content-type", "Text/Event-Stream;charset=UTF-8")]);
+                for piece in all.as_bytes().chunks(size) {
+                    exchange.chunk(piece);
+                }
+                exchange.finish();
+            }
+        })
+        .unwrap();
+        let reader = scripted::<S>(&script).reader().offset(Offset::parse("a0")).live(LiveMode::Sse);
+        let mut values = reader.json::<u32>().await.unwrap();
+        let mut read = Vec::new();
+        while let Some(value) = values.next().await {
+            read.push((value.unwrap(), values.checkpoint().to_string()));
+        }
+        let at = |value, checkpoint: &str| (value, checkpoint.to_owned());
+        assert_eq!(read, [at(1, "a0,m1"), at(2, "a0,m2"), at(9, "a1"), at(3, "a3")], "{size}");
+        assert!(values.is_closed());
+        assert_eq!(script.requests().len(), 2, "{size}");
+    }
+}
+
+pub async fn a_producer_among_odd_answers<S: Stack>() {
+    // Times to wait that make no sense, a redirect, a success with a body, and a redirect to nobody.
+    let script = Script::start(|exchange| {
+        let seq = exchange.headers.get("producer-seq").unwrap_or_default().to_owned();
+        let stored =
+            || stream_headers(&format!("a{seq}"), &[]).with("producer-epoch", "0").with("producer-seq", &seq);
+        match exchange.nth() {
+            0 => exchange.respond(429, [("retry-after", "-5")], "<html>later</html>"),
+            1 => exchange.respond(503, [("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], ""),
+            2 => exchange.respond(408, (), ""),
+            3 => exchange.respond(307, [("location", "/elsewhere?x=1#y")], ""),
+            4 => exchange.respond(200, stored(), "{\"ok\":true}"),
+            5 => exchange.respond(503, [("retry-after", "99999999999999999999999")], ""),
+            6 => exchange.respond(308, [("location", "//127.0.0.1:1/")], ""),
+            _ => exchange.respond(204, stored(), ""),
+        }
+    })
+    .unwrap();
+    let stream = scripted::<S>(&script).content_type("text/plain");
+    let producer = stream.producer("p").build();
+    let ack = producer.append("one").unwrap().await.unwrap();
+    assert_eq!((ack.seq, ack.duplicate), (0, false));
+    assert_eq!(script.requests()[4].path(), "/elsewhere");
+    // After refusals without a word it cannot be told from an echo.
+    let ack = producer.append("two").unwrap().await.unwrap();
+    assert_eq!((ack.seq, ack.duplicate), (1, true));
+    producer.close().await.unwrap();
+}
