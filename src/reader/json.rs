@@ -87,7 +87,10 @@ impl<V: DeserializeOwned, T: HttpTransport, R: Runtime> JsonStream<V, T, R> {
             }
             match ready!(self.source.poll_chunk(cx)) {
                 Some(Ok(chunk)) => texts.push(chunk),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    texts.abandon();
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => texts.finish(self.source.status().closed),
             }
         }

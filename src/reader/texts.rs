@@ -99,6 +99,11 @@ impl Texts {
         self.lenient = !for_good;
     }
 
+    /// Nothing more will be pushed, because the reader has failed: what is not whole may be the start of anything.
+    pub(super) fn abandon(&mut self) {
+        self.over = true;
+    }
+
     /// What was left when it ended where more may still be written.
     pub(super) fn unfinished(&self) -> Option<(StreamError, Checkpoint)> {
         let error = self.unfinished.clone()?;

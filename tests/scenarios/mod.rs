@@ -128,6 +128,7 @@ macro_rules! on {
         ]);
         $crate::scenarios::tests!($stack, odd_servers: [
             a_closed_stream_may_refuse_to_be_closed,
+            what_a_failed_reader_leaves_is_no_value,
             answers_as_http_allows_them,
             event_streams_as_servers_may_write_them,
             a_producer_among_odd_answers,

@@ -30,6 +30,20 @@ pub async fn a_closed_stream_may_refuse_to_be_closed<S: Stack>() {
     }
 }
 
+pub async fn what_a_failed_reader_leaves_is_no_value<S: Stack>() {
+    let script = Script::start(|exchange| {
+        let headers = stream_headers("a9", &[Flag::ContentType("text/plain"), Flag::UpToDate]);
+        exchange.head(200, headers.with("content-length", "100"));
+        exchange.chunk("1 23");
+    })
+    .unwrap();
+    let mut values = scripted::<S>(&script).reader().json::<u32>().await.unwrap();
+    assert_eq!(values.next().await.unwrap().unwrap(), 1);
+    assert!(values.next().await.unwrap().is_err());
+    assert!(values.next().await.is_none(), "23 is the start of some number");
+    assert_eq!(values.checkpoint().to_string(), "-1,b2");
+}
+
 pub async fn answers_as_http_allows_them<S: Stack>() {
     let answers = [
         "HTTP/1.0 200 OK\r\nContent-Length: 5\r\nStream-Next-Offset: a5\r\nStream-Up-To-Date: true\r\n\r\nhello",
