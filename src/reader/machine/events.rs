@@ -76,7 +76,9 @@ impl Machine {
                 let here = next == base;
                 head.up_to_date &= here;
                 head.closed &= here;
-                Page::nothing(boundary(base.clone(), &head), &base)
+                let mut page = Page::nothing(boundary(base.clone(), &head), &base);
+                page.stuck = here || self.ask == Ask::Page;
+                page
             }
             status => {
                 return Err(StreamError::protocol(format!(
@@ -359,5 +361,86 @@ fn body_length(headers: &HeaderMap) -> BodyLength {
         Some(length) => BodyLength::Known(length),
         None if headers.contains_key(TRANSFER_ENCODING) => BodyLength::Framed,
         None => BodyLength::UntilClose,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::machine::Action;
+    use crate::reader::options::Options;
+    use http::{HeaderName, HeaderValue};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn options(live: LiveMode) -> Options {
+        Options {
+            live,
+            on_error: None,
+            retry: crate::RetryConfig { max_retries: Some(3), ..crate::RetryConfig::default() },
+            max_chunk_bytes: 1 << 20,
+            max_event_bytes: 1 << 20,
+            idle_timeout: MINUTE,
+            if_none_match: None,
+        }
+    }
+
+    fn machine(options: Options, assumed_type: Option<&str>, now: Instant) -> Machine {
+        let start = Offset::parse("a").into();
+        Machine::new(options, "http://h/s".into(), &start, assumed_type.map(str::to_owned), now, 1)
+    }
+
+    /// Takes all that there is, and returns what is asked for then.
+    fn asks(machine: &mut Machine, now: Instant) -> Ask {
+        loop {
+            while machine.take_chunk().is_some() {}
+            match machine.next_action(now) {
+                Action::Take => {}
+                Action::Receive if machine.on_starved() => {}
+                Action::Send(request) => return request.ask,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn answer(machine: &mut Machine, status: u16, fields: &[(&'static str, &'static str)], now: Instant) {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        machine.on_answer(StatusCode::from_u16(status).unwrap(), &fields.collect(), now);
+    }
+
+    /// A tail by long-poll, up to its first long-poll.
+    fn tail(now: Instant) -> Machine {
+        let mut machine = machine(options(LiveMode::LongPoll), None, now);
+        assert_eq!(asks(&mut machine, now), Ask::Page);
+        answer(&mut machine, 200, &[("content-type", "text/plain"), ("stream-next-offset", "a")], now);
+        machine.on_end(now);
+        assert_eq!(asks(&mut machine, now), Ask::LongPoll);
+        machine
+    }
+
+    #[test]
+    fn a_long_poll_without_news_is_at_the_tail_though_nothing_says_so() {
+        for (status, fields) in [
+            (204, vec![("stream-next-offset", "a")]),
+            (200, vec![("stream-next-offset", "a"), ("content-type", "text/plain")]),
+        ] {
+            let mut now = Instant::now();
+            let mut machine = tail(now);
+            for _ in 0..300 {
+                now += Duration::from_secs(30);
+                answer(&mut machine, status, &fields, now);
+                machine.on_end(now);
+                assert_eq!(asks(&mut machine, now), Ask::LongPoll);
+            }
+        }
+        // But not where the tail has moved on.
+        let mut now = Instant::now();
+        let mut machine = tail(now);
+        now += Duration::from_secs(30);
+        answer(&mut machine, 204, &[("stream-next-offset", "b"), ("stream-up-to-date", "true")], now);
+        machine.on_end(now);
+        assert_eq!(asks(&mut machine, now), Ask::Page);
     }
 }

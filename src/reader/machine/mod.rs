@@ -349,9 +349,9 @@ impl Machine {
         }
         let behind = self.position.behind() > 0;
         let boundary = &page.boundary;
-        // An answer to a plain request that brings nothing and moves nothing says so too.
-        let at_tail =
-            boundary.up_to_date || boundary.closed || (page.empty && page.stuck && self.ask == Ask::Page);
+        // An answer that brings nothing and moves nothing says so too.
+        let still = page.empty && page.stuck && matches!(self.ask, Ask::Page | Ask::LongPoll);
+        let at_tail = boundary.up_to_date || boundary.closed || still;
         self.up_to_date = at_tail && !behind;
         self.closed = boundary.closed && !behind;
         if page.from_event {
@@ -488,7 +488,9 @@ impl Machine {
             self.empty_pages = 0;
             return;
         }
-        if !outcome.up_to_date {
+        if outcome.up_to_date {
+            self.empty_pages = 0;
+        } else {
             self.empty_pages += 1;
             if self.empty_pages > MAX_EMPTY_PAGES {
                 let kind = StreamError::protocol(format!(
