@@ -2,7 +2,7 @@
 
 use super::page::{BodyLength, Boundary};
 use super::session::{Group, Session};
-use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, Unit};
+use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, Unit, next_random};
 use crate::Offset;
 use crate::error::{Error, StreamError};
 use crate::protocol::answer::Head;
@@ -177,6 +177,12 @@ impl Machine {
 
     /// The attempt failed before a head arrived, or with a status that is no success.
     pub(in crate::reader) fn on_refused(&mut self, error: Error, now: Instant) {
+        if self.ask == Ask::LongPoll && matches!(error.kind(), StreamError::Timeout) {
+            let held = now.saturating_duration_since(self.sent);
+            if held >= self.options.idle_timeout {
+                return self.give_up_long_poll(held, now);
+            }
+        }
         if self.ask == Ask::Events {
             let status = error.status_code().unwrap_or_default();
             match self.options.live {
@@ -201,6 +207,14 @@ impl Machine {
             context.offset.get_or_insert(offset);
         });
         self.fail(error, now);
+    }
+
+    /// A long-poll was held for longer than silence may last. The server may just be a patient one: a plain request,
+    /// which it answers at once, tells.
+    fn give_up_long_poll(&mut self, held: Duration, now: Instant) {
+        self.abandon();
+        let wait = self.pace.fruitless(held, next_random(&mut self.random));
+        self.state = State::Idle { until: now + wait };
     }
 
     /// Goes on by long-poll, after a plain request for what was missed, and tries events again later.
@@ -442,5 +456,22 @@ mod tests {
         answer(&mut machine, 204, &[("stream-next-offset", "b"), ("stream-up-to-date", "true")], now);
         machine.on_end(now);
         assert_eq!(asks(&mut machine, now), Ask::Page);
+    }
+
+    #[test]
+    fn a_long_poll_that_is_held_for_too_long_is_no_failure() {
+        let mut now = Instant::now();
+        let mut machine = tail(now);
+        for _ in 0..10 {
+            now += MINUTE;
+            machine.on_refused(TransportError::new(TransportErrorKind::Timeout).into(), now);
+            assert_eq!(asks(&mut machine, now), Ask::Page);
+            answer(&mut machine, 200, &[("stream-next-offset", "a")], now);
+            machine.on_end(now);
+            assert_eq!(asks(&mut machine, now), Ask::LongPoll);
+        }
+        // One that was not waited for that long is.
+        machine.on_refused(TransportError::new(TransportErrorKind::Timeout).into(), now);
+        assert!(matches!(machine.next_action(now), Action::Rest));
     }
 }
