@@ -300,7 +300,8 @@ impl Machine {
         match &self.state {
             State::Idle { until } => Some(*until),
             State::Sent if events_on_trial => Some(self.sent + PATIENCE_FOR_HEAD),
-            State::Body { .. } => Some(self.quiet_since + self.patience()),
+            // A patience too long to count never ends.
+            State::Body { .. } => self.quiet_since.checked_add(self.patience()),
             State::Turned { drain_until, .. } => *drain_until,
             _ => None,
         }
@@ -473,5 +474,17 @@ mod tests {
         // One that was not waited for that long is.
         machine.on_refused(TransportError::new(TransportErrorKind::Timeout).into(), now);
         assert!(matches!(machine.next_action(now), Action::Rest));
+    }
+
+    #[test]
+    fn an_idle_timeout_too_long_to_count_never_fires() {
+        let now = Instant::now();
+        let forever = Options { idle_timeout: Duration::MAX, ..options(LiveMode::Off) };
+        let mut machine = machine(forever, None, now);
+        asks(&mut machine, now);
+        answer(&mut machine, 200, &[("stream-next-offset", "b")], now);
+        assert_eq!(machine.deadline(), None);
+        machine.on_deadline(now + 100 * MINUTE);
+        assert!(matches!(machine.next_action(now), Action::Receive));
     }
 }
