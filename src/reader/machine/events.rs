@@ -126,7 +126,8 @@ impl Machine {
     /// Remembers the stream's content type, and refuses another one later.
     fn learn_type(&mut self, content_type: Option<&str>) -> Result<(), StreamError> {
         let Some(known) = &self.content_type else {
-            let content_type = content_type.unwrap_or("application/octet-stream");
+            let content_type =
+                content_type.or(self.assumed_type.as_deref()).unwrap_or("application/octet-stream");
             self.unit = if content_type::is_json(content_type) { Unit::Messages } else { Unit::Bytes };
             if self.start_unit.is_some_and(|unit| unit != self.unit) {
                 let unit = match self.unit {
@@ -486,5 +487,19 @@ mod tests {
         assert_eq!(machine.deadline(), None);
         machine.on_deadline(now + 100 * MINUTE);
         assert!(matches!(machine.next_action(now), Action::Receive));
+    }
+
+    #[test]
+    fn an_answer_without_a_type_is_of_the_one_that_the_handle_knows() {
+        let now = Instant::now();
+        let mut machine = machine(options(LiveMode::Off), Some("application/json"), now);
+        asks(&mut machine, now);
+        answer(&mut machine, 200, &[("stream-next-offset", "b")], now);
+        machine.on_bytes(Bytes::from_static(b"[1,2]"), now);
+        machine.on_end(now);
+        let chunk = machine.take_chunk().unwrap();
+        assert_eq!(chunk.data, "[1,2]");
+        assert_eq!(machine.content_type(), Some("application/json"));
+        assert_eq!(machine.status().unit, Unit::Messages);
     }
 }
