@@ -383,9 +383,12 @@ fn body_length(headers: &HeaderMap) -> BodyLength {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::StreamError;
     use crate::reader::machine::Action;
-    use crate::reader::options::Options;
+    use crate::reader::options::{ErrorAction, Options};
     use http::{HeaderName, HeaderValue};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -501,5 +504,20 @@ mod tests {
         assert_eq!(chunk.data, "[1,2]");
         assert_eq!(machine.content_type(), Some("application/json"));
         assert_eq!(machine.status().unit, Unit::Messages);
+    }
+
+    #[test]
+    fn a_handler_that_panics_ends_the_reader() {
+        let now = Instant::now();
+        let options = Options {
+            on_error: Some(Arc::new(|_: &StreamError| -> ErrorAction { panic!("in the application") })),
+            ..options(LiveMode::Off)
+        };
+        let mut machine = machine(options, None, now);
+        asks(&mut machine, now);
+        let refused = AssertUnwindSafe(|| machine.on_refused(StreamError::Unauthorized.into(), now));
+        assert!(catch_unwind(refused).is_err());
+        assert!(matches!(machine.next_action(now), Action::Fail(_)));
+        assert!(matches!(machine.next_action(now), Action::End));
     }
 }

@@ -601,7 +601,11 @@ impl Machine {
             });
         }
         let action = match &self.options.on_error {
-            Some(handler) => handler(error.kind()),
+            Some(handler) => {
+                // If it panics, and the application goes on nevertheless, that is how the reader ends.
+                self.state = State::Failed(error.clone());
+                handler(error.kind())
+            }
             None if error.is_retryable() => ErrorAction::Retry { headers: None },
             None => ErrorAction::Stop,
         };
