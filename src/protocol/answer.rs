@@ -2,7 +2,7 @@
 
 use crate::Offset;
 use crate::error::{Context, Error, StreamError};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::time::{Duration, SystemTime};
 
@@ -171,14 +171,26 @@ impl<'h> Field<'h> {
     }
 }
 
-/// `Retry-After`, in seconds or as a date; a date in the past is zero. Nonsense is ignored.
+/// `Retry-After`, in seconds or as a date; a date in the past is zero. Nonsense is ignored. `now` is for servers that do
+/// not say what time it is with them.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let date: SystemTime = DateTime::parse_from_rfc2822(value).ok()?.into();
+    let date = http_date(value)?;
+    let now = headers.get(header::DATE).and_then(|date| http_date(date.to_str().ok()?.trim())).unwrap_or(now);
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// A date in any of the three forms that HTTP has had.
+fn http_date(text: &str) -> Option<SystemTime> {
+    let in_form = |form| NaiveDateTime::parse_from_str(text, form).map(|date| date.and_utc());
+    let date = DateTime::parse_from_rfc2822(text)
+        .map(|date| date.to_utc())
+        .or_else(|_| in_form("%A, %d-%b-%y %H:%M:%S GMT"))
+        .or_else(|_| in_form("%a %b %e %H:%M:%S %Y"));
+    Some(date.ok()?.into())
 }
 
 /// What was asked of the server, as far as judging the answer needs it.
@@ -334,6 +346,24 @@ mod tests {
         assert_eq!(at("Wed, 02 Jan 2030 03:04:15 GMT"), Some(Duration::from_secs(10)));
         assert_eq!(at("Wed, 02 Jan 2030 03:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(at("whenever"), None);
+        // What servers of old wrote.
+        assert_eq!(at("Wednesday, 02-Jan-30 03:04:15 GMT"), Some(Duration::from_secs(10)));
+        assert_eq!(at("Wed Jan  2 03:04:15 2030"), Some(Duration::from_secs(10)));
+        // Nor is a negative number one, or one beyond all numbers.
+        assert_eq!((at("-5"), at("1e9"), at("99999999999999999999")), (None, None, None));
+    }
+
+    #[test]
+    fn a_date_is_compared_to_the_clock_that_it_comes_from() {
+        let headers = headers(&[
+            ("retry-after", "Wed, 02 Jan 2030 03:04:15 GMT"),
+            ("date", "Wed, 02 Jan 2030 03:04:05 GMT"),
+        ]);
+        let hour = Duration::from_secs(3600);
+        let date: SystemTime = DateTime::parse_from_rfc3339("2030-01-02T03:04:05Z").unwrap().into();
+        for ours in [date - hour, date, date + hour] {
+            assert_eq!(retry_after(&headers, ours), Some(Duration::from_secs(10)));
+        }
     }
 
     #[test]
