@@ -5,7 +5,7 @@ use super::session::{Group, Session};
 use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, Unit, next_random};
 use crate::Offset;
 use crate::error::{Error, StreamError};
-use crate::protocol::answer::Head;
+use crate::protocol::answer::{Head, check_encoding};
 use crate::protocol::content_type;
 use crate::reader::options::LiveMode;
 use bytes::Bytes;
@@ -36,7 +36,12 @@ impl Machine {
     pub(in crate::reader) fn on_answer(&mut self, status: StatusCode, headers: &HeaderMap, now: Instant) {
         self.quiet_since = now;
         self.state = State::Body { ended: false };
-        let judged = Head::parse(headers).and_then(|head| match self.ask {
+        // What has no body is in no encoding, whatever it says.
+        let encoding = match (status, self.ask) {
+            (StatusCode::NO_CONTENT, _) | (_, Ask::Metadata) => Ok(()),
+            _ => check_encoding(headers),
+        };
+        let judged = encoding.and_then(|()| Head::parse(headers)).and_then(|head| match self.ask {
             Ask::Metadata => self.on_metadata(&head, now),
             Ask::Tail => self.on_tail(head),
             Ask::Page | Ask::LongPoll => self.on_page(status, head, body_length(headers)),
