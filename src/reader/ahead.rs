@@ -103,6 +103,7 @@ impl Ahead {
             self.offset = chunk.next_offset.clone();
             self.cursor.clone_from(&chunk.cursor);
             (self.up_to_date, self.closed) = (chunk.up_to_date, chunk.closed);
+            self.unit = chunk.unit;
         }
         Poll::Ready(Some(item))
     }

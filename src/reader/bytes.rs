@@ -1,3 +1,4 @@
+use super::machine::Unit;
 use super::source::Source;
 use super::view::{status, view};
 use crate::Checkpoint;
@@ -24,6 +25,11 @@ impl<T, R> ByteStream<T, R> {
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         self.source.status().checkpoint
+    }
+
+    /// Whether the pieces are arrays of messages.
+    pub(super) fn is_json(&self) -> bool {
+        self.source.status().unit == Unit::Messages
     }
 
     fn source(&self) -> &Source<T, R> {

@@ -1,3 +1,4 @@
+use super::machine::Unit;
 use crate::{Checkpoint, Offset};
 use bytes::Bytes;
 
@@ -23,6 +24,8 @@ pub struct Chunk {
     /// The server's cursor, which lets caches join readers. The reader sends it back by itself.
     pub cursor: Option<String>,
     pub(super) empty: bool,
+    /// What positions inside of [`data`](Self::data) are counted in.
+    pub(super) unit: Unit,
     /// Whether a position inside of [`data`](Self::data) can be counted in its units.
     pub(super) divisible: bool,
 }

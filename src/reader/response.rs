@@ -2,7 +2,6 @@ use super::bytes::ByteStream;
 use super::chunks::ChunkIterator;
 #[cfg(feature = "json")]
 use super::json::JsonStream;
-use super::machine::Unit;
 use super::source::Source;
 use super::text::TextStream;
 use super::view::status;
@@ -74,11 +73,11 @@ impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
     ///
     /// Dropping the future gives up what was read.
     pub async fn read_all(self) -> Result<Bytes, Error> {
-        let json = self.source.status().unit == Unit::Messages;
         let mut pieces = self.bytes();
         let Some(first) = pieces.try_next().await? else {
-            return Ok(Bytes::from_static(if json { b"[]" } else { b"" }));
+            return Ok(Bytes::from_static(if pieces.is_json() { b"[]" } else { b"" }));
         };
+        let json = pieces.is_json();
         // Most streams fit into one piece, which is then handed on as it is.
         let Some(second) = pieces.try_next().await? else { return Ok(first) };
         let mut all = BytesMut::from(first);

@@ -68,6 +68,10 @@ impl Texts {
 
     /// Takes in a chunk, once all values of the one before are taken.
     pub(super) fn push(&mut self, chunk: Chunk) {
+        // Before its first content a stream may not have said what it is.
+        if self.unit != chunk.unit && self.pushed == 0 {
+            *self = Self::new(chunk.unit, self.reached.clone(), self.max_message_bytes);
+        }
         if let Some(last) = self.marks.back_mut() {
             last.divisible = chunk.divisible;
         }
@@ -181,6 +185,14 @@ mod tests {
     use bytes::Bytes;
 
     fn chunk(data: &'static str, checkpoint: &str) -> Chunk {
+        chunk_of(Unit::Bytes, data, checkpoint)
+    }
+
+    fn messages(data: &'static str, checkpoint: &str) -> Chunk {
+        chunk_of(Unit::Messages, data, checkpoint)
+    }
+
+    fn chunk_of(unit: Unit, data: &'static str, checkpoint: &str) -> Chunk {
         let checkpoint: Checkpoint = checkpoint.parse().unwrap();
         Chunk {
             data: Bytes::from_static(data.as_bytes()),
@@ -189,6 +201,7 @@ mod tests {
             up_to_date: false,
             closed: false,
             cursor: None,
+            unit,
             divisible: true,
             empty: matches!(data, "" | "[]"),
         }
@@ -228,19 +241,28 @@ mod tests {
     #[test]
     fn framed_chunks_have_positions_in_messages() {
         let mut texts = Texts::new(Unit::Messages, "a,m2".parse().unwrap(), 100);
-        texts.push(chunk("[1,2]", "a,m4"));
+        texts.push(messages("[1,2]", "a,m4"));
         assert_eq!(read(&mut texts), pairs(&[("1", "a,m3"), ("2", "a,m4")]));
-        texts.push(chunk("[]", "b"));
+        texts.push(messages("[]", "b"));
         assert!(read(&mut texts).is_empty());
         assert_eq!(texts.checkpoint().to_string(), "b");
-        texts.push(chunk("[3,4]", "c"));
+        texts.push(messages("[3,4]", "c"));
         assert_eq!(read(&mut texts), pairs(&[("3", "b,m1"), ("4", "c")]));
+    }
+
+    #[test]
+    fn the_first_content_may_tell_the_type() {
+        let mut texts = Texts::new(Unit::Bytes, "a".parse().unwrap(), 100);
+        texts.push(chunk("", "b"));
+        assert!(read(&mut texts).is_empty());
+        texts.push(messages("[1,[2]]", "c"));
+        assert_eq!(read(&mut texts), pairs(&[("1", "b,m1"), ("[2]", "c")]));
     }
 
     #[test]
     fn a_wrong_value_leaves_the_position_and_is_passed_over() {
         let mut texts = Texts::new(Unit::Messages, "a".parse().unwrap(), 100);
-        texts.push(chunk("[1,\"x\",3]", "b"));
+        texts.push(messages("[1,\"x\",3]", "b"));
         assert_eq!(texts.next::<u8>().unwrap().unwrap(), 1);
         assert!(texts.next::<u8>().unwrap().is_err());
         assert_eq!(texts.checkpoint().to_string(), "a,m1");

@@ -2,7 +2,7 @@
 
 use super::page::{BodyLength, Boundary};
 use super::session::{Group, Session};
-use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, Unit, next_random};
+use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, UNTYPED, Unit, next_random};
 use crate::Offset;
 use crate::error::{Error, StreamError};
 use crate::protocol::answer::{Head, check_encoding};
@@ -55,7 +55,7 @@ impl Machine {
 
     fn on_metadata(&mut self, head: &Head, now: Instant) -> Result<(), StreamError> {
         head.require_offset("head")?;
-        self.learn_type(head.content_type.as_deref())?;
+        self.learn_type(Some(head.content_type.as_deref().unwrap_or(UNTYPED)))?;
         self.state = State::Idle { until: now };
         Ok(())
     }
@@ -131,8 +131,8 @@ impl Machine {
     /// Remembers the stream's content type, and refuses another one later.
     fn learn_type(&mut self, content_type: Option<&str>) -> Result<(), StreamError> {
         let Some(known) = &self.content_type else {
-            let content_type =
-                content_type.or(self.assumed_type.as_deref()).unwrap_or("application/octet-stream");
+            // Some servers leave it out where there is no content.
+            let Some(content_type) = content_type.or(self.assumed_type.as_deref()) else { return Ok(()) };
             self.unit = if content_type::is_json(content_type) { Unit::Messages } else { Unit::Bytes };
             if self.start_unit.is_some_and(|unit| unit != self.unit) {
                 let unit = match self.unit {
@@ -509,6 +509,38 @@ mod tests {
         assert_eq!(chunk.data, "[1,2]");
         assert_eq!(machine.content_type(), Some("application/json"));
         assert_eq!(machine.status().unit, Unit::Messages);
+    }
+
+    #[test]
+    fn a_type_may_be_told_with_the_first_content_only() {
+        let now = Instant::now();
+        let mut machine = machine(options(LiveMode::Auto), None, now);
+        asks(&mut machine, now);
+        answer(&mut machine, 200, &[("stream-next-offset", "a"), ("content-length", "0")], now);
+        machine.on_end(now);
+        assert_eq!(asks(&mut machine, now), Ask::LongPoll);
+        // Nothing that an append would have to say is known yet.
+        assert_eq!(machine.content_type(), None);
+        let json = [("content-type", "application/json"), ("stream-next-offset", "b")];
+        answer(&mut machine, 200, &json, now);
+        machine.on_bytes(Bytes::from_static(b"[1,2]"), now);
+        machine.on_end(now);
+        let chunk = machine.take_chunk().unwrap();
+        assert_eq!((chunk.data.as_ref(), chunk.unit), (b"[1,2]".as_ref(), Unit::Messages));
+
+        // Once there was content, another one is another stream's.
+        let mut machine = tail(now);
+        answer(&mut machine, 200, &json, now);
+        assert!(matches!(machine.next_action(now), Action::Fail(_)));
+        let mut machine = super::tests::machine(options(LiveMode::LongPoll), None, now);
+        asks(&mut machine, now);
+        answer(&mut machine, 200, &[("stream-next-offset", "b")], now);
+        machine.on_bytes(Bytes::from_static(b"1"), now);
+        machine.on_end(now);
+        assert_eq!(asks(&mut machine, now), Ask::Page);
+        assert_eq!(machine.content_type(), Some("application/octet-stream"));
+        answer(&mut machine, 200, &[("content-type", "application/json"), ("stream-next-offset", "c")], now);
+        assert!(matches!(machine.next_action(now), Action::Fail(_)));
     }
 
     #[test]

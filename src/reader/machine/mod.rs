@@ -40,6 +40,8 @@ const PATIENCE_FOR_HEAD: Duration = Duration::from_secs(10);
 const PATIENCE_FOR_EVENTS: Duration = Duration::from_secs(5);
 /// How many answers in a row may move the offset without bringing anything, while catching up.
 const MAX_EMPTY_PAGES: u32 = 100;
+/// What content is whose type nobody says.
+const UNTYPED: &str = "application/octet-stream";
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,7 +240,7 @@ impl Machine {
             cursor: self.cursor.as_deref(),
             up_to_date: self.up_to_date,
             closed: self.closed,
-            content_type: self.content_type.as_deref().unwrap_or_default(),
+            content_type: self.content_type.as_deref().unwrap_or(UNTYPED),
             etag: self.etag.as_deref(),
             unit: self.unit,
         }
@@ -273,6 +275,7 @@ impl Machine {
             up_to_date: self.up_to_date,
             closed: self.closed,
             cursor: self.cursor.clone(),
+            unit: self.unit,
             divisible,
         })
     }
@@ -333,6 +336,7 @@ impl Machine {
     /// Something new was handed out: the whole retry budget is there again.
     #[inline]
     fn progress(&mut self) {
+        self.content_type.get_or_insert_with(|| UNTYPED.to_owned());
         self.backoff.reset();
         self.pace.reset();
         if let Some(session) = &mut self.session {
