@@ -32,6 +32,9 @@ pub(super) struct Driver<T: HttpTransport, R: Runtime> {
     /// When a producer that nobody holds any more gives up.
     drain_until: Option<Instant>,
     ended: bool,
+    /// Says whose the machine's events are.
+    #[cfg(feature = "tracing")]
+    span: tracing::Span,
 }
 
 /// Asking the server about the stream: before the first batch, and when it has forgotten the producer.
@@ -52,6 +55,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         } else {
             Probe::Needed
         };
+        #[cfg(feature = "tracing")]
+        let span =
+            tracing::info_span!("producer", id = ?wire.id, url = wire.stream.url().unwrap_or_default());
         Self {
             shared,
             config,
@@ -63,6 +69,8 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             timer: None,
             drain_until: None,
             ended: false,
+            #[cfg(feature = "tracing")]
+            span,
         }
     }
 
@@ -296,6 +304,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         {
             let mut state = self.shared.lock();
             self.report(&mut state);
+            state.settled_to = self.machine.settled_to().cloned();
             state.finished = true;
             state.driver = None;
         }
@@ -345,6 +354,8 @@ impl<T: HttpTransport, R: Runtime> Future for Driver<T, R> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        #[cfg(feature = "tracing")]
+        let _entered = self.span.clone().entered();
         for _ in 0..ROUNDS {
             let progress = self.round(cx);
             if self.ended {
@@ -365,6 +376,8 @@ impl<T: HttpTransport, R: Runtime> Drop for Driver<T, R> {
         if self.ended {
             return;
         }
+        #[cfg(feature = "tracing")]
+        let _entered = self.span.clone().entered();
         self.attempts.clear();
         self.machine.abort(ProducerError::RuntimeGone);
         self.settle();

@@ -4,6 +4,7 @@ use super::delivery::{Ack, Delivery};
 use super::place::{Place, Waiting};
 use super::shared::{Life, Unsent};
 use super::{Handles, ProducerError, ProducerStats, UnsentRecord, detach};
+use crate::Offset;
 #[cfg(doc)]
 use crate::error::StreamError;
 use bytes::Bytes;
@@ -255,6 +256,17 @@ impl<T, R> IdempotentProducer<T, R> {
     pub fn take_unsent(&self) -> Vec<UnsentRecord> {
         let unsent = std::mem::take(&mut self.handles.shared.lock().unsent);
         unsent.into_iter().flat_map(Unsent::into_records).collect()
+    }
+
+    /// An offset before which none of the [unsent](Self::take_unsent) records is stored: to find out what became of those
+    /// that may be, read the stream from here. `None` as long as the producer has not come to its end, and where nothing is
+    /// known, which leaves the stream's beginning.
+    ///
+    /// Usually it is where the last batch that was acknowledged ends; before that, with
+    /// [`auto_claim`](crate::ProducerBuilder::auto_claim), the tail that the producer found.
+    #[must_use]
+    pub fn unsent_from(&self) -> Option<Offset> {
+        self.handles.shared.lock().settled_to.clone()
     }
 
     /// What was done so far, and what is queued.

@@ -6,6 +6,7 @@ use super::machine::Settled;
 use super::queue::Queue;
 use super::waiters::Waiters;
 use super::{ProducerError, ProducerStats, UnsentRecord, lock};
+use crate::Offset;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -42,6 +43,8 @@ pub(super) struct State {
     /// A failure of single records that no flush has told of.
     pub(super) unreported: Option<ProducerError>,
     pub(super) unsent: Vec<Unsent>,
+    /// Where the driver has ended: an offset before which none of the unsent is stored.
+    pub(super) settled_to: Option<Offset>,
     pub(super) counted: ProducerStats,
     pub(super) epoch: u64,
     /// The receipt of the stream's end, once that was asked for.
@@ -79,6 +82,7 @@ impl Shared {
             flushes: Waiters::default(),
             unreported: None,
             unsent: Vec::new(),
+            settled_to: None,
             counted: ProducerStats::default(),
             epoch,
             end: None,

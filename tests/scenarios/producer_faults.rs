@@ -320,6 +320,9 @@ pub async fn a_fence_after_an_unanswered_attempt<S: Stack>() {
         proxy.pass();
         let stored_then = if applied { "x|" } else { "|" };
         assert_eq!(stored(&direct_url), format!("{before}{stored_then}"));
+        // Nor has one to read all of it to find out.
+        let from = producer.unsent_from().expect("two hundred were acknowledged");
+        assert_eq!(stream.reader().offset(from).read_text().await.unwrap(), stored_then);
     }
 }
 

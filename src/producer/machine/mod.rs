@@ -134,6 +134,8 @@ pub(super) struct Machine {
     stored_end: Option<Offset>,
     /// A batch was acknowledged, in any epoch.
     has_stored: bool,
+    /// Nothing that is unsettled is stored before this, in whatever epoch.
+    settled_to: Option<Offset>,
     claims: recover::Claims,
     counters: Counters,
     settled: Vec<Settled>,
@@ -155,6 +157,7 @@ impl Machine {
             tail_before: None,
             stored_end: None,
             has_stored: false,
+            settled_to: None,
             claims: recover::Claims::default(),
             counters: Counters::default(),
             settled: Vec::new(),
@@ -187,7 +190,13 @@ impl Machine {
     }
 
     pub(super) fn set_tail_before(&mut self, tail: Option<Offset>) {
+        self.settled_to = tail.clone();
         self.tail_before = tail;
+    }
+
+    /// An offset before which nothing that is unsettled is stored, where one is known.
+    pub(super) fn settled_to(&self) -> Option<&Offset> {
+        self.settled_to.as_ref()
     }
 
     /// Whether a duplicate answer would have to be compared to the tail before.
@@ -301,7 +310,11 @@ impl Machine {
                     false => None,
                 };
                 match wait {
-                    Some(wait) => entry.again_at = Some(now + wait),
+                    Some(wait) => {
+                        #[cfg(feature = "tracing")]
+                        tracing::debug!(epoch = self.epoch, seq = entry.seq, ?wait, %error, "the producer sends a batch again");
+                        entry.again_at = Some(now + wait);
+                    }
                     None => {
                         let error = attempted(error, &entry.backoff);
                         self.halt(error.into());
@@ -355,6 +368,7 @@ impl Machine {
             self.stored_to = Some(seq);
             // A duplicate is told the tail of this moment, behind which later batches of ours may be.
             self.stored_end = if duplicate { None } else { offset.clone() };
+            self.settled_to = self.stored_end.clone().or(self.settled_to.take());
         }
         if let Some(entry) = self.entries.remove(index) {
             let ack = Ack { offset, duplicate, epoch: self.epoch, seq };
@@ -367,6 +381,8 @@ impl Machine {
 
     fn gap(&mut self, index: usize, expected: u64, received: u64, now: Instant) {
         self.counters.gaps += 1;
+        #[cfg(feature = "tracing")]
+        tracing::debug!(epoch = self.epoch, seq = received, expected, "a batch came before its predecessor");
         let sent_first = self.entries[index].sent_first;
         self.refused_in_sequence(index, ProducerError::SequenceGap { expected, received }, now);
         if sent_first {
@@ -409,6 +425,8 @@ impl Machine {
     /// Sends nothing more. What is on its way is waited for, then the rest fails. The first cause holds.
     pub(super) fn halt(&mut self, cause: ProducerError) {
         if self.halted().is_none() {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(epoch = self.epoch, error = %cause, "the producer halts");
             self.phase = Phase::Halting(cause);
             self.advance(None);
         }

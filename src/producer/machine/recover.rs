@@ -63,6 +63,8 @@ impl Machine {
 
     pub(super) fn forgotten(&mut self, error: ProducerError) {
         if matches!(self.phase, Phase::Running) {
+            #[cfg(feature = "tracing")]
+            tracing::info!(epoch = self.epoch, %error, "the server forgot the producer; asking for the stream's tail");
             self.phase = Phase::Forgotten(error);
         }
     }
@@ -172,6 +174,13 @@ impl Machine {
             let server_epoch = epoch.saturating_sub(1);
             return self.halt(ProducerError::StaleEpoch { server_epoch, our_epoch: self.epoch });
         }
+        #[cfg(feature = "tracing")]
+        tracing::info!(
+            from = self.epoch,
+            epoch,
+            batches = self.entries.len(),
+            "the producer claims an epoch"
+        );
         self.counters.claims += 1;
         self.phase = Phase::Running;
         self.epoch = epoch;
@@ -211,6 +220,8 @@ impl Machine {
             return self.halt(ProducerError::OutcomeUnknown { reason });
         }
         let seq = entry.seq;
+        #[cfg(feature = "tracing")]
+        tracing::info!(epoch = self.epoch, seq, bytes = entry.batch.body.len(), records = entry.batch.records(), %error, "a batch is too large for the server: it is split, or its one record fails");
         if entry.batch.records() > 1 {
             let backoff = entry.backoff.clone();
             let (head, tail) = entry.batch.split();

@@ -229,3 +229,27 @@ fn giving_up_fails_what_is_under_way() {
     assert_eq!(rig.failed, [(1, true), (2, true)]);
     assert!(rig.machine.is_idle());
 }
+
+/// Where an application has to look for what a halt leaves in doubt.
+#[test]
+fn it_is_known_from_where_to_look_for_the_unsent() {
+    let at = |offset: &str| Some(Offset::parse(offset));
+    let stored = |offset: &str, duplicate| Answer::Stored { offset: at(offset), duplicate, highest: None };
+    let mut rig = Rig::new(claiming());
+    assert_eq!(rig.machine.settled_to(), None);
+    rig.machine.set_tail_before(at("0_1"));
+    assert_eq!(rig.machine.settled_to().cloned(), at("0_1"));
+
+    let (mut rig, attempts) = Rig::in_flight(claiming(), 4);
+    rig.answer(&attempts[1], stored("0_2", false));
+    assert_eq!(rig.machine.settled_to().cloned(), at("0_2"));
+    // An earlier batch is before that; a duplicate's offset may be behind what is not settled.
+    rig.answer(&attempts[0], stored("0_1", false));
+    rig.lost(&attempts[2]);
+    let again = rig.wait();
+    rig.answer(&again[0], stored("0_9", true));
+    assert_eq!(rig.machine.settled_to().cloned(), at("0_2"));
+    // A new epoch changes nothing about it.
+    rig.stale(&attempts[3], 3);
+    assert_eq!((rig.machine.epoch(), rig.machine.settled_to().cloned()), (4, at("0_2")));
+}
