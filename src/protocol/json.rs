@@ -10,7 +10,7 @@ mod splitter;
 #[cfg(feature = "json")]
 mod tests;
 
-#[cfg(any(test, feature = "__internals"))]
+#[cfg(any(all(test, feature = "json"), feature = "__internals"))]
 pub use frames::Frame;
 #[cfg(feature = "json")]
 pub use items::ItemError;
