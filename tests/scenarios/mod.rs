@@ -9,6 +9,7 @@ pub mod live;
 pub mod producer_basics;
 pub mod producer_faults;
 pub mod producer_limits;
+pub mod producer_outages;
 pub mod streams;
 pub mod views;
 
@@ -44,6 +45,12 @@ macro_rules! on {
             what_is_dropped_is_delivered,
             the_clients_headers_are_on_every_append,
             an_idle_producer_sends_nothing,
+        ]);
+        $crate::scenarios::tests!($stack, producer_outages: [
+            an_outage_while_appending_costs_nothing,
+            an_outage_that_lasts_is_told,
+            a_connection_that_ended_in_good_order_costs_no_copy,
+            the_task_of_a_dropped_producer_ends,
         ]);
         $crate::scenarios::tests!($stack, streams: [
             a_stream_lives_its_life,

@@ -268,6 +268,19 @@ pub async fn a_fenced_producer_claims_and_renumbers<S: Stack>() {
         }
     }
     assert!(claimed >= 40, "{claimed}");
+
+    // On the wire: one new epoch, its first batch alone, each batch of it once and in order.
+    let sent: Vec<(String, u64, Recorded)> = proxy
+        .requests()
+        .into_iter()
+        .filter_map(|r| Some((r.header("producer-epoch")?.to_owned(), seq(&r)?, r)))
+        .collect();
+    let first_new = sent.iter().position(|(epoch, ..)| epoch == "8").expect("it claimed");
+    let (old, new) = sent.split_at(first_new);
+    assert!(old.iter().all(|(epoch, ..)| epoch == "0") && new.iter().all(|(epoch, ..)| epoch == "8"));
+    let numbers: std::collections::BTreeSet<u64> = new.iter().map(|(_, seq, _)| *seq).collect();
+    assert_eq!(numbers, (0..claimed).collect());
+    assert_eq!(new[0].1, 0);
 }
 
 /// ROBUSTNESS 31.
