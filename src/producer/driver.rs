@@ -183,8 +183,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 state.driver = Some(cx.waker().clone());
             }
             self.report(&mut state);
-            if state.detached {
-                self.drain_until.get_or_insert(now.checked_add(self.config.drain_timeout).unwrap_or(now));
+            if state.detached && self.drain_until.is_none() {
+                // A timeout too long to count never ends.
+                self.drain_until = now.checked_add(self.config.drain_timeout);
             }
             // Also where it halted: nobody waits any more for what is on its way.
             let unsettled =

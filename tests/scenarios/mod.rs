@@ -22,6 +22,7 @@ macro_rules! on {
             the_stream_ends_with_the_producer,
             ten_tasks_on_two_handles_keep_their_order,
             a_bad_option_is_an_error_of_every_operation,
+            the_largest_options_are_no_trouble,
         ]);
         $crate::scenarios::tests!($stack, producer_faults: [
             any_fault_on_any_batch_costs_nothing,
