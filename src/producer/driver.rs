@@ -166,9 +166,8 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     fn settle(&mut self) {
         let settled = self.machine.take_settled();
-        let halted = self.machine.halted().is_some();
         for settled in settled {
-            self.shared.settle(settled, halted);
+            self.shared.settle(settled, self.machine.halted());
         }
     }
 
@@ -282,7 +281,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     fn halt(&mut self, cause: &ProducerError) {
         let wakers = {
             let mut state = self.shared.lock();
-            state.life = Life::Failed(cause.clone());
+            state.halt(cause);
             // They need not wait for room that they will not get.
             state.room.take_if(|_| true)
         };

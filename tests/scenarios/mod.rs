@@ -45,6 +45,7 @@ macro_rules! on {
             against_a_hung_server_memory_is_bounded,
             what_is_dropped_is_delivered,
             the_clients_headers_are_on_every_append,
+            a_provider_that_fails_is_told,
             an_idle_producer_sends_nothing,
         ]);
         $crate::scenarios::tests!($stack, producer_outages: [
