@@ -60,8 +60,6 @@ pub struct Plan {
     /// What the server knows of its producers after a kill.
     pub memory: Memory,
     /// Whether the producers may claim an epoch by themselves where the stream's tail proves that nothing is in doubt.
-    /// The first record of such an epoch is no mark that may be stored twice: if the server is killed just then, and
-    /// forgets once more, it is stored twice under one number.
     pub auto_claim: bool,
 }
 
@@ -77,7 +75,7 @@ pub enum Memory {
 impl Plan {
     /// Whether the server may come to take what is sent again for something new.
     fn may_repeat(&self) -> bool {
-        self.auto_claim || self.memory == Memory::Lagging
+        self.memory == Memory::Lagging
     }
 }
 

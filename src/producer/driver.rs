@@ -304,7 +304,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         {
             let mut state = self.shared.lock();
             self.report(&mut state);
-            state.settled_to = self.machine.settled_to().cloned();
+            state.unsent_from = self.machine.unsent_from().cloned();
             state.finished = true;
             state.driver = None;
         }

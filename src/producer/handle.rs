@@ -293,11 +293,10 @@ impl<T, R> IdempotentProducer<T, R> {
     /// that may be, read the stream from here. `None` as long as the producer has not come to its end, and where nothing is
     /// known, which leaves the stream's beginning.
     ///
-    /// Usually it is where the last batch that was acknowledged ends; before that, with
-    /// [`auto_claim`](crate::ProducerBuilder::auto_claim), the tail that the producer found.
+    /// It is the furthest tail that the server had told of when the first of those records was sent.
     #[must_use]
     pub fn unsent_from(&self) -> Option<Offset> {
-        self.handles.shared.lock().settled_to.clone()
+        self.handles.shared.lock().unsent_from.clone()
     }
 
     /// What was done so far, and what is queued.

@@ -44,7 +44,7 @@ pub(super) struct State {
     pub(super) unreported: Option<ProducerError>,
     pub(super) unsent: Vec<Unsent>,
     /// Where the driver has ended: an offset before which none of the unsent is stored.
-    pub(super) settled_to: Option<Offset>,
+    pub(super) unsent_from: Option<Offset>,
     pub(super) counted: ProducerStats,
     pub(super) epoch: u64,
     /// The receipt of the stream's end, once that was asked for.
@@ -82,7 +82,7 @@ impl Shared {
             flushes: Waiters::default(),
             unreported: None,
             unsent: Vec::new(),
-            settled_to: None,
+            unsent_from: None,
             counted: ProducerStats::default(),
             epoch,
             end: None,

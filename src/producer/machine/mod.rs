@@ -129,13 +129,14 @@ pub(super) struct Machine {
     window: Window,
     /// The stream's tail before anything was sent, where the driver asked for it.
     tail_before: Option<Offset>,
-    /// The end of the last batch that was acknowledged, if it is known exactly: what was sent after it, and is stored,
-    /// is stored behind it.
-    stored_end: Option<Offset>,
+    /// The furthest tail that the server has told of. An answer tells the tail of its own moment, behind which later
+    /// batches of ours may be already: it says nothing of what is on its way. But what is sent only after it was heard
+    /// is stored behind it, if it is. At the end: a tail that was told before anything that is left was sent.
+    tail_seen: Option<Offset>,
+    /// This epoch was claimed from a server that had forgotten the last one, and may forget again.
+    claimed_from_oblivion: bool,
     /// A batch was acknowledged, in any epoch.
     has_stored: bool,
-    /// Nothing that is unsettled is stored before this, in whatever epoch.
-    settled_to: Option<Offset>,
     claims: recover::Claims,
     counters: Counters,
     settled: Vec<Settled>,
@@ -155,9 +156,9 @@ impl Machine {
             stored_to: None,
             sent_to: None,
             tail_before: None,
-            stored_end: None,
+            tail_seen: None,
+            claimed_from_oblivion: false,
             has_stored: false,
-            settled_to: None,
             claims: recover::Claims::default(),
             counters: Counters::default(),
             settled: Vec::new(),
@@ -190,13 +191,21 @@ impl Machine {
     }
 
     pub(super) fn set_tail_before(&mut self, tail: Option<Offset>) {
-        self.settled_to = tail.clone();
+        self.see_tail(tail.as_ref());
         self.tail_before = tail;
     }
 
-    /// An offset before which nothing that is unsettled is stored, where one is known.
-    pub(super) fn settled_to(&self) -> Option<&Offset> {
-        self.settled_to.as_ref()
+    /// Once it has halted: an offset before which nothing that is left is stored, where one is known.
+    pub(super) fn unsent_from(&self) -> Option<&Offset> {
+        self.tail_seen.as_ref()
+    }
+
+    fn see_tail(&mut self, tail: Option<&Offset>) {
+        if let Some(tail) = tail
+            && self.tail_seen.as_ref().is_none_or(|seen| seen < tail)
+        {
+            self.tail_seen = Some(tail.clone());
+        }
     }
 
     /// Whether a duplicate answer would have to be compared to the tail before.
@@ -256,6 +265,9 @@ impl Machine {
         }
         entry.in_flight = true;
         entry.sent_first = first;
+        if !entry.maybe_applied {
+            entry.not_before = self.tail_seen.clone();
+        }
         self.counters.requests += 1;
         self.counters.resent += u64::from(std::mem::replace(&mut entry.was_sent, true));
         self.sent_to = self.sent_to.max(Some(entry.seq));
@@ -310,6 +322,10 @@ impl Machine {
                     false => None,
                 };
                 match wait {
+                    // The server may have died of it and forgotten that too. Then it would take the batch once more.
+                    Some(_) if fate == Fate::Unknown && self.claimed_from_oblivion && !self.established => {
+                        self.forgotten(error.into());
+                    }
                     Some(wait) => {
                         #[cfg(feature = "tracing")]
                         tracing::debug!(epoch = self.epoch, seq = entry.seq, ?wait, %error, "the producer sends a batch again");
@@ -364,12 +380,8 @@ impl Machine {
         self.counters.duplicates += u64::from(duplicate);
         self.established = true;
         self.has_stored = true;
-        if self.stored_to < Some(seq) {
-            self.stored_to = Some(seq);
-            // A duplicate is told the tail of this moment, behind which later batches of ours may be.
-            self.stored_end = if duplicate { None } else { offset.clone() };
-            self.settled_to = self.stored_end.clone().or(self.settled_to.take());
-        }
+        self.stored_to = self.stored_to.max(Some(seq));
+        self.see_tail(offset.as_ref());
         if let Some(entry) = self.entries.remove(index) {
             let ack = Ack { offset, duplicate, epoch: self.epoch, seq };
             self.settled.push(Settled { batch: entry.batch, outcome: Ok(ack), may_be_stored: true });
