@@ -28,13 +28,14 @@ mod writer;
 pub use outcome::Outcome;
 pub use stack::Stack;
 
+use durable_streams::Client;
 use record::Record;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
-use storm::Storm;
+use storm::{Faults, Storm};
 use test_servers::{Durability, Proxy, RustServer, direct};
 use writer::{Tally, Writer};
 
@@ -113,31 +114,9 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let server = Arc::new(server.start()?);
     let proxy = Arc::new(Proxy::start(server.url())?);
     let host = stack::Host::new(plan.stack, proxy.url())?;
-    let paths: Vec<String> = (0..plan.streams).map(|number| format!("chaos-{number}")).collect();
-    // Both ways in which records stand in a stream: as messages of a JSON array, and as lines.
-    let content_types = ["application/json", "application/octet-stream"];
-    for (path, content_type) in paths.iter().zip(content_types.into_iter().cycle()) {
-        let answer =
-            direct("PUT", &format!("{}/{path}", server.url()), [("content-type", content_type)], "")?;
-        if answer.status != 201 {
-            return Err(format!("a stream was not created: {} {}", answer.status, answer.text()).into());
-        }
-    }
-
+    let paths = create_streams(plan, server.url())?;
     let over = Arc::new(AtomicBool::new(false));
-    let (tell, told) = mpsc::channel();
-    for number in 0..plan.producers {
-        let path = &paths[(number % plan.streams) as usize];
-        let random = random::Random::new(plan.seed ^ u64::from(number + 1));
-        let writer = Writer::new(host.client().stream(path), number, plan.auto_claim, random);
-        let (over, tell) = (over.clone(), tell.clone());
-        thread::spawn(move || {
-            let written = futures_lite::future::block_on(writer.write(&over));
-            // Nobody listens any more where another one has failed.
-            drop(tell.send(written.map_err(|error| format!("producer {number}: {error}"))));
-        });
-    }
-    drop(tell);
+    let told = start_writers(plan, host.client(), &paths, &over);
 
     let mut written = Vec::new();
     let mut take = |timeout| match told.recv_timeout(timeout) {
@@ -168,9 +147,57 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     }
 
     written.sort_by_key(|tally: &Tally| tally.writer);
+    judge(plan, server.url(), &paths, faults, written)
+}
+
+/// Both ways in which records stand in a stream: as messages of a JSON array, and as lines.
+const CONTENT_TYPES: [&str; 2] = ["application/json", "application/octet-stream"];
+
+fn create_streams(plan: &Plan, url: &str) -> Result<Vec<String>> {
+    let create = |(number, content_type)| {
+        let path = format!("chaos-{number}");
+        let answer = direct("PUT", &format!("{url}/{path}"), [("content-type", content_type)], "")?;
+        match answer.status {
+            201 => Ok(path),
+            status => Err(format!("a stream was not created: {status} {}", answer.text()).into()),
+        }
+    };
+    (0..plan.streams).zip(CONTENT_TYPES.into_iter().cycle()).map(create).collect()
+}
+
+/// Each in a thread of its own, as if it were a program of its own, until the storm is over.
+fn start_writers(
+    plan: &Plan,
+    client: &Client,
+    paths: &[String],
+    over: &Arc<AtomicBool>,
+) -> mpsc::Receiver<std::result::Result<Tally, String>> {
+    let (tell, told) = mpsc::channel();
+    for number in 0..plan.producers {
+        let stream = client.stream(&paths[(number % plan.streams) as usize]);
+        let random = random::Random::new(plan.seed ^ u64::from(number + 1));
+        let writer = Writer::new(stream, number, plan.auto_claim, random);
+        let (over, tell) = (over.clone(), tell.clone());
+        thread::spawn(move || {
+            let written = futures_lite::future::block_on(writer.write(&over));
+            // Nobody listens any more where another one has failed.
+            drop(tell.send(written.map_err(|error| format!("producer {number}: {error}"))));
+        });
+    }
+    told
+}
+
+/// Compares what the server holds with what was made.
+fn judge(
+    plan: &Plan,
+    url: &str,
+    paths: &[String],
+    faults: Arc<Faults>,
+    written: Vec<Tally>,
+) -> Result<Outcome> {
     let (mut violations, mut repeated) = (faults.ledger.two_under_one_number(), 0);
     for (path, number) in paths.iter().zip(0..) {
-        let records = verify::stored(&format!("{}/{path}", server.url()))?;
+        let records = verify::stored(&format!("{url}/{path}"))?;
         let writers = written.iter().filter(|tally| tally.writer % plan.streams == number);
         for violation in verify::judge(&records, writers.map(|tally| (tally.writer, tally.made))) {
             match violation.twice {
