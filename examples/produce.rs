@@ -1,14 +1,16 @@
 //! A log shipper: lines from standard input, each stored exactly once.
 //!
-//! `some-program | cargo run --example produce -- URL [PRODUCER-ID]` ends at the end of its input or on SIGTERM or
-//! Ctrl-C, with everything stored that it has read; its exit status says whether that is so. Without a URL it starts a
-//! server of its own.
+//! `some-program | cargo run --example produce -- URL [PRODUCER-ID [PATIENCE]]` ends at the end of its input or on
+//! SIGTERM or Ctrl-C, with every line stored that it has read; its exit status says whether that is so. It rides out an
+//! outage of so many seconds (60 by default); after that it gives up, and names the lines that it could not store. Without
+//! a URL it starts a server of its own.
 
 use durable_streams::tokio::{Client, IdempotentProducer};
-use durable_streams::{CreateOptions, StreamError};
+use durable_streams::{CreateOptions, Offset, RetryConfig, StreamError};
 use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 use test_servers::RustServer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -22,7 +24,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let id = arguments.next().unwrap_or_else(|| "produce-example".to_owned());
 
-    let stream = Client::builder().build()?.try_stream(url)?;
+    let patience = arguments.next().map_or(Ok(60), |seconds| seconds.parse())?;
+
+    // For as long as nothing gets through; whatever does renews it.
+    let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(patience)), ..RetryConfig::default() };
+    let stream = Client::builder().retry_config(retry).build()?.try_stream(url)?;
     match stream.create(CreateOptions::new().content_type("text/plain")).await {
         // It is there already, as somebody else made it.
         Err(error) if matches!(error.kind(), StreamError::Conflict) => {}
@@ -36,7 +42,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let stats = producer.stats();
     eprintln!("stored {} lines in {} batches at {}", stats.acked_records, stats.acked_batches, stream.url()?);
     for record in producer.take_unsent() {
-        let doubt = if record.may_be_stored { "perhaps stored" } else { "not stored" };
+        // It halted. What may be stored nevertheless can be found in the stream, from there on.
+        let place = producer.unsent_from().unwrap_or(Offset::Beginning);
+        let doubt =
+            if record.may_be_stored { format!("look behind {place} for") } else { "not stored".into() };
         eprint!("{doubt}: {}", String::from_utf8_lossy(&record.data));
     }
     shipped?;
@@ -57,7 +66,10 @@ async fn ship(
             () = &mut stop => return Ok(()),
         }
         // The receipt is not needed: `close` says whether all are stored.
-        producer.append_wait(line.clone()).await?;
+        if let Err(error) = producer.append_wait(line.clone()).await {
+            eprint!("not stored: {}", String::from_utf8_lossy(&line));
+            return Err(error.into());
+        }
     }
 }
 

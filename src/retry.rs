@@ -94,6 +94,9 @@ impl RetryConfig {
     }
 }
 
+/// No wait is longer, whatever a server or a policy says: a moment that far away can still be counted.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Where one run of attempts stands within a [`RetryConfig`].
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
@@ -136,7 +139,8 @@ impl Backoff {
             .min(self.config.max_backoff.as_secs_f64());
         // 53 bits are what an f64 holds exactly: a fraction in [0, 1).
         let fraction = (random >> 11) as f64 / (1u64 << 53) as f64;
-        let wait = Duration::from_secs_f64(ceiling * fraction).max(retry_after.unwrap_or_default());
+        let wait =
+            Duration::from_secs_f64(ceiling * fraction).max(retry_after.unwrap_or_default()).min(FOR_EVER);
         if let Some(bound) = self.config.max_elapsed {
             let elapsed = now.saturating_duration_since(first_failure);
             if elapsed.saturating_add(wait) > bound {
@@ -177,6 +181,18 @@ mod tests {
         assert!(backoff.next(now, u64::MAX, None).is_some());
         assert!(backoff.next(now + bound, u64::MAX, None).is_none());
         assert_eq!(backoff.next(now, 0, Some(Duration::from_secs(6))), None);
+    }
+
+    #[test]
+    fn no_wait_is_too_long_to_be_counted() {
+        let config =
+            RetryConfig { max_backoff: Duration::MAX, multiplier: f64::MAX, ..RetryConfig::default() };
+        let mut backoff = Backoff::new(config);
+        let now = Instant::now();
+        for retry_after in [None, Some(Duration::MAX), Some(Duration::from_secs(u64::MAX))] {
+            let wait = backoff.next(now, u64::MAX, retry_after).unwrap();
+            assert!(now.checked_add(wait).is_some(), "{wait:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What must hold when a bad day is over.
 
-use crate::ledger::{Fate, Ledger, RecordId, parse};
+use crate::ledger::{Fate, Ledger, Look, RecordId, parse};
 use crate::plan::{Content, Plan, Way};
 use crate::reading::Consumed;
 use durable_streams_sim::model::{ServerOptions, StreamView};
@@ -32,6 +32,7 @@ pub(crate) fn check(
         let stored = server.stream(&Plan::path(number)).ok_or("the stream is gone")?;
         let ids = parse(*content, &stored.data)?;
         records(plan, number, &ids, &fates, requests)?;
+        looks(plan, number, *content, &positions(*content, &stored), &ledger.looks(), &fates)?;
         for (reader, consumed) in
             readers.iter().enumerate().filter(|(i, _)| plan.readers[*i].stream == number)
         {
@@ -81,6 +82,31 @@ fn records(
     }
     order(plan, ids)?;
     holes(plan, stream, &times, fates, requests)
+}
+
+/// What a halt left in doubt is not stored before the place from where the application was told to look for it.
+fn looks(
+    plan: &Plan,
+    stream: usize,
+    content: Content,
+    stored: &[u8],
+    looks: &[Look],
+    fates: &BTreeMap<RecordId, Fate>,
+) -> Result<(), String> {
+    for Look { writer, run, from } in looks.iter().filter(|look| plan.writers[look.writer].stream == stream) {
+        let position = plan.server.offsets.decode(from).map(|position| position as usize);
+        let Some(before) = position.and_then(|position| stored.get(..position)) else {
+            return Err(format!("writer {writer}.{run} was told to look from {from}, which is no place"));
+        };
+        let passed_over = parse(content, before)?.into_iter().find(|id| {
+            (id.writer, id.run) == (*writer, *run)
+                && matches!(fates.get(id), Some(Fate::Failed { alone: false, .. }))
+        });
+        if let Some(id) = passed_over {
+            return Err(format!("record {id} is stored before {from}, from where it was to be looked for"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether nobody could tell this record from the first of an earlier run: the id was used before from epoch 0 on,
@@ -148,6 +174,14 @@ fn holes(
     Ok(())
 }
 
+/// A stream as its offsets count it: a message of a JSON stream is followed by a comma.
+fn positions(content: Content, stored: &StreamView) -> Vec<u8> {
+    match content {
+        Content::Json => stored.messages.iter().flat_map(|message| [message, &b","[..]].concat()).collect(),
+        _ => stored.data.to_vec(),
+    }
+}
+
 /// A reader's output is the stream, from its beginning or from where the tail once was.
 fn output(
     plan: &Plan,
@@ -156,10 +190,7 @@ fn output(
     consumed: &Consumed,
     stored: &StreamView,
 ) -> Result<(), String> {
-    let stored: Vec<u8> = match content {
-        Content::Json => stored.messages.iter().flat_map(|message| [message, &b","[..]].concat()).collect(),
-        _ => stored.data.to_vec(),
-    };
+    let stored = positions(content, stored);
     let output = consumed.output();
     let whole = consumed.is_closed();
     let matches = match plan.readers[number].from_now {

@@ -51,7 +51,19 @@ pub(crate) struct Ledger(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     fates: BTreeMap<RecordId, Fate>,
+    looks: Vec<Look>,
     violations: Vec<String>,
+}
+
+/// From where an application was told to look for the records of a run that halted.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    /// The writer's number.
+    pub(crate) writer: usize,
+    /// Which of its runs.
+    pub(crate) run: usize,
+    /// The server's offset.
+    pub(crate) from: String,
 }
 
 impl Ledger {
@@ -67,6 +79,16 @@ impl Ledger {
     /// The application has been told.
     pub(crate) fn settle(&self, id: RecordId, fate: Fate) {
         self.state().fates.insert(id, fate);
+    }
+
+    /// The application has been told from where to look for what a halt left in doubt.
+    pub(crate) fn look(&self, look: Look) {
+        self.state().looks.push(look);
+    }
+
+    /// From where the applications were told to look.
+    pub(crate) fn looks(&self) -> Vec<Look> {
+        self.state().looks.clone()
     }
 
     /// Something that must not happen has happened.

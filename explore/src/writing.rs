@@ -1,10 +1,11 @@
 //! Writers: processes that append records and write down what they are told.
 
-use crate::ledger::{Fate, Ledger, RecordId, record};
+use crate::ledger::{Fate, Ledger, Look, RecordId, record};
 use crate::plan::{Content, Finish, Plan, Way, Who, Writer};
 use crate::stage::Stage;
 use durable_streams::{
-    Ack, ClientBuilder, Delivery, DurableStream, IdempotentProducer, ProducerError, RetryConfig, StreamError,
+    Ack, ClientBuilder, Delivery, DurableStream, IdempotentProducer, Offset, ProducerError, RetryConfig,
+    StreamError,
 };
 use durable_streams_contract::Timer;
 use durable_streams_sim::{Rng, SimRuntime, SimTransport};
@@ -242,6 +243,9 @@ impl Job {
     /// What was handed back tells which of the failed records may be stored.
     fn settle_failures(&self, producer: Option<Producer>, failures: Vec<(RecordId, ProducerError)>) {
         let unsent = producer.as_ref().map(Producer::take_unsent);
+        if let Some(Offset::At(from)) = producer.as_ref().and_then(Producer::unsent_from) {
+            self.ledger.look(Look { writer: self.number, run: self.run, from });
+        }
         for (id, error) in failures {
             let alone = is_alone(&error);
             let handed_back = unsent

@@ -13,7 +13,8 @@ use std::task::{Context, Poll, Waker};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ack {
-    /// The tail after the record's batch. `None` where the server did not say it, as some do for a duplicate.
+    /// The tail after the record's batch, or after later ones that the server had by the time of its answer. `None` where
+    /// the server did not say it, as some do for a duplicate.
     pub offset: Option<Offset>,
     /// Whether the server had the batch already, from an earlier attempt whose answer was lost.
     pub duplicate: bool,

@@ -32,6 +32,9 @@ pub(super) struct Driver<T: HttpTransport, R: Runtime> {
     /// When a producer that nobody holds any more gives up.
     drain_until: Option<Instant>,
     ended: bool,
+    /// Says whose the machine's events are.
+    #[cfg(feature = "tracing")]
+    span: tracing::Span,
 }
 
 /// Asking the server about the stream: before the first batch, and when it has forgotten the producer.
@@ -52,6 +55,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         } else {
             Probe::Needed
         };
+        #[cfg(feature = "tracing")]
+        let span =
+            tracing::info_span!("producer", id = ?wire.id, url = wire.stream.url().unwrap_or_default());
         Self {
             shared,
             config,
@@ -63,6 +69,8 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             timer: None,
             drain_until: None,
             ended: false,
+            #[cfg(feature = "tracing")]
+            span,
         }
     }
 
@@ -158,9 +166,8 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     fn settle(&mut self) {
         let settled = self.machine.take_settled();
-        let halted = self.machine.halted().is_some();
         for settled in settled {
-            self.shared.settle(settled, halted);
+            self.shared.settle(settled, self.machine.halted());
         }
     }
 
@@ -175,8 +182,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 state.driver = Some(cx.waker().clone());
             }
             self.report(&mut state);
-            if state.detached {
-                self.drain_until.get_or_insert(now.checked_add(self.config.drain_timeout).unwrap_or(now));
+            if state.detached && self.drain_until.is_none() {
+                // A timeout too long to count never ends.
+                self.drain_until = now.checked_add(self.config.drain_timeout);
             }
             // Also where it halted: nobody waits any more for what is on its way.
             let unsettled =
@@ -273,7 +281,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     fn halt(&mut self, cause: &ProducerError) {
         let wakers = {
             let mut state = self.shared.lock();
-            state.life = Life::Failed(cause.clone());
+            state.halt(cause);
             // They need not wait for room that they will not get.
             state.room.take_if(|_| true)
         };
@@ -296,6 +304,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         {
             let mut state = self.shared.lock();
             self.report(&mut state);
+            state.unsent_from = self.machine.unsent_from().cloned();
             state.finished = true;
             state.driver = None;
         }
@@ -345,6 +354,8 @@ impl<T: HttpTransport, R: Runtime> Future for Driver<T, R> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        #[cfg(feature = "tracing")]
+        let _entered = self.span.clone().entered();
         for _ in 0..ROUNDS {
             let progress = self.round(cx);
             if self.ended {
@@ -365,6 +376,8 @@ impl<T: HttpTransport, R: Runtime> Drop for Driver<T, R> {
         if self.ended {
             return;
         }
+        #[cfg(feature = "tracing")]
+        let _entered = self.span.clone().entered();
         self.attempts.clear();
         self.machine.abort(ProducerError::RuntimeGone);
         self.settle();

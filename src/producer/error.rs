@@ -47,6 +47,7 @@ pub enum ProducerError {
     },
 
     /// An attempt went unanswered, and now nobody can tell whether the record was stored. Halts.
+    /// [`take_unsent`](crate::IdempotentProducer::take_unsent) says how to find out, and to go on.
     #[error("outcome unknown: {reason}; the record may have been stored")]
     OutcomeUnknown {
         /// Why nobody can tell.

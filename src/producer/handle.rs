@@ -4,6 +4,7 @@ use super::delivery::{Ack, Delivery};
 use super::place::{Place, Waiting};
 use super::shared::{Life, Unsent};
 use super::{Handles, ProducerError, ProducerStats, UnsentRecord, detach};
+use crate::Offset;
 #[cfg(doc)]
 use crate::error::StreamError;
 use bytes::Bytes;
@@ -251,10 +252,51 @@ impl<T, R> IdempotentProducer<T, R> {
     /// The records that were not stored when the producer halted, in order, each once: later calls do not return
     /// it again. Empty as long as the producer has not halted. All of them are there when [`flush`](Self::flush) or
     /// [`close`](Self::close) has returned the error.
+    ///
+    /// # Going on after a halt
+    ///
+    /// A new producer with a higher epoch appends what is not [`may_be_stored`](UnsentRecord::may_be_stored). Of the rest,
+    /// after [`OutcomeUnknown`](ProducerError::OutcomeUnknown) for instance, only the stream can tell, if its records can be
+    /// told apart. Mark it first: once something of the higher epoch is stored, nothing of the halted producer can be any
+    /// more, not even what is still on its way. What there is of it, is there by then.
+    ///
+    #[cfg_attr(all(feature = "tokio", feature = "json"), doc = "```no_run")]
+    #[cfg_attr(not(all(feature = "tokio", feature = "json")), doc = "```ignore")]
+    /// # use durable_streams::tokio::{DurableStream, IdempotentProducer};
+    /// # async fn run(stream: DurableStream, halted: IdempotentProducer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use durable_streams::Offset;
+    ///
+    /// #[derive(PartialEq, serde::Serialize, serde::Deserialize)]
+    /// struct Order {
+    ///     id: String,
+    /// }
+    ///
+    /// let next = stream.producer("order-service-1").epoch(halted.epoch() + 1).build();
+    /// next.append_json(&Order { id: "(a new run)".into() })?.await?;
+    /// let from = halted.unsent_from().unwrap_or(Offset::Beginning);
+    /// let stored: Vec<Order> = stream.reader().offset(from).read_json().await?;
+    /// for record in halted.take_unsent() {
+    ///     let order: Order = serde_json::from_slice(&record.data)?;
+    ///     if !record.may_be_stored || !stored.contains(&order) {
+    ///         next.append_json_wait(&order).await?;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn take_unsent(&self) -> Vec<UnsentRecord> {
         let unsent = std::mem::take(&mut self.handles.shared.lock().unsent);
         unsent.into_iter().flat_map(Unsent::into_records).collect()
+    }
+
+    /// An offset before which none of the [unsent](Self::take_unsent) records is stored: to find out what became of those
+    /// that may be, read the stream from here. `None` as long as the producer has not come to its end, and where nothing is
+    /// known, which leaves the stream's beginning.
+    ///
+    /// It is the furthest tail that the server had told of when the first of those records was sent.
+    #[must_use]
+    pub fn unsent_from(&self) -> Option<Offset> {
+        self.handles.shared.lock().unsent_from.clone()
     }
 
     /// What was done so far, and what is queued.

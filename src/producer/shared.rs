@@ -6,6 +6,7 @@ use super::machine::Settled;
 use super::queue::Queue;
 use super::waiters::Waiters;
 use super::{ProducerError, ProducerStats, UnsentRecord, lock};
+use crate::Offset;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -42,6 +43,8 @@ pub(super) struct State {
     /// A failure of single records that no flush has told of.
     pub(super) unreported: Option<ProducerError>,
     pub(super) unsent: Vec<Unsent>,
+    /// Where the driver has ended: an offset before which none of the unsent is stored.
+    pub(super) unsent_from: Option<Offset>,
     pub(super) counted: ProducerStats,
     pub(super) epoch: u64,
     /// The receipt of the stream's end, once that was asked for.
@@ -79,6 +82,7 @@ impl Shared {
             flushes: Waiters::default(),
             unreported: None,
             unsent: Vec::new(),
+            unsent_from: None,
             counted: ProducerStats::default(),
             epoch,
             end: None,
@@ -103,7 +107,7 @@ impl Shared {
     }
 
     /// The driver has settled this batch.
-    pub(super) fn settle(&self, settled: Settled, halted: bool) {
+    pub(super) fn settle(&self, settled: Settled, halted: Option<&ProducerError>) {
         let Settled { batch, outcome, may_be_stored } = settled;
         let (id, records, cost) = (batch.id, batch.records(), batch.cost());
         let wakers = {
@@ -118,10 +122,14 @@ impl Shared {
                 }
                 Err(error) => {
                     state.counted.failed_records += records as u64;
-                    if halted {
-                        state.unsent.push(Unsent::Batch { batch, may_be_stored });
-                    } else {
-                        state.unreported.get_or_insert_with(|| error.clone());
+                    match halted {
+                        Some(cause) => {
+                            state.halt(cause);
+                            state.unsent.push(Unsent::Batch { batch, may_be_stored });
+                        }
+                        None => {
+                            state.unreported.get_or_insert_with(|| error.clone());
+                        }
                     }
                 }
             }
@@ -134,23 +142,23 @@ impl Shared {
     /// Frames a batch from before the stream's type was known. Records that cannot stand in the stream fail here.
     pub(super) fn frame(&self, unframed: Unframed, framing: Framing) -> Vec<Batch> {
         let (id, cost) = (unframed.id, unframed.cost());
+        let mut state = self.lock();
+        // Under the lock, as above: a flush tells of what a receipt has told.
         let framed = unframed.frame(framing);
         let saved = cost - framed.batches.iter().map(Batch::cost).sum::<usize>();
         let mut wakers = framed.wakers;
-        {
-            let mut state = self.lock();
-            state.counted.failed_records += framed.refused as u64;
-            if state.unreported.is_none() {
-                state.unreported = framed.error;
-            }
-            wakers.extend(match framed.refused {
-                0 => {
-                    state.queue.shrink(saved);
-                    state.room_wakers()
-                }
-                refused => state.freed(id, refused, saved),
-            });
+        state.counted.failed_records += framed.refused as u64;
+        if state.unreported.is_none() {
+            state.unreported = framed.error;
         }
+        wakers.extend(match framed.refused {
+            0 => {
+                state.queue.shrink(saved);
+                state.room_wakers()
+            }
+            refused => state.freed(id, refused, saved),
+        });
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
         framed.batches
     }
@@ -222,6 +230,13 @@ impl State {
             queued_records: self.queue.records(),
             queued_bytes: self.queue.bytes(),
             ..self.counted
+        }
+    }
+
+    /// Nothing more is taken, and everything says why. The first cause holds.
+    pub(super) fn halt(&mut self, cause: &ProducerError) {
+        if !matches!(self.life, Life::Failed(_)) {
+            self.life = Life::Failed(cause.clone());
         }
     }
 

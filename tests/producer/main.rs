@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod endings;
+#[cfg(feature = "tracing")]
+mod events;
 mod histories;
 mod pressure;
 mod restarts;

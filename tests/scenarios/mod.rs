@@ -10,6 +10,7 @@ pub mod odd_servers;
 pub mod producer_basics;
 pub mod producer_faults;
 pub mod producer_limits;
+pub mod producer_outages;
 pub mod streams;
 pub mod views;
 
@@ -22,6 +23,7 @@ macro_rules! on {
             the_stream_ends_with_the_producer,
             ten_tasks_on_two_handles_keep_their_order,
             a_bad_option_is_an_error_of_every_operation,
+            the_largest_options_are_no_trouble,
         ]);
         $crate::scenarios::tests!($stack, producer_faults: [
             any_fault_on_any_batch_costs_nothing,
@@ -44,7 +46,14 @@ macro_rules! on {
             against_a_hung_server_memory_is_bounded,
             what_is_dropped_is_delivered,
             the_clients_headers_are_on_every_append,
+            a_provider_that_fails_is_told,
             an_idle_producer_sends_nothing,
+        ]);
+        $crate::scenarios::tests!($stack, producer_outages: [
+            an_outage_while_appending_costs_nothing,
+            an_outage_that_lasts_is_told,
+            a_connection_that_ended_in_good_order_costs_no_copy,
+            the_task_of_a_dropped_producer_ends,
         ]);
         $crate::scenarios::tests!($stack, streams: [
             a_stream_lives_its_life,

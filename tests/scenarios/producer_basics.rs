@@ -1,9 +1,9 @@
 //! What a producer does while nothing goes wrong, checked from the server's side.
 
 use crate::support::{Stack, new_stream, unique};
-use durable_streams::{CreateOptions, ErrorAction, ProducerError, StreamError};
+use durable_streams::{CreateOptions, ErrorAction, ProducerError, RetryConfig, StreamError};
 use std::time::Duration;
-use test_servers::{RustServer, direct, skip_without_node};
+use test_servers::{Action, Proxy, RustServer, direct, skip_without_node};
 
 fn stored(url: &str) -> String {
     let answer = direct("GET", url, (), "").expect("the server answers");
@@ -171,10 +171,12 @@ pub async fn ten_tasks_on_two_handles_keep_their_order<S: Stack>() {
 /// ROBUSTNESS 41: what cannot work is an error that names the option, and nothing is sent.
 pub async fn a_bad_option_is_an_error_of_every_operation<S: Stack>() {
     let server = RustServer::start().unwrap();
-    let stream = new_stream::<S>(server.url(), "text/plain").await;
+    let proxy = Proxy::start(server.url()).unwrap();
+    let stream = new_stream::<S>(proxy.url(), "text/plain").await;
+    proxy.forget_requests();
     type Builder<S> = durable_streams::ProducerBuilder<<S as Stack>::Transport, <S as Stack>::Runtime>;
     type Edit<S> = fn(Builder<S>) -> Builder<S>;
-    let edits: [(&str, Edit<S>); 9] = [
+    let edits: [(&str, Edit<S>); 13] = [
         ("epoch", |b| b.epoch(1 << 53)),
         ("max_batch_bytes", |b| b.max_batch_bytes(0)),
         ("max_batch_bytes", |b| b.max_batch_bytes(usize::MAX)),
@@ -184,6 +186,14 @@ pub async fn a_bad_option_is_an_error_of_every_operation<S: Stack>() {
         ("max_buffered_records", |b| b.max_buffered_records(0)),
         ("drain_timeout", |b| b.drain_timeout(Duration::ZERO)),
         ("content-type", |b| b.content_type("nonsense")),
+        ("initial_backoff", |b| {
+            b.retry(RetryConfig { initial_backoff: Duration::ZERO, ..RetryConfig::default() })
+        }),
+        ("max_backoff", |b| b.retry(RetryConfig { max_backoff: Duration::ZERO, ..RetryConfig::default() })),
+        ("multiplier", |b| b.retry(RetryConfig { multiplier: -1.0, ..RetryConfig::default() })),
+        ("max_elapsed", |b| {
+            b.retry(RetryConfig { max_elapsed: Some(Duration::ZERO), ..RetryConfig::default() })
+        }),
     ];
     let check = |error: &ProducerError, option: &str| {
         assert!(matches!(error.stream_error(), Some(StreamError::Config(_))), "{error}");
@@ -196,13 +206,20 @@ pub async fn a_bad_option_is_an_error_of_every_operation<S: Stack>() {
         check(&producer.append("x").unwrap_err(), option);
         check(&producer.append_wait("x").await.unwrap_err(), option);
         check(&producer.append_json(&1).unwrap_err(), option);
+        check(&producer.append_json_wait(&1).await.unwrap_err(), option);
         check(&producer.flush().await.unwrap_err(), option);
+        check(&producer.flush_timeout(Duration::from_secs(1)).await.unwrap_err(), option);
         check(&producer.close_stream().await.unwrap_err(), option);
+        check(&producer.close_stream_with("x").await.unwrap_err(), option);
         check(&producer.close().await.unwrap_err(), option);
+        assert!(producer.take_unsent().is_empty() && producer.stats().requests == 0);
+        producer.detach();
     }
-    check(&stream.producer(" ").build().append("x").unwrap_err(), "producer_id");
+    for id in ["", " ", "line\nfeed"] {
+        check(&stream.producer(id).build().append("x").unwrap_err(), "producer_id");
+    }
     check(&stream.client().stream("ftp://x/y").producer("p").build().append("x").unwrap_err(), "ftp");
-    assert_eq!(stored(stream.url().unwrap()), "");
+    assert!(proxy.requests().is_empty(), "{:?}", proxy.requests());
 
     let producer = stream.producer("p").max_buffered_bytes(100).build();
     check(&producer.append("").unwrap_err(), "data");
@@ -210,4 +227,47 @@ pub async fn a_bad_option_is_an_error_of_every_operation<S: Stack>() {
         panic!("it was taken");
     };
     assert_eq!(record.len(), 101);
+}
+
+/// What is as large as can be means that there is no bound.
+pub async fn the_largest_options_are_no_trouble<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let stream = new_stream::<S>(proxy.url(), "text/plain").await;
+    let builder = || {
+        stream
+            .producer("p")
+            .epoch((1 << 53) - 1)
+            .max_batch_bytes(1 << 30)
+            .max_batch_items(usize::MAX)
+            .max_in_flight(usize::MAX)
+            .max_buffered_bytes(usize::MAX)
+            .max_buffered_records(usize::MAX)
+            .linger(Duration::MAX)
+            .drain_timeout(Duration::MAX)
+            .retry(RetryConfig {
+                max_backoff: Duration::MAX,
+                max_retries: Some(u32::MAX),
+                max_elapsed: Some(Duration::MAX),
+                ..RetryConfig::default()
+            })
+    };
+    let producer = builder().build();
+    producer.append("a").unwrap();
+    producer.flush_timeout(Duration::MAX).await.unwrap();
+    let waiting = producer.append("b").unwrap();
+    assert!(waiting.try_result().is_none(), "it lingers");
+    // Dropped, it has for ever to deliver that.
+    drop(producer);
+    waiting.await.unwrap();
+
+    // A server that asks to be left alone for longer than can be counted is left alone, and that is all.
+    proxy.rule(|_, _| Action::refuse(503, [("retry-after", "18446744073709551615")], ""));
+    let producer = stream.producer("q").linger(Duration::ZERO).build();
+    producer.append("c").unwrap();
+    let error = producer.flush_timeout(Duration::from_millis(300)).await.unwrap_err();
+    assert!(matches!(error, ProducerError::Timeout { records: 1, .. }), "{error}");
+    proxy.pass();
+    let stored_url = stream.url().unwrap().replace(proxy.url(), server.url());
+    assert_eq!(stored(&stored_url), "ab");
 }

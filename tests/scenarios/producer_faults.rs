@@ -268,6 +268,19 @@ pub async fn a_fenced_producer_claims_and_renumbers<S: Stack>() {
         }
     }
     assert!(claimed >= 40, "{claimed}");
+
+    // On the wire: one new epoch, its first batch alone, each batch of it once and in order.
+    let sent: Vec<(String, u64, Recorded)> = proxy
+        .requests()
+        .into_iter()
+        .filter_map(|r| Some((r.header("producer-epoch")?.to_owned(), seq(&r)?, r)))
+        .collect();
+    let first_new = sent.iter().position(|(epoch, ..)| epoch == "8").expect("it claimed");
+    let (old, new) = sent.split_at(first_new);
+    assert!(old.iter().all(|(epoch, ..)| epoch == "0") && new.iter().all(|(epoch, ..)| epoch == "8"));
+    let numbers: std::collections::BTreeSet<u64> = new.iter().map(|(_, seq, _)| *seq).collect();
+    assert_eq!(numbers, (0..claimed).collect());
+    assert_eq!(new[0].1, 0);
 }
 
 /// ROBUSTNESS 31.
@@ -320,6 +333,9 @@ pub async fn a_fence_after_an_unanswered_attempt<S: Stack>() {
         proxy.pass();
         let stored_then = if applied { "x|" } else { "|" };
         assert_eq!(stored(&direct_url), format!("{before}{stored_then}"));
+        // Nor has one to read all of it to find out.
+        let from = producer.unsent_from().expect("two hundred were acknowledged");
+        assert_eq!(stream.reader().offset(from).read_text().await.unwrap(), stored_then);
     }
 }
 

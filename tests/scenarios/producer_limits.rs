@@ -2,7 +2,7 @@
 
 use crate::support::{Stack, unique};
 use durable_streams::contract::Timer;
-use durable_streams::{CreateOptions, HeaderMap, ProducerError, StreamError};
+use durable_streams::{CreateOptions, HeaderMap, ProducerError, RetryConfig, StreamError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -206,6 +206,26 @@ pub async fn the_clients_headers_are_on_every_append<S: Stack>() {
     assert!(dynamic.windows(2).all(|pair| pair[0] < pair[1]), "asked anew for each: {dynamic:?}");
 }
 
+/// ROBUSTNESS 41: what a provider cannot say is an error, and nothing goes out without it.
+pub async fn a_provider_that_fails_is_told<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let client = S::builder()
+        .base_url(proxy.url())
+        .async_header_provider(|| async { Err::<HeaderMap, _>(std::io::Error::other("no token")) })
+        .build()
+        .unwrap();
+    let stream = client.stream(unique("token")).content_type("text/plain");
+    let retry = RetryConfig { max_retries: Some(1), ..RetryConfig::default() };
+    let producer = stream.producer("p").retry(retry).build();
+    let error = producer.append("x").unwrap().await.unwrap_err();
+    assert!(error.to_string().contains("no token"), "{error}");
+    assert!(producer.flush().await.unwrap_err().to_string().contains("no token"));
+    let unsent = producer.take_unsent();
+    assert!(unsent.len() == 1 && !unsent[0].may_be_stored);
+    assert!(proxy.requests().is_empty());
+}
+
 /// An idle producer leaves its stream alone.
 pub async fn an_idle_producer_sends_nothing<S: Stack>() {
     let server = RustServer::start().unwrap();
@@ -219,4 +239,8 @@ pub async fn an_idle_producer_sends_nothing<S: Stack>() {
     client.runtime().sleep(Duration::from_secs(1)).await;
     producer.close().await.unwrap();
     assert!(proxy.requests().is_empty());
+    // ROBUSTNESS 40: nor does it take anything more.
+    assert!(matches!(producer.append("x").unwrap_err(), ProducerError::Closed));
+    assert!(matches!(producer.append_wait("x").await.unwrap_err(), ProducerError::Closed));
+    assert!(matches!(producer.close_stream().await.unwrap_err(), ProducerError::Closed));
 }

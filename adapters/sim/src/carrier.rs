@@ -105,7 +105,10 @@ impl Trip {
             Said::Whole(answer) if *request.method() == Method::HEAD => {
                 self.deliver(answer.map(|_| Bytes::new())).await
             }
-            Said::Whole(answer) => self.deliver(answer).await,
+            Said::Whole(mut answer) => {
+                self.net.retell(&request, &mut answer);
+                self.deliver(answer).await
+            }
             Said::Events(head, events) => self.deliver_events(head, events).await,
         }
     }

@@ -4,7 +4,7 @@ use crate::model::{Handled, Model, Moment};
 use crate::{Event, Fault, Incident, Memory, Rng, Schedule};
 use bytes::Bytes;
 use durable_streams_contract::{Body, HttpTransport, SendOptions, TransportError, async_trait};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -165,6 +165,20 @@ impl Net {
             self.changed(|_| {});
         }
         Some(handled)
+    }
+
+    /// What has changed in an answer between the append and the moment in which it is given.
+    pub(crate) fn retell(&self, request: &Request<Bytes>, answer: &mut Response<Bytes>) {
+        if *request.method() != Method::POST || answer.status() != StatusCode::OK {
+            return;
+        }
+        let tail = self.look(|model| {
+            let late = model.options().dialect.tells_late_tails();
+            if late { model.tail(request.uri().path()) } else { None }
+        });
+        if let Some(Ok(tail)) = tail.map(HeaderValue::try_from) {
+            answer.headers_mut().insert("stream-next-offset", tail);
+        }
     }
 
     pub(crate) fn fault(&self, number: u64) -> Option<Fault> {

@@ -1,4 +1,5 @@
 use super::super::batch::Batch;
+use crate::Offset;
 use crate::error::Error;
 use crate::retry::Backoff;
 use std::time::Instant;
@@ -16,6 +17,8 @@ pub(super) struct Entry {
     pub(super) sent_first: bool,
     /// An attempt under this number went without an answer that tells whether it was applied.
     pub(super) maybe_applied: bool,
+    /// The furthest tail that was known before anything of it can have been stored.
+    pub(super) not_before: Option<Offset>,
     /// An attempt under this number failed somewhere on the way: that the server calls the next one a duplicate
     /// is no wonder.
     pub(super) may_echo: bool,
@@ -37,6 +40,7 @@ impl Entry {
             in_flight: false,
             sent_first: false,
             maybe_applied: false,
+            not_before: None,
             may_echo: false,
             again_at: None,
             was_sent: false,

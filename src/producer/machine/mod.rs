@@ -129,9 +129,12 @@ pub(super) struct Machine {
     window: Window,
     /// The stream's tail before anything was sent, where the driver asked for it.
     tail_before: Option<Offset>,
-    /// The end of the last batch that was acknowledged, if it is known exactly: what was sent after it, and is stored,
-    /// is stored behind it.
-    stored_end: Option<Offset>,
+    /// The furthest tail that the server has told of. An answer tells the tail of its own moment, behind which later
+    /// batches of ours may be already: it says nothing of what is on its way. But what is sent only after it was heard
+    /// is stored behind it, if it is. At the end: a tail that was told before anything that is left was sent.
+    tail_seen: Option<Offset>,
+    /// This epoch was claimed from a server that had forgotten the last one, and may forget again.
+    claimed_from_oblivion: bool,
     /// A batch was acknowledged, in any epoch.
     has_stored: bool,
     claims: recover::Claims,
@@ -153,7 +156,8 @@ impl Machine {
             stored_to: None,
             sent_to: None,
             tail_before: None,
-            stored_end: None,
+            tail_seen: None,
+            claimed_from_oblivion: false,
             has_stored: false,
             claims: recover::Claims::default(),
             counters: Counters::default(),
@@ -187,7 +191,21 @@ impl Machine {
     }
 
     pub(super) fn set_tail_before(&mut self, tail: Option<Offset>) {
+        self.see_tail(tail.as_ref());
         self.tail_before = tail;
+    }
+
+    /// Once it has halted: an offset before which nothing that is left is stored, where one is known.
+    pub(super) fn unsent_from(&self) -> Option<&Offset> {
+        self.tail_seen.as_ref()
+    }
+
+    fn see_tail(&mut self, tail: Option<&Offset>) {
+        if let Some(tail) = tail
+            && self.tail_seen.as_ref().is_none_or(|seen| seen < tail)
+        {
+            self.tail_seen = Some(tail.clone());
+        }
     }
 
     /// Whether a duplicate answer would have to be compared to the tail before.
@@ -247,6 +265,9 @@ impl Machine {
         }
         entry.in_flight = true;
         entry.sent_first = first;
+        if !entry.maybe_applied {
+            entry.not_before = self.tail_seen.clone();
+        }
         self.counters.requests += 1;
         self.counters.resent += u64::from(std::mem::replace(&mut entry.was_sent, true));
         self.sent_to = self.sent_to.max(Some(entry.seq));
@@ -301,7 +322,15 @@ impl Machine {
                     false => None,
                 };
                 match wait {
-                    Some(wait) => entry.again_at = Some(now + wait),
+                    // The server may have died of it and forgotten that too. Then it would take the batch once more.
+                    Some(_) if fate == Fate::Unknown && self.claimed_from_oblivion && !self.established => {
+                        self.forgotten(error.into());
+                    }
+                    Some(wait) => {
+                        #[cfg(feature = "tracing")]
+                        tracing::debug!(epoch = self.epoch, seq = entry.seq, ?wait, %error, "the producer sends a batch again");
+                        entry.again_at = Some(now + wait);
+                    }
                     None => {
                         let error = attempted(error, &entry.backoff);
                         self.halt(error.into());
@@ -351,11 +380,8 @@ impl Machine {
         self.counters.duplicates += u64::from(duplicate);
         self.established = true;
         self.has_stored = true;
-        if self.stored_to < Some(seq) {
-            self.stored_to = Some(seq);
-            // A duplicate is told the tail of this moment, behind which later batches of ours may be.
-            self.stored_end = if duplicate { None } else { offset.clone() };
-        }
+        self.stored_to = self.stored_to.max(Some(seq));
+        self.see_tail(offset.as_ref());
         if let Some(entry) = self.entries.remove(index) {
             let ack = Ack { offset, duplicate, epoch: self.epoch, seq };
             self.settled.push(Settled { batch: entry.batch, outcome: Ok(ack), may_be_stored: true });
@@ -367,6 +393,8 @@ impl Machine {
 
     fn gap(&mut self, index: usize, expected: u64, received: u64, now: Instant) {
         self.counters.gaps += 1;
+        #[cfg(feature = "tracing")]
+        tracing::debug!(epoch = self.epoch, seq = received, expected, "a batch came before its predecessor");
         let sent_first = self.entries[index].sent_first;
         self.refused_in_sequence(index, ProducerError::SequenceGap { expected, received }, now);
         if sent_first {
@@ -409,6 +437,8 @@ impl Machine {
     /// Sends nothing more. What is on its way is waited for, then the rest fails. The first cause holds.
     pub(super) fn halt(&mut self, cause: ProducerError) {
         if self.halted().is_none() {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(epoch = self.epoch, error = %cause, "the producer halts");
             self.phase = Phase::Halting(cause);
             self.advance(None);
         }

@@ -4,7 +4,6 @@ use super::{Ack, Machine, Phase, ProducerError, Settled};
 use crate::Offset;
 use crate::error::StreamError;
 use crate::protocol::headers::MAX_NUMBER;
-use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 /// Two producers that claim the same id in turn must not go on for ever.
@@ -64,6 +63,8 @@ impl Machine {
 
     pub(super) fn forgotten(&mut self, error: ProducerError) {
         if matches!(self.phase, Phase::Running) {
+            #[cfg(feature = "tracing")]
+            tracing::info!(epoch = self.epoch, %error, "the server forgot the producer; asking for the stream's tail");
             self.phase = Phase::Forgotten(error);
         }
     }
@@ -78,26 +79,30 @@ impl Machine {
         let Phase::Forgotten(error) = &self.phase else { return };
         let error = error.clone();
         self.settle_stored();
-        let is_unanswered =
-            self.entries.iter().any(|entry| entry.maybe_applied && !entry.batch.is_bare_end());
-        let moved = match (&self.stored_end, tail) {
-            (Some(end), Some(tail)) => tail.partial_cmp(end),
-            _ => None,
-        };
-        match moved {
-            // What was acknowledged is gone.
-            Some(Ordering::Less) => self.halt(error),
-            // Nothing was stored since. Or something was, but none of ours can be in doubt.
-            Some(Ordering::Equal) => self.raise(self.epoch + 1, Some(now)),
-            _ if tail.is_some() && !is_unanswered => self.raise(self.epoch + 1, Some(now)),
-            _ if is_unanswered => {
+        let lost = matches!((tail, &self.tail_seen), (Some(tail), Some(seen)) if tail < seen);
+        let in_doubt = self.entries.iter().find(|entry| entry.maybe_applied && !entry.batch.is_bare_end());
+        match (tail, in_doubt) {
+            // What was told of is gone.
+            _ if lost => self.halt(error),
+            (None, None) => self.halt(error),
+            // Whatever was stored since, it is none of ours.
+            (Some(_), None) => self.reclaim(tail, now),
+            // Nothing was stored since before the first that is in doubt was sent.
+            (Some(_), Some(first)) if first.not_before.as_ref() == tail => self.reclaim(tail, now),
+            (_, Some(_)) => {
                 let reason =
-                    format!("an attempt went unanswered, and then the server forgot this producer ({error})");
+                    format!("an attempt went unanswered by a server that forgets its producers ({error})");
                 self.halt(ProducerError::OutcomeUnknown { reason });
             }
-            _ => self.halt(error),
         }
         self.advance(Some(now));
+    }
+
+    /// Starts anew with a server that has forgotten this producer.
+    fn reclaim(&mut self, tail: Option<&Offset>, now: Instant) {
+        self.see_tail(tail);
+        self.raise(self.epoch + 1, Some(now));
+        self.claimed_from_oblivion = true;
     }
 
     /// Does what can be done only while nothing is under way.
@@ -142,6 +147,9 @@ impl Machine {
 
     fn finish(&mut self, cause: &ProducerError) {
         self.settle_stored();
+        if let Some(first) = self.entries.iter().find(|entry| entry.maybe_applied) {
+            self.tail_seen = first.not_before.clone();
+        }
         let was_closed = matches!(cause, ProducerError::Stream(error) if matches!(error.kind(), StreamError::StreamClosed { .. }));
         for entry in self.entries.drain(..) {
             let outcome = if was_closed && entry.maybe_applied {
@@ -173,12 +181,19 @@ impl Machine {
             let server_epoch = epoch.saturating_sub(1);
             return self.halt(ProducerError::StaleEpoch { server_epoch, our_epoch: self.epoch });
         }
+        #[cfg(feature = "tracing")]
+        tracing::info!(
+            from = self.epoch,
+            epoch,
+            batches = self.entries.len(),
+            "the producer claims an epoch"
+        );
         self.counters.claims += 1;
         self.phase = Phase::Running;
         self.epoch = epoch;
         self.established = false;
         self.stored_to = None;
-        self.stored_end = None;
+        self.claimed_from_oblivion = false;
         self.sent_to = None;
         // From here on the tail may have moved by our own doing.
         self.tail_before = None;
@@ -212,6 +227,8 @@ impl Machine {
             return self.halt(ProducerError::OutcomeUnknown { reason });
         }
         let seq = entry.seq;
+        #[cfg(feature = "tracing")]
+        tracing::info!(epoch = self.epoch, seq, bytes = entry.batch.body.len(), records = entry.batch.records(), %error, "a batch is too large for the server: it is split, or its one record fails");
         if entry.batch.records() > 1 {
             let backoff = entry.backoff.clone();
             let (head, tail) = entry.batch.split();

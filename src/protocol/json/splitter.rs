@@ -84,7 +84,7 @@ impl JsonSplitter {
     }
 
     /// Makes the splitter ready for the next body, of the same framing and limit, with the buffers that it has.
-    #[cfg(any(test, feature = "__internals"))]
+    #[cfg(any(all(test, feature = "json"), feature = "__internals"))]
     pub fn reset(&mut self) {
         self.input.clear();
         self.carry.clear();

@@ -19,6 +19,11 @@ impl Dialect {
         self.rust()
     }
 
+    /// The answer to an append tells the tail of the moment in which it is given: later appends may be before that.
+    pub(crate) fn tells_late_tails(self) -> bool {
+        self.rust()
+    }
+
     /// What an append looks like is judged before whether its stream is there.
     pub(super) fn judges_append_first(self) -> bool {
         !self.rust()

@@ -136,6 +136,13 @@ impl Model {
         self.streams.get(path).filter(|stream| !stream.deleted).map(|stream| stream.view(&self.options))
     }
 
+    /// The tail of the stream at `path`, as an offset.
+    #[must_use]
+    pub fn tail(&self, path: &str) -> Option<String> {
+        let stream = self.streams.get(path).filter(|stream| !stream.deleted)?;
+        Some(self.options.offsets.encode(stream.tail() as u64))
+    }
+
     /// The paths at which a stream is, in order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.streams.iter().filter(|(_, stream)| !stream.deleted).map(|(path, _)| path.as_str())

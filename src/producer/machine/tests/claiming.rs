@@ -234,3 +234,51 @@ fn an_epoch_beyond_all_numbers_is_not_claimed() {
         assert!(matches!(rig.halted(), ProducerError::StaleEpoch { our_epoch: 0, .. }), "{:?}", rig.halted());
     }
 }
+
+/// An answer tells the tail of its own moment: of two that travelled together, the first one's may be behind the second.
+#[test]
+fn a_tail_that_was_told_late_proves_nothing() {
+    let mut rig = Rig::new(claiming());
+    let first = rig.offer(1);
+    rig.answer(&first[0], Answer::Stored { offset: at("0_5"), duplicate: false, highest: Some(0) });
+    rig.machine.window = Window::opened(2, 5);
+    let attempts: Vec<Attempt> = (0..2).flat_map(|_| rig.offer(1)).collect();
+    rig.answer(&attempts[0], Answer::Stored { offset: at("0_9"), duplicate: false, highest: Some(1) });
+    rig.lost(&attempts[1]);
+    let again = rig.wait();
+    assert!(rig.gap(&again[0], 0).is_empty());
+    rig.machine.tail(at("0_9").as_ref(), rig.now);
+    rig.collect();
+    assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
+    assert_eq!((rig.failed.clone(), rig.machine.unsent_from().cloned()), (vec![(2, true)], at("0_5")));
+}
+
+/// A server that has forgotten once may forget again, even the first batch of the epoch that was claimed from it.
+#[test]
+fn the_first_batch_after_a_loss_is_not_sent_twice_blindly() {
+    for (tail, stored) in [("0_5", false), ("0_9", true)] {
+        let mut rig = forgotten(claiming(), false);
+        rig.machine.tail(at("0_5").as_ref(), rig.now);
+        let next = rig.attempts();
+        assert!(rig.lost(&next[0]).is_empty() && rig.machine.asks_tail());
+        rig.machine.tail(at(tail).as_ref(), rig.now);
+        rig.collect();
+        match stored {
+            false => {
+                let next = rig.attempts();
+                assert_eq!((next[0].epoch, next[0].seq), (2, 0));
+                rig.answer(
+                    &next[0],
+                    Answer::Stored { offset: at("0_9"), duplicate: false, highest: Some(0) },
+                );
+                // From here on an unanswered attempt is repeated as any other.
+                let next = rig.offer(1);
+                assert!(rig.lost(&next[0]).is_empty() && !rig.machine.asks_tail());
+            }
+            true => {
+                assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
+                assert_eq!(rig.failed, [(1, true)]);
+            }
+        }
+    }
+}

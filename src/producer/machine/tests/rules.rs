@@ -229,3 +229,31 @@ fn giving_up_fails_what_is_under_way() {
     assert_eq!(rig.failed, [(1, true), (2, true)]);
     assert!(rig.machine.is_idle());
 }
+
+/// Where an application has to look for what a halt leaves in doubt.
+#[test]
+fn it_is_known_from_where_to_look_for_the_unsent() {
+    let at = |offset: &str| Some(Offset::parse(offset));
+    let stored = |offset: &str| Answer::Stored { offset: at(offset), duplicate: false, highest: None };
+    let mut rig = Rig::new(claiming());
+    assert_eq!(rig.machine.unsent_from(), None);
+    rig.machine.set_tail_before(at("0_1"));
+    assert_eq!(rig.machine.unsent_from().cloned(), at("0_1"));
+
+    // The answer to the first tells a tail behind which the second, on its way by then, may be already.
+    let (mut rig, attempts) = Rig::in_flight(settings(), 1);
+    rig.answer(&attempts[0], stored("0_2"));
+    rig.machine.window = Window::opened(2, 5);
+    let attempts: Vec<Attempt> = (0..2).flat_map(|_| rig.offer(1)).collect();
+    rig.answer(&attempts[0], stored("0_4"));
+    rig.answer(&attempts[1], Answer::Failed { error: server_error(), fate: Fate::Unknown, again: false });
+    assert_eq!(rig.failed, [(3, true)]);
+    assert_eq!(rig.machine.unsent_from().cloned(), at("0_2"));
+
+    // What is known not to be stored need not be looked for.
+    let (mut rig, attempts) = Rig::in_flight(settings(), 1);
+    rig.answer(&attempts[0], stored("0_2"));
+    let next = rig.offer(1);
+    rig.stale(&next[0], 3);
+    assert_eq!((rig.failed.clone(), rig.machine.unsent_from().cloned()), (vec![(2, false)], at("0_2")));
+}

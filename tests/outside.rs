@@ -1,0 +1,92 @@
+//! ROBUSTNESS 45: where no runtime is, nothing panics, and an error says what is missing.
+#![cfg(all(feature = "tokio", feature = "async-std", feature = "smol"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use durable_streams::{Client, CreateOptions, ProducerError, contract};
+use futures_lite::future::block_on;
+use std::time::Duration;
+use test_servers::{RustServer, direct};
+
+/// On the stacks whose runtimes are everywhere, everything works from a bare thread.
+fn works_outside<T, R>(client: impl Fn(&str) -> Client<T, R>)
+where
+    T: contract::HttpTransport + Clone,
+    R: contract::Runtime + Clone,
+{
+    let server = RustServer::start().unwrap();
+    let stream = client(server.url()).stream("outside");
+    let producer = stream.producer("p").content_type("text/plain").build();
+    block_on(async {
+        stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+        producer.append("a").unwrap();
+        producer.flush_timeout(Duration::from_secs(20)).await.unwrap();
+    });
+    let receipt = producer.append("b").unwrap();
+    block_on(receipt).unwrap();
+    assert_eq!(producer.stats().acked_records, 2);
+    drop(producer);
+    assert_eq!(direct("GET", stream.url().unwrap(), (), "").unwrap().text(), "ab");
+}
+
+#[test]
+fn async_std_is_everywhere() {
+    works_outside(|url| durable_streams::async_std::Client::builder().base_url(url).build().unwrap());
+}
+
+#[test]
+fn smol_is_everywhere() {
+    works_outside(|url| durable_streams::smol::Client::builder().base_url(url).build().unwrap());
+}
+
+#[test]
+fn tokio_is_missed_by_name() {
+    let error = durable_streams::tokio::Client::builder().build().unwrap_err().to_string();
+    assert!(error.contains("tokio") && error.contains("runtime"), "{error}");
+}
+
+#[test]
+fn a_client_of_a_tokio_that_runs_elsewhere_works() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    works_outside(|url| {
+        runtime.block_on(async { durable_streams::tokio::Client::builder().base_url(url).build().unwrap() })
+    });
+}
+
+#[test]
+fn a_tokio_that_is_gone_is_told_by_whatever_is_asked() {
+    let server = RustServer::start().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let client = runtime
+        .block_on(async { durable_streams::tokio::Client::builder().base_url(server.url()).build() })
+        .unwrap();
+    let stream = client.stream("outside");
+    let before = stream.producer("p").content_type("text/plain").build();
+    runtime.block_on(async {
+        stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+        before.append("stored").unwrap().await.unwrap();
+    });
+    drop(runtime);
+
+    let after = stream.producer("q").content_type("text/plain").build();
+    for producer in [before, after] {
+        let gone = |outcome: Result<(), ProducerError>| {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error, ProducerError::RuntimeGone), "{error}");
+            assert!(error.to_string().contains("runtime"), "{error}");
+        };
+        let told = match producer.append("x") {
+            Ok(receipt) => block_on(receipt).map(drop),
+            Err(error) => Err(error),
+        };
+        gone(told);
+        gone(block_on(producer.flush()));
+        gone(block_on(producer.flush_timeout(Duration::from_secs(5))));
+        gone(block_on(producer.append_wait("x")).map(drop));
+        gone(block_on(producer.close()));
+        assert!(producer.take_unsent().len() <= 1);
+        producer.detach();
+        drop(producer);
+    }
+    assert!(block_on(stream.head()).is_err());
+    assert_eq!(direct("GET", stream.url().unwrap(), (), "").unwrap().text(), "stored");
+}

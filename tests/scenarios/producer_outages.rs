@@ -1,0 +1,152 @@
+//! Outages while an application goes on appending. What counts is what the server has in the end.
+
+use crate::support::{Stack, unique};
+use durable_streams::{CreateOptions, ProducerError, RetryConfig};
+use std::time::{Duration, Instant};
+use test_servers::{Action, Proxy, RustServer, direct, wait_until};
+
+const OUTAGE: Duration = Duration::from_secs(3);
+
+fn stored(url: &str) -> String {
+    let answer = direct("GET", url, (), "").expect("the server answers");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+fn numbered(range: std::ops::Range<u32>) -> String {
+    range.map(|number| format!("{number}\n")).collect()
+}
+
+/// ROBUSTNESS 28: everything arrives after it.
+pub async fn an_outage_while_appending_costs_nothing<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let path = unique("outage");
+    let stream = S::client(proxy.url()).stream(&path);
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let direct_url = format!("{}/{path}", server.url());
+    let retry = RetryConfig { max_backoff: Duration::from_secs(1), ..RetryConfig::default() };
+    let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
+    let (mut appended, mut at_its_end) = (0, 0);
+    let began = Instant::now();
+    let mut outage = None;
+    // It appends before, during and after.
+    while outage.is_none_or(|began: Instant| began.elapsed() < OUTAGE + Duration::from_millis(300)) {
+        producer.append(format!("{appended}\n")).unwrap();
+        appended += 1;
+        S::sleep(Duration::from_millis(1)).await;
+        match outage {
+            None if began.elapsed() > Duration::from_millis(300) => {
+                outage = Some(Instant::now());
+                proxy.refuse();
+                proxy.kill_connections();
+            }
+            Some(began) if at_its_end == 0 && began.elapsed() > OUTAGE => {
+                at_its_end = stored(&direct_url).lines().count();
+                assert!(at_its_end < appended as usize / 2, "it was none: {at_its_end} of {appended}");
+                proxy.resume().unwrap();
+            }
+            _ => {}
+        }
+    }
+    producer.flush().await.unwrap();
+    assert!(stored(&direct_url) == numbered(0..appended));
+    assert_eq!(producer.stats().acked_records, u64::from(appended));
+    producer.close().await.unwrap();
+}
+
+/// ROBUSTNESS 28: where it lasts longer than the application is patient, it is told what is not stored.
+pub async fn an_outage_that_lasts_is_told<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let path = unique("outage");
+    let stream = S::client(proxy.url()).stream(&path);
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let direct_url = format!("{}/{path}", server.url());
+    let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(1)), ..RetryConfig::default() };
+    let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
+    for number in 0..50 {
+        producer.append(format!("{number}\n")).unwrap();
+    }
+    producer.flush().await.unwrap();
+    let end_of_stored = stored(&direct_url).len();
+
+    proxy.refuse();
+    proxy.kill_connections();
+    for number in 50..150 {
+        producer.append(format!("{number}\n")).unwrap();
+    }
+    // One flush that does not wait for the end says how much is missing, and the other why.
+    let error = producer.flush_timeout(Duration::from_millis(100)).await.unwrap_err();
+    assert!(matches!(error, ProducerError::Timeout { records: 100, .. }), "{error}");
+    let error = producer.flush().await.unwrap_err();
+    assert!(error.stream_error().is_some() && error.to_string().contains(&path), "{error}");
+    let unsent = producer.take_unsent();
+    let named: Vec<u8> = unsent.iter().flat_map(|record| record.data.to_vec()).collect();
+    assert_eq!(String::from_utf8(named).unwrap(), numbered(50..150));
+    assert!(unsent[0].may_be_stored || !unsent.iter().any(|record| record.may_be_stored), "in order");
+    let from = producer.unsent_from().expect("five batches were acknowledged");
+
+    proxy.resume().unwrap();
+    assert_eq!(stored(&direct_url).len(), end_of_stored, "nothing was sent any more");
+    assert_eq!(stream.reader().offset(from).read_text().await.unwrap(), "");
+}
+
+/// ROBUSTNESS 43: the server takes its leave of an idle connection, and the next append comes just then.
+pub async fn a_connection_that_ended_in_good_order_costs_no_copy<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let path = unique("idle");
+    let stream = S::client(proxy.url()).stream(&path);
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let producer = stream.producer("p").linger(Duration::ZERO).build();
+    for number in 0..20 {
+        producer.append(format!("{number}\n")).unwrap().await.unwrap();
+        proxy.close_idle_connections();
+        if number % 2 == 0 {
+            assert!(wait_until(Duration::from_secs(5), || proxy.open_connections() == 0));
+        }
+    }
+    producer.close().await.unwrap();
+    assert_eq!(stored(&format!("{}/{path}", server.url())), numbered(0..20));
+    // Each number was applied once, whatever else was tried.
+    assert_eq!(producer.stats().acked_batches, 20);
+}
+
+/// ROBUSTNESS 40: when the queue is drained, nothing of a dropped producer is left.
+pub async fn the_task_of_a_dropped_producer_ends<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let path = unique("dropped");
+    let stream = S::client(proxy.url()).stream(&path);
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    proxy.rule(|_, nth| if nth < 3 { Action::Delay(Duration::from_millis(300)) } else { Action::Pass });
+    for detach in [false, true] {
+        // Its task holds this, and so do its handles.
+        let token = std::sync::Arc::new(());
+        let held = std::sync::Arc::downgrade(&token);
+        let on_error = move |_: &durable_streams::StreamError| {
+            let _held = &token;
+            durable_streams::ErrorAction::Stop
+        };
+        let producer = stream
+            .producer(format!("p{detach}"))
+            .max_batch_items(100)
+            .retry(RetryConfig { max_backoff: Duration::from_millis(200), ..RetryConfig::default() })
+            .on_error(on_error)
+            .build();
+        let receipts: Vec<_> =
+            (0..1000).map(|number| producer.append(format!("{number}\n")).unwrap()).collect();
+        if detach {
+            producer.detach();
+            assert!(matches!(producer.append("x").unwrap_err(), ProducerError::Closed));
+        }
+        drop(producer);
+        assert!(held.strong_count() > 0, "it is still at work");
+        for receipt in receipts {
+            receipt.await.unwrap();
+        }
+        assert!(wait_until(Duration::from_secs(1), || held.strong_count() == 0), "something is left of it");
+    }
+    assert_eq!(stored(&format!("{}/{path}", server.url())), numbered(0..1000).repeat(2));
+}
