@@ -9,6 +9,7 @@ pub mod live;
 pub mod producer_basics;
 pub mod producer_faults;
 pub mod producer_limits;
+pub mod redirects;
 pub mod streams;
 pub mod views;
 
@@ -124,6 +125,11 @@ macro_rules! on {
             a_stream_deleted_under_the_tail,
             a_reader_dropped_in_the_middle,
             waiting_can_be_given_up,
+        ]);
+        $crate::scenarios::tests!($stack, redirects: [
+            a_reader_sent_to_another_host_keeps_its_secrets,
+            a_reader_sent_round_in_circles_is_told,
+            a_redirect_that_leads_nowhere_is_an_error,
         ]);
         $crate::scenarios::tests!($stack, views: [
             values_from_every_checkpoint_in_every_mode,

@@ -8,6 +8,8 @@ mod pace;
 mod page;
 mod position;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub(super) use position::Unit;
 
