@@ -132,9 +132,11 @@ impl Joined {
         self.bytes.is_empty()
     }
 
-    /// The bytes as they are, without another copy; what remains is empty.
+    /// The bytes as they are, without another copy and without room to spare; what remains is empty.
     pub(super) fn take(&mut self) -> Bytes {
-        Bytes::from(std::mem::take(&mut self.bytes))
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.shrink_to_fit();
+        Bytes::from(bytes)
     }
 
     /// Forgets the bytes but keeps a buffer of ordinary size for the next ones.

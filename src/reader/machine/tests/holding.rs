@@ -184,3 +184,14 @@ fn what_cannot_be_fetched_either_is_a_typed_error() {
     let error = rig.fails();
     assert!(matches!(error.kind(), StreamError::TooLarge { limit: 8, .. }), "{error}");
 }
+
+#[test]
+fn events_without_number_are_too_much_however_small() {
+    let mut rig = listening(JSON);
+    let mut held = 0;
+    while matches!(rig.step(), Step::Receive) {
+        rig.data("[1]");
+        held += 1;
+    }
+    assert!((5000..20_000).contains(&held), "{held} events of three bytes within 1 MiB");
+}
