@@ -5,13 +5,18 @@
 //! `cargo test --release --features full --test memory`.
 #![cfg(target_os = "linux")]
 #![allow(unreachable_pub, reason = "each test binary has the shared modules it needs")]
-#![allow(dead_code, reason = "not all of what the scenarios share is needed here")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod gigabyte;
 mod large_events;
 mod process;
 #[path = "../support/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "not all of what the scenarios share is needed here"
+)]
 mod support;
 
 use std::future::Future;

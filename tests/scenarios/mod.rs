@@ -111,6 +111,7 @@ macro_rules! on {
             failures_are_retried_within_the_policy,
             a_page_that_always_breaks_at_the_same_place,
             silence_is_noticed,
+            a_server_that_accepts_nothing_is_noticed,
             a_quiet_stream_is_not_a_dead_one,
             the_application_decides_about_failures,
             offsets_and_cursors_arrive_as_they_are,
@@ -123,6 +124,8 @@ macro_rules! on {
             connections_cut_all_the_time,
             every_checkpoint_of_every_mode,
             a_stream_deleted_under_the_tail,
+            a_stream_kept_for_its_forks_alone,
+            a_stream_created_again_under_the_tail,
             a_reader_dropped_in_the_middle,
             waiting_can_be_given_up,
         ]);

@@ -48,7 +48,7 @@ const MAX_EMPTY_PAGES: u32 = 100;
 pub(super) enum Ask {
     /// Where the tail is, and nothing else.
     Tail,
-    /// The stream's content type.
+    /// The stream's content type, or whether there is a stream at all.
     Metadata,
     /// What is there, at once.
     Page,
@@ -142,6 +142,8 @@ pub(super) struct Machine {
     /// An event exceeded the limit: what it held is fetched by plain requests.
     too_large: bool,
     empty_pages: u32,
+    /// The server has nothing at this offset any more. Whether it has the stream is asked before that is told.
+    gone: Option<Error>,
     /// An answer had less than was read before: no cache may be in the way of the next one.
     past_caches: bool,
     /// The first answer to what the consumer asked for is there.
@@ -201,6 +203,7 @@ impl Machine {
             caught_up: false,
             too_large: false,
             empty_pages: 0,
+            gone: None,
             past_caches: false,
             ready: false,
             headers: HeaderMap::new(),
@@ -550,6 +553,9 @@ impl Machine {
     }
 
     fn choose(&self, now: Instant) -> Ask {
+        if self.gone.is_some() {
+            return Ask::Metadata;
+        }
         if *self.position.base() == Offset::Now {
             return Ask::Tail;
         }

@@ -33,13 +33,39 @@ fn what_another_attempt_cannot_help_ends_at_once() {
         StreamError::NotFound { url: "http://h/s".into() },
         StreamError::Unauthorized,
         StreamError::Forbidden,
-        StreamError::OffsetGone { offset: "a0".into() },
         StreamError::Redirect { reason: "a loop".into() },
     ] {
         let mut rig = Rig::new(options(LiveMode::Auto), JSON);
         rig.request();
         rig.refuse(kind);
         rig.fails();
+    }
+}
+
+#[test]
+fn expired_data_is_told_from_a_deleted_stream() {
+    let gone = || StreamError::OffsetGone { offset: "a0".into() };
+    let asked = |live| {
+        let mut rig = Rig::knowing(options(live), JSON);
+        rig.request();
+        rig.refuse(gone());
+        assert_eq!(rig.asks().0, Ask::Metadata, "{live:?}");
+        rig
+    };
+    for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
+        let mut rig = asked(live);
+        rig.head(200, &[("content-type", JSON), ("stream-next-offset", "a9")]);
+        let error = rig.fails();
+        assert!(matches!(error.kind(), StreamError::OffsetGone { .. }), "{error}");
+        let mut rig = asked(live);
+        rig.refuse(StreamError::Gone { url: "http://h/s".into() });
+        let error = rig.fails();
+        assert!(matches!(error.kind(), StreamError::Gone { .. }), "{error}");
+        assert_eq!((error.status_code(), error.offset()), (Some(410), Some(&Offset::parse("a0"))));
+        // Where that cannot be asked, the first answer holds.
+        let mut rig = asked(live);
+        rig.refuse(StreamError::NotSupported);
+        assert!(matches!(rig.fails().kind(), StreamError::OffsetGone { .. }));
     }
 }
 
