@@ -141,6 +141,8 @@ pub(super) struct Machine {
     caught_up: bool,
     /// An event exceeded the limit: what it held is fetched by plain requests.
     too_large: bool,
+    /// That has happened: plain requests catch up from now on, also where events were asked for.
+    outgrown: bool,
     empty_pages: u32,
     /// The server has nothing at this offset any more. Whether it has the stream is asked before that is told.
     gone: Option<Error>,
@@ -202,6 +204,7 @@ impl Machine {
             closed: false,
             caught_up: false,
             too_large: false,
+            outgrown: false,
             empty_pages: 0,
             gone: None,
             past_caches: false,
@@ -441,7 +444,7 @@ impl Machine {
             }
             Ok(None) => {}
             Err(Unusable::TooLarge) => {
-                self.too_large = true;
+                (self.too_large, self.outgrown) = (true, true);
                 self.abandon();
                 self.state = State::Idle { until: now };
                 return None;
@@ -563,7 +566,7 @@ impl Machine {
         let plain = self.position.behind() > 0 || self.too_large;
         match self.options.live {
             LiveMode::Off => Ask::Page,
-            LiveMode::Sse if plain => Ask::Page,
+            LiveMode::Sse if plain || (self.outgrown && !self.caught_up) => Ask::Page,
             LiveMode::Sse if self.content_type.is_none() && self.assumed_type.is_none() => Ask::Metadata,
             LiveMode::Sse => Ask::Events,
             LiveMode::LongPoll | LiveMode::Auto if plain || !self.caught_up => Ask::Page,

@@ -158,6 +158,12 @@ fn what_is_too_large_for_an_event_is_fetched() {
         rig.page("a2", UP_TO_DATE, "[5]");
         assert_eq!(rig.gives(), ("[5]".into(), "a2".into()));
         assert_eq!(rig.asks(), (Ask::Events, "a2".into()), "{live:?}");
+        // What an outage leaves to catch up on may be as large: it is not tried twice.
+        rig.events();
+        rig.break_off();
+        assert_eq!(rig.asks(), (Ask::Page, "a2".into()));
+        rig.page("a2", UP_TO_DATE, "[]");
+        assert_eq!(rig.asks(), (Ask::Events, "a2".into()), "{live:?}");
     }
 }
 
