@@ -87,7 +87,7 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
         idle_cpu_percent: 100.0 * silence.cpu.as_secs_f64() / silence.wall.as_secs_f64(),
     };
     let bytes = args.count * args.size as u64;
-    Ok(Measured { cost, count: args.count, bytes, latencies: None, peak, idle: Some(idle) })
+    Ok(Measured { cost, count: args.count, bytes, latencies: None, peak, idle: Some(idle), road: None })
 }
 
 fn start_of_memory() -> Option<u64> {
