@@ -72,7 +72,9 @@ pub fn read(stack: &str, read: Read, url: &str, amount: u64) -> Memory {
         panic!("{stack} {read:?}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
     };
     let mut figures = report.split(' ').map(|figure| figure.parse().unwrap());
-    Memory { peak: figures.next().unwrap(), grown: figures.next().unwrap() }
+    let memory = Memory { peak: figures.next().unwrap(), grown: figures.next().unwrap() };
+    println!("{stack} {read:?} {url}: {memory:?}");
+    memory
 }
 
 #[test]

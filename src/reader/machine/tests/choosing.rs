@@ -101,6 +101,7 @@ fn goes_on_by_long_poll(rig: &mut Rig) -> Duration {
             Ask::Events => return rig.now - began,
             other => panic!("{other:?}"),
         }
+        assert!(rig.now - began < Duration::from_secs(3600), "never again");
         rig.head(204, &[("stream-next-offset", "a0"), ("stream-up-to-date", "true")]);
         rig.end();
     }
@@ -211,6 +212,7 @@ fn event_streams_that_end_at_once_are_not_asked_for_without_end() {
                 break;
             }
             tries += 1;
+            assert!(tries < 100, "a storm");
         }
         assert_eq!(tries, 3, "broken: {broken}");
         assert!(rig.now - began < Duration::from_secs(3));
@@ -221,6 +223,7 @@ fn event_streams_that_end_at_once_are_not_asked_for_without_end() {
     while rig.now - began < Duration::from_secs(3) {
         assert_eq!(rig.asks().0, Ask::Events);
         requests += 1;
+        assert!(requests < 100, "a storm");
         rig.events();
         rig.still_here();
         rig.end();

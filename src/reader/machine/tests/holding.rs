@@ -195,7 +195,7 @@ fn what_cannot_be_fetched_either_is_a_typed_error() {
 fn events_without_number_are_too_much_however_small() {
     let mut rig = listening(JSON);
     let mut held = 0;
-    while matches!(rig.step(), Step::Receive) {
+    while matches!(rig.step(), Step::Receive) && held < 100_000 {
         rig.data("[1]");
         held += 1;
     }
