@@ -139,10 +139,10 @@ pub(super) struct Machine {
     closed: bool,
     /// Plain requests have nothing more to give: time to go live.
     caught_up: bool,
-    /// An event exceeded the limit: what it held is fetched by plain requests.
-    too_large: bool,
-    /// That has happened: plain requests catch up from now on, also where events were asked for.
+    /// An event exceeded the limit once: plain requests catch up from then on, also where events were asked for.
     outgrown: bool,
+    /// What it held is not fetched yet.
+    too_large: bool,
     empty_pages: u32,
     /// The server has nothing at this offset any more. Whether it has the stream is asked before that is told.
     gone: Option<Error>,
@@ -203,8 +203,8 @@ impl Machine {
             up_to_date: false,
             closed: false,
             caught_up: false,
-            too_large: false,
             outgrown: false,
+            too_large: false,
             empty_pages: 0,
             gone: None,
             past_caches: false,
@@ -562,11 +562,11 @@ impl Machine {
         if *self.position.base() == Offset::Now {
             return Ask::Tail;
         }
-        // Events cannot be read from inside a page, nor beyond the limit.
-        let plain = self.position.behind() > 0 || self.too_large;
+        // Events cannot be read from inside a page, nor what they are too large for.
+        let plain = self.position.behind() > 0 || (self.outgrown && !self.caught_up);
         match self.options.live {
             LiveMode::Off => Ask::Page,
-            LiveMode::Sse if plain || (self.outgrown && !self.caught_up) => Ask::Page,
+            LiveMode::Sse if plain => Ask::Page,
             LiveMode::Sse if self.content_type.is_none() && self.assumed_type.is_none() => Ask::Metadata,
             LiveMode::Sse => Ask::Events,
             LiveMode::LongPoll | LiveMode::Auto if plain || !self.caught_up => Ask::Page,

@@ -174,6 +174,14 @@ fn auto_goes_on_where_something_else_comes_for_events() {
     rig.request();
     rig.head(200, &[("content-type", "text/event-stream")]);
     assert!(matches!(rig.fails().kind(), StreamError::SseNotSupported { .. }));
+    for (fields, sse_error) in answers.into_iter().zip([false, true]) {
+        let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
+        rig.request();
+        rig.head(200, fields);
+        let kind = rig.fails().into_kind();
+        assert_eq!(matches!(kind, StreamError::SseNotSupported { .. }), sse_error, "{kind}");
+        assert_eq!(matches!(kind, StreamError::ContentTypeMismatch { .. }), !sse_error, "{kind}");
+    }
 }
 
 #[test]

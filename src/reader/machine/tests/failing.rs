@@ -134,6 +134,32 @@ fn data_that_nobody_vouched_for_renews_nothing() {
     rig.fails();
 }
 
+#[test]
+fn a_quiet_tail_that_lived_renews_the_budget_if_it_said_where_it_stands() {
+    for (vouched, expected) in [(true, 10), (false, 3)] {
+        let mut rig = Rig::knowing(bounded(LiveMode::Sse, 2), JSON);
+        let mut attempts = 0;
+        while attempts < 10 {
+            match rig.step() {
+                Step::Rest(wait) => rig.pass(wait),
+                Step::Chunk(chunk) => assert!(chunk.is_empty()),
+                Step::Fail(_) => break,
+                Step::Receive => {
+                    rig.pass(Duration::from_secs(30));
+                    rig.break_off();
+                }
+                Step::Send(_) => {
+                    attempts += 1;
+                    rig.events();
+                    if vouched { rig.still_here() } else { rig.bytes(": nothing but a comment\n") }
+                }
+                Step::End => panic!("an end"),
+            }
+        }
+        assert_eq!(attempts, expected, "vouched: {vouched}");
+    }
+}
+
 /// A handler that answers by `action`, and how often it was asked.
 fn handled(
     options: Options,

@@ -177,6 +177,26 @@ fn what_cannot_be_fetched_either_is_a_typed_error() {
         let StreamError::TooLarge { option, limit, .. } = error.kind() else { panic!("{error}") };
         assert_eq!((*option, *limit), ("max_event_bytes", 8));
     }
+    // Of a page that is not the last, too.
+    let mut rig = overwhelmed(LiveMode::Sse);
+    rig.request();
+    rig.page("a1", &[], "[1,2]");
+    rig.chunk();
+    rig.request();
+    rig.refuse(StreamError::NotSupported);
+    assert!(matches!(rig.fails().kind(), StreamError::TooLarge { .. }));
+}
+
+#[test]
+fn the_limit_is_for_what_is_held_at_once() {
+    let limited = Options { max_event_bytes: 40, ..options(LiveMode::Sse) };
+    let mut rig = listening_with(limited, JSON);
+    let data = format!("[{}1]", "1,".repeat(15));
+    for n in 1..10 {
+        rig.data(&data);
+        rig.control(&format!("a{n}"), "");
+        assert_eq!(rig.gives(), (data.clone(), format!("a{n}")));
+    }
     // Several events before one control event are one amount.
     let limited = Options { max_event_bytes: 8, ..options(LiveMode::Sse) };
     let mut rig = listening_with(limited, JSON);
