@@ -15,14 +15,14 @@ scenarios
   sse-backlog-json   the same for JSON that comes as server-sent events
   append             one append at a time, each waited for
   tail               append at 1 kHz, and how long each record takes to a live reader
-  idle-readers       live readers (server-sent events) with nothing to read
+  idle-readers       live readers with nothing to read
 
 options
   --url URL          a server that runs already, http://HOST:PORT; without it one is started
   --stack STACK      tokio (default), async-std or smol
   --count N          how many records (idle-readers: readers)
   --size B           bytes of a record
-  --live MODE        for tail and sse-backlog-json: sse (default), long-poll or auto
+  --live MODE        for tail, sse-backlog-json and idle-readers: sse (default), long-poll or auto
   --max-event-bytes B  for sse-backlog-json: the reader's limit (default: the client's)
   --raw              the same bytes through the stack's HTTP library alone
   --rounds N         N rounds in processes of their own, each beside its counterpart: the same with --raw,
@@ -179,7 +179,8 @@ impl Args {
 
     /// How a tail is read, where the scenario reads one.
     pub(crate) fn live_name(&self) -> Option<&'static str> {
-        matches!(self.scenario, Scenario::Tail | Scenario::SseBacklogJson).then(|| self.live.name())
+        let live = [Scenario::Tail, Scenario::SseBacklogJson, Scenario::IdleReaders].contains(&self.scenario);
+        live.then(|| self.live.name())
     }
 
     /// The command line of a single run like this.
