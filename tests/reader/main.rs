@@ -1,6 +1,7 @@
 //! Whole readers in a simulated world: virtual time, a server in memory, faults where a test wants them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod idle;
 mod sleeping;
 
 use durable_streams::{ClientBuilder, CreateOptions, DurableStream, ReaderBuilder};
