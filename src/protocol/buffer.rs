@@ -132,11 +132,10 @@ impl Joined {
         self.bytes.is_empty()
     }
 
-    /// The bytes as they are, without another copy and without room to spare; what remains is empty.
+    /// The bytes as they are, without another copy; what remains is empty. The room to spare stays with them: to
+    /// give it back costs more than all the copying.
     pub(super) fn take(&mut self) -> Bytes {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.shrink_to_fit();
-        Bytes::from(bytes)
+        Bytes::from(std::mem::take(&mut self.bytes))
     }
 
     /// Forgets the bytes but keeps a buffer of ordinary size for the next ones.
