@@ -5,6 +5,7 @@ pub mod async_std;
 mod checkpoint;
 mod client;
 mod error;
+mod exclusive;
 mod offset;
 mod producer;
 mod protocol;

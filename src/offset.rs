@@ -1,6 +1,7 @@
 use crate::error::{Error, StreamError};
 use std::cmp::Ordering;
 use std::fmt;
+use std::str::FromStr;
 
 /// A position in a stream.
 ///
@@ -136,10 +137,32 @@ impl From<String> for Offset {
     }
 }
 
-#[cfg(all(test, feature = "json"))]
+/// What [`Offset::parse`] gives, if a server can have handed it out.
+impl FromStr for Offset {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let offset = Self::parse(text);
+        offset.validate().map(|()| offset)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::Offset;
 
+    #[test]
+    fn text_that_is_no_offset_is_refused() {
+        for text in ["-1", "now", "0001_0042"] {
+            assert_eq!(text.parse::<Offset>().unwrap(), Offset::parse(text));
+        }
+        for text in ["", "a/b", "a,b", "a\n"] {
+            let error = text.parse::<Offset>().unwrap_err().to_string();
+            assert!(error.contains(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[cfg(feature = "json")]
     #[test]
     fn serde_uses_the_text_form() {
         for offset in [Offset::Beginning, Offset::Now, Offset::parse("0001_0042")] {

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::Result;
+use durable_streams::LiveMode;
 use std::fmt;
 
 pub(crate) const USAGE: &str = "\
@@ -14,14 +15,15 @@ scenarios
   sse-backlog-json   the same for JSON that comes as server-sent events
   append             one append at a time, each waited for
   tail               append at 1 kHz, and how long each record takes to a live reader
-  idle-readers       live readers (server-sent events) with nothing to read
+  idle-readers       live readers with nothing to read
 
 options
   --url URL          a server that runs already, http://HOST:PORT; without it one is started
   --stack STACK      tokio (default), async-std or smol
   --count N          how many records (idle-readers: readers)
   --size B           bytes of a record
-  --live MODE        for tail: sse (default) or long-poll
+  --live MODE        for tail, sse-backlog-json and idle-readers: sse (default), long-poll or auto
+  --max-event-bytes B  for sse-backlog-json: the reader's limit (default: the client's)
   --raw              the same bytes through the stack's HTTP library alone
   --rounds N         N rounds in processes of their own, each beside its counterpart: the same with --raw,
                      or, with --vs SCENARIO, that scenario through the client
@@ -75,8 +77,19 @@ names!(
 
 names!(
     /// How a tail is read.
-    Live { Sse = "sse", LongPoll = "long-poll" }
+    Live { Sse = "sse", LongPoll = "long-poll", Auto = "auto" }
 );
+
+impl Live {
+    /// The client's own name for it.
+    pub(crate) fn mode(self) -> LiveMode {
+        match self {
+            Self::Sse => LiveMode::Sse,
+            Self::LongPoll => LiveMode::LongPoll,
+            Self::Auto => LiveMode::Auto,
+        }
+    }
+}
 
 impl Scenario {
     /// How many records, each how large, where the command line does not say.
@@ -106,6 +119,7 @@ pub(crate) struct Args {
     pub(crate) count: u64,
     pub(crate) size: usize,
     pub(crate) live: Live,
+    pub(crate) max_event_bytes: Option<usize>,
     pub(crate) raw: bool,
     pub(crate) rounds: Option<usize>,
     pub(crate) vs: Option<Scenario>,
@@ -122,6 +136,7 @@ impl Args {
             count,
             size,
             live: Live::Sse,
+            max_event_bytes: None,
             raw: false,
             rounds: None,
             vs: None,
@@ -134,6 +149,7 @@ impl Args {
                 "--count" => args.count = number(&option, &value()?)?,
                 "--size" => args.size = number(&option, &value()?)?,
                 "--live" => args.live = Live::parse(&value()?)?,
+                "--max-event-bytes" => args.max_event_bytes = Some(number(&option, &value()?)?),
                 "--raw" => args.raw = true,
                 "--rounds" => args.rounds = Some(number(&option, &value()?)?),
                 "--vs" => args.vs = Some(Scenario::parse(&value()?)?),
@@ -148,6 +164,9 @@ impl Args {
         if args.vs.is_some() && args.rounds.is_none() {
             return Err("--vs needs --rounds".into());
         }
+        if args.raw && args.live == Live::Auto {
+            return Err("--live auto is the client's choice; --raw needs sse or long-poll".into());
+        }
         let smallest = crate::content::MIN_JSON_SIZE;
         if args.scenario.is_json() && args.size < smallest {
             return Err(format!("a JSON record has at least {smallest} bytes").into());
@@ -160,7 +179,8 @@ impl Args {
 
     /// How a tail is read, where the scenario reads one.
     pub(crate) fn live_name(&self) -> Option<&'static str> {
-        (self.scenario == Scenario::Tail).then(|| self.live.name())
+        let live = [Scenario::Tail, Scenario::SseBacklogJson, Scenario::IdleReaders].contains(&self.scenario);
+        live.then(|| self.live.name())
     }
 
     /// The command line of a single run like this.
@@ -176,6 +196,9 @@ impl Args {
         say("--count", &self.count);
         say("--size", &self.size);
         say("--live", &self.live);
+        if let Some(limit) = &self.max_event_bytes {
+            say("--max-event-bytes", limit);
+        }
         if self.raw {
             words.push("--raw".to_owned());
         }

@@ -17,6 +17,8 @@ pub(crate) struct Measured {
     /// Taken before anything that only the comparison needs.
     pub(crate) peak: Option<u64>,
     pub(crate) idle: Option<Idle>,
+    /// The requests that there were, where that is the client's choice.
+    pub(crate) road: Option<String>,
 }
 
 /// What readers cost that have nothing to read.
@@ -34,6 +36,8 @@ pub(crate) struct Report {
     stack: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    road: Option<String>,
     raw: bool,
     count: u64,
     bytes: u64,
@@ -74,6 +78,7 @@ impl Report {
             p999_us: p999,
             peak_mb: measured.peak.map(|bytes| bytes as f64 / 1e6),
             idle: measured.idle,
+            road: measured.road,
             verified: true,
             ..Self::failed(args, String::new())
         }
@@ -85,6 +90,7 @@ impl Report {
             scenario: args.scenario.name(),
             stack: args.stack.name(),
             live: args.live_name(),
+            road: None,
             raw: args.raw,
             count: 0,
             bytes: 0,

@@ -262,3 +262,37 @@ fn refused(call: &Call, status: Option<StatusCode>, reason: String) -> Error {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redirect(operation: Operation, from: &str, status: u16, location: &str) -> Result<String, Error> {
+        let mut call = Call::new(operation, &Place::new(Url::parse(from).unwrap()).unwrap());
+        call.query.push(("offset", "a+1".into()));
+        let headers = HeaderMap::from_iter([(header::LOCATION, location.parse().unwrap())]);
+        let status = StatusCode::from_u16(status).unwrap();
+        redirected(&call, call.url(), status, &headers).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn encryption_is_not_given_up() {
+        let to = |location| redirect(Operation::Read, "https://h/s", 307, location);
+        let error = to("http://h/s").unwrap_err();
+        assert!(matches!(error.kind(), StreamError::Redirect { .. }), "{error}");
+        assert!(error.to_string().contains("gives up the encryption"), "{error}");
+        assert_eq!(to("https://other/t").unwrap(), "https://other/t?offset=a%2B1");
+        assert_eq!(to("//other/t").unwrap(), "https://other/t?offset=a%2B1");
+        // The other way round is an upgrade.
+        assert!(redirect(Operation::Read, "http://h/s", 301, "https://h/s").is_ok());
+    }
+
+    #[test]
+    fn a_position_survives_a_location_that_forgets_it() {
+        let to = |location| redirect(Operation::Read, "http://h/s", 302, location).unwrap();
+        assert_eq!(to("/t#part"), "http://h/t?offset=a%2B1");
+        assert_eq!(to("t?zone=1"), "http://h/t?offset=a%2B1&zone=1");
+        assert_eq!(to("/t?offset=b"), "http://h/t?offset=b");
+        assert!(redirect(Operation::Append, "http://h/s", 302, "/t").is_err());
+    }
+}

@@ -3,6 +3,7 @@
 use super::machine::{Action, Ask, Machine, Request};
 use crate::client::{Answer, Call, Failure, Wait, located, replace};
 use crate::error::Error;
+use crate::exclusive::Exclusive;
 use crate::protocol::answer::Operation;
 use crate::stream::DurableStream;
 use durable_streams_contract::{Body, HttpTransport, Runtime, Sleep};
@@ -40,15 +41,22 @@ pub(super) struct Driver<T, R> {
     /// What all requests have in common.
     template: Call,
     pub(super) machine: Machine,
-    under: Under,
-    alarm: Option<Alarm>,
+    under: Exclusive<Under>,
+    alarm: Exclusive<Option<Alarm>>,
     /// The consumer was told to wait, and nothing was handed out since.
     waiting: bool,
 }
 
 impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     pub(super) fn new(stream: DurableStream<T, R>, template: Call, machine: Machine) -> Self {
-        Self { stream, template, machine, under: Under::Nothing, alarm: None, waiting: false }
+        Self {
+            stream,
+            template,
+            machine,
+            under: Exclusive::new(Under::Nothing),
+            alarm: Exclusive::new(None),
+            waiting: false,
+        }
     }
 
     /// Lets the handle know what appends would have to ask for.
@@ -98,19 +106,19 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             match self.machine.next_action(now) {
                 Action::Take => continue,
                 Action::Fail(error) => {
-                    self.under = Under::Nothing;
+                    *self.under.get_mut() = Under::Nothing;
                     return Poll::Ready(Some(Err(error)));
                 }
                 Action::End => {
-                    self.under = Under::Nothing;
-                    self.alarm = None;
+                    *self.under.get_mut() = Under::Nothing;
+                    *self.alarm.get_mut() = None;
                     return Poll::Ready(None);
                 }
                 Action::Send(request) => {
-                    self.under = Under::Nothing;
-                    self.under = Under::Request(self.request(*request));
+                    *self.under.get_mut() = Under::Nothing;
+                    *self.under.get_mut() = Under::Request(self.request(*request));
                 }
-                Action::Rest => self.under = Under::Nothing,
+                Action::Rest => *self.under.get_mut() = Under::Nothing,
                 Action::Receive => {}
             }
             if self.poll_under(cx).is_ready() || self.poll_alarm(cx).is_ready() {
@@ -136,15 +144,15 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     /// Ready when the machine was told of something.
     fn poll_under(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.under {
+        match self.under.get_mut() {
             Under::Nothing => Poll::Pending,
             Under::Request(request) => {
                 let result = std::task::ready!(request.as_mut().poll(cx));
-                self.under = Under::Nothing;
+                *self.under.get_mut() = Under::Nothing;
                 let now = self.stream.client().runtime().now();
                 match result {
                     Ok(Answer { status, headers, body }) => {
-                        self.under = Under::Body(body);
+                        *self.under.get_mut() = Under::Body(body);
                         self.machine.on_answer(status, &headers, now);
                     }
                     Err(error) => self.machine.on_refused(error, now),
@@ -164,11 +172,11 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     match piece {
                         Some(Ok(bytes)) => self.machine.on_bytes(bytes, now),
                         Some(Err(error)) => {
-                            self.under = Under::Nothing;
+                            *self.under.get_mut() = Under::Nothing;
                             self.machine.on_broken(error, now);
                         }
                         None => {
-                            self.under = Under::Nothing;
+                            *self.under.get_mut() = Under::Nothing;
                             self.machine.on_end(now);
                         }
                     }
@@ -185,21 +193,21 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         if !std::mem::replace(&mut self.waiting, true) {
             self.machine.on_wait(now);
             // However late it is now, nobody was waiting.
-            if self.alarm.as_ref().is_some_and(|alarm| alarm.at <= now) {
-                self.alarm = None;
+            if self.alarm.get_mut().as_ref().is_some_and(|alarm| alarm.at <= now) {
+                *self.alarm.get_mut() = None;
             }
         }
         let tick = now + TICK;
         let due = self.machine.deadline().map_or(tick, |deadline| deadline.min(tick));
         // One that goes off too early is set again then: setting it for every piece of a body is dear.
-        let too_late = self.alarm.as_ref().is_none_or(|alarm| alarm.at > due);
+        let too_late = self.alarm.get_mut().as_ref().is_none_or(|alarm| alarm.at > due);
         if too_late {
             let sleep = runtime.sleep(due.saturating_duration_since(now));
-            self.alarm = Some(Alarm { sleep, at: due, set: now, set_wall: runtime.wall_time() });
+            *self.alarm.get_mut() = Some(Alarm { sleep, at: due, set: now, set_wall: runtime.wall_time() });
         }
-        let Some(alarm) = &mut self.alarm else { return Poll::Pending };
+        let Some(alarm) = self.alarm.get_mut() else { return Poll::Pending };
         std::task::ready!(Pin::new(&mut alarm.sleep).poll(cx));
-        let Some(alarm) = self.alarm.take() else { return Poll::Pending };
+        let Some(alarm) = self.alarm.get_mut().take() else { return Poll::Pending };
         let now = runtime.now();
         let by_wall = runtime.wall_time().duration_since(alarm.set_wall).unwrap_or_default();
         // A clock that stands still while the machine sleeps shows by the one that does not.

@@ -31,3 +31,16 @@ pub use response::StreamResponse;
 pub use store::{CheckpointStore, FileCheckpointStore};
 pub use text::TextStream;
 pub use view::WithCheckpoints;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_can_be_borrowed_by_tasks_that_move_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<(ReaderBuilder, StreamResponse, ChunkIterator, ByteStream, TextStream)>();
+        #[cfg(feature = "json")]
+        check::<(JsonStream<String>, JsonBatches<String>, WithCheckpoints<JsonStream<String>>)>();
+    }
+}

@@ -27,7 +27,8 @@ pub enum LiveMode {
     /// Server-sent events from the start, the backlog included.
     ///
     /// Plain requests are only made for the rest of a page that a checkpoint points into, to resolve
-    /// [`Offset::Now`](crate::Offset::Now), and for what is too large for one event.
+    /// [`Offset::Now`](crate::Offset::Now), and for what is too large for one event; where that has happened
+    /// once, also to catch up after an outage.
     ///
     /// Events are exact for JSON and for binary streams. For `text/*` they are not: a server turns CR into
     /// LF, and a space at the start of a line gets lost; checkpoints are then the server's offsets alone.

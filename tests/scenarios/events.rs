@@ -444,7 +444,7 @@ pub async fn a_page_that_always_breaks_at_the_same_place<S: Stack>() {
 pub async fn silence_is_noticed<S: Stack>() {
     // No head; a head and no body; half a body; half an event.
     for kind in 0..4 {
-        for mode in [LiveMode::LongPoll, LiveMode::Sse] {
+        for mode in [LiveMode::Off, LiveMode::LongPoll, LiveMode::Sse] {
             let script = Script::start(move |exchange| {
                 if exchange.nth() > 1 {
                     if is_events(exchange) {
@@ -481,8 +481,32 @@ pub async fn silence_is_noticed<S: Stack>() {
                 got.extend(serde_json::from_slice::<Vec<u8>>(&chunk.data).unwrap());
             }
             assert_eq!(got, [1, 2], "{kind} {mode:?}");
-            assert!(!chunks.is_up_to_date() || mode == LiveMode::LongPoll);
+            assert!(!chunks.is_up_to_date() || mode != LiveMode::Sse);
         }
+    }
+}
+
+pub async fn a_server_that_accepts_nothing_is_noticed<S: Stack>() {
+    // Its queue is full of connections that it does not take.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500));
+    let queue: Vec<_> = std::iter::from_fn(|| connect().ok()).take(10_000).collect();
+    assert!(queue.len() < 10_000);
+    let client = S::builder()
+        .base_url(format!("http://{address}"))
+        .connect_timeout(Duration::from_millis(300))
+        .retry_config(RetryConfig { max_retries: Some(1), ..RetryConfig::default() })
+        .build()
+        .unwrap();
+    for mode in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
+        let began = Instant::now();
+        let stream = client.stream("s").content_type("application/json");
+        let error = stream.reader().live(mode).chunks().await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::Timeout), "{mode:?}: {error}");
+        assert!(error.to_string().contains("2 attempts"), "{error}");
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(600) && took < Duration::from_secs(20), "{mode:?}: {took:?}");
     }
 }
 

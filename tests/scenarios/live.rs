@@ -2,7 +2,7 @@
 
 use crate::support::{Stack, StackStream, new_stream, on_each_server, unique};
 use durable_streams::{
-    Checkpoint, Chunk, ChunkIterator, CreateOptions, LiveMode, Offset, RetryConfig, StreamError,
+    Checkpoint, Chunk, ChunkIterator, CreateOptions, Error, Fork, LiveMode, Offset, RetryConfig, StreamError,
 };
 use std::time::Duration;
 use test_servers::{Action, Cut, Durability, End, Proxy, RustServer};
@@ -135,6 +135,10 @@ pub async fn killed_in_mid_tail<S: Stack>() {
         stream.append("[1]").await.unwrap();
         let mut chunks = stream.reader().live(mode).chunks().await.unwrap();
         read::<S>(&mut chunks, "1").await;
+        until::<S>(&mut chunks, &stream.head().await.unwrap().next_offset).await;
+        while !chunks.is_up_to_date() {
+            chunks.try_next().await.unwrap().unwrap();
+        }
         let outage = async {
             S::sleep(Duration::from_millis(200)).await;
             server.kill().unwrap();
@@ -144,8 +148,12 @@ pub async fn killed_in_mid_tail<S: Stack>() {
                 stream.append(text).await.unwrap();
             }
         };
-        // One and the same call waits through it all.
-        futures_lite::future::zip(outage, read::<S>(&mut chunks, "234")).await;
+        // One and the same call waits through it all, and says nothing of it.
+        let ((), first) = futures_lite::future::zip(outage, chunks.try_next()).await;
+        let first = first.expect("the tail holds").expect("the tail goes on");
+        let rest = "234".strip_prefix(&content(&[first])).expect("what comes first").to_owned();
+        assert!(rest.len() < 3, "{mode:?}: nothing came");
+        read::<S>(&mut chunks, &rest).await;
         stream.append("[5]").await.unwrap();
         read::<S>(&mut chunks, "5").await;
     }
@@ -231,18 +239,71 @@ pub async fn a_stream_deleted_under_the_tail<S: Stack>() {
             stream.delete().await.unwrap();
             // No server ends an event stream for that: the next connection is told.
             proxy.kill_connections();
-            let error = loop {
-                match chunks.next().await {
-                    Some(Ok(chunk)) => assert_eq!(content(&[chunk]), ""),
-                    Some(Err(error)) => break error,
-                    None => panic!("{mode:?}: the tail ended silently"),
-                }
-            };
+            let error = ends::<S>(&mut chunks).await;
             assert!(matches!(error.kind(), StreamError::NotFound { .. }), "{mode:?}: {error}");
-            assert!(chunks.next().await.is_none());
         }
     })
     .await;
+}
+
+pub async fn a_stream_kept_for_its_forks_alone<S: Stack>() {
+    on_each_server(|url| async move {
+        for mode in MODES {
+            let stream = new_stream::<S>(&url, "application/json").await;
+            stream.append("[1]").await.unwrap();
+            let proxy = Proxy::start(&url).unwrap();
+            let through_proxy =
+                S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+            let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
+            read::<S>(&mut chunks, "1").await;
+            let source = stream.url().unwrap().strip_prefix(&url).unwrap();
+            let fork = stream.client().stream(unique("fork"));
+            fork.create(CreateOptions::new().fork(Fork::of(source))).await.unwrap();
+            stream.delete().await.unwrap();
+            proxy.kill_connections();
+            let error = ends::<S>(&mut chunks).await;
+            assert!(matches!(error.kind(), StreamError::Gone { .. }), "{mode:?}: {error}");
+            assert_eq!(error.status_code(), Some(410));
+        }
+    })
+    .await;
+}
+
+pub async fn a_stream_created_again_under_the_tail<S: Stack>() {
+    // The Rust server says in both live modes where such a stream ends.
+    let server = RustServer::start().unwrap();
+    for mode in MODES {
+        let stream = new_stream::<S>(server.url(), "application/json").await;
+        stream.append("[1,2,3]").await.unwrap();
+        let proxy = Proxy::start(server.url()).unwrap();
+        let through_proxy =
+            S::client(proxy.url()).stream(stream.url().unwrap().replace(server.url(), proxy.url()));
+        let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
+        read::<S>(&mut chunks, "123").await;
+        let before = chunks.checkpoint();
+        // Nothing gets through until the other stream is there.
+        proxy.rule(|_, _| Action::DropBefore);
+        proxy.kill_connections();
+        stream.delete().await.unwrap();
+        stream.create(CreateOptions::new().content_type("application/json").data("[9]")).await.unwrap();
+        proxy.pass();
+        let error = ends::<S>(&mut chunks).await;
+        assert!(matches!(error.kind(), StreamError::Recreated { .. }), "{mode:?}: {error}");
+        assert_eq!(chunks.checkpoint(), before, "{mode:?}");
+    }
+}
+
+/// The error that a tail ends with, and nothing but that.
+async fn ends<S: Stack>(chunks: &mut Chunks<S>) -> Error {
+    let error = loop {
+        match chunks.next().await {
+            Some(Ok(chunk)) => assert_eq!(content(&[chunk]), ""),
+            Some(Err(error)) => break error,
+            None => panic!("the tail ended silently"),
+        }
+    };
+    assert!(chunks.next().await.is_none());
+    error
 }
 
 /// Reads a little of a large body and drops the reader.
@@ -252,20 +313,41 @@ async fn drop_in_the_middle<S: Stack>(stream: &StackStream<S>, mode: LiveMode) {
     chunks.close();
 }
 
+/// Waits for news that do not come, and drops the reader.
+async fn drop_in_the_tail<S: Stack>(stream: &StackStream<S>, mode: LiveMode) {
+    let mut chunks = stream.reader().offset(Offset::Now).live(mode).chunks().await.unwrap();
+    let pause = || async {
+        S::sleep(Duration::from_millis(50)).await;
+        None
+    };
+    while futures_lite::future::or(chunks.next(), pause()).await.is_some() {}
+}
+
 pub async fn a_reader_dropped_in_the_middle<S: Stack>() {
-    let server = RustServer::start().unwrap();
-    let stream = new_stream::<S>(server.url(), "application/octet-stream").await;
+    let server = RustServer::builder().long_poll_timeout(Duration::from_secs(60)).start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let stream = new_stream::<S>(proxy.url(), "application/octet-stream").await;
     for _ in 0..4 {
         stream.append(vec![b'x'; 4_000_000]).await.unwrap();
     }
     let other = stream.client().stream(unique("other"));
     other.create(CreateOptions::new().data("untouched")).await.unwrap();
-    for mode in [LiveMode::Off, LiveMode::Auto, LiveMode::Sse] {
+    for mode in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
         for _ in 0..5 {
             drop_in_the_middle::<S>(&stream, mode).await;
+            if mode != LiveMode::Off {
+                drop_in_the_tail::<S>(&stream, mode).await;
+            }
             let mut chunks = other.reader().chunks().await.unwrap();
             assert_eq!(chunks.try_next().await.unwrap().unwrap().data, "untouched");
         }
+        // Whatever was dropped is closed, or read to its end and kept for the next request.
+        let kept = async {
+            while proxy.open_connections() > 5 {
+                S::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        kept.await;
     }
 }
 

@@ -11,6 +11,7 @@ pub mod producer_basics;
 pub mod producer_faults;
 pub mod producer_limits;
 pub mod producer_outages;
+pub mod redirects;
 pub mod streams;
 pub mod views;
 
@@ -120,6 +121,7 @@ macro_rules! on {
             failures_are_retried_within_the_policy,
             a_page_that_always_breaks_at_the_same_place,
             silence_is_noticed,
+            a_server_that_accepts_nothing_is_noticed,
             a_quiet_stream_is_not_a_dead_one,
             the_application_decides_about_failures,
             offsets_and_cursors_arrive_as_they_are,
@@ -132,6 +134,8 @@ macro_rules! on {
             connections_cut_all_the_time,
             every_checkpoint_of_every_mode,
             a_stream_deleted_under_the_tail,
+            a_stream_kept_for_its_forks_alone,
+            a_stream_created_again_under_the_tail,
             a_reader_dropped_in_the_middle,
             waiting_can_be_given_up,
         ]);
@@ -141,6 +145,11 @@ macro_rules! on {
             answers_as_http_allows_them,
             event_streams_as_servers_may_write_them,
             a_producer_among_odd_answers,
+        ]);
+        $crate::scenarios::tests!($stack, redirects: [
+            a_reader_sent_to_another_host_keeps_its_secrets,
+            a_reader_sent_round_in_circles_is_told,
+            a_redirect_that_leads_nowhere_is_an_error,
         ]);
         $crate::scenarios::tests!($stack, views: [
             values_from_every_checkpoint_in_every_mode,

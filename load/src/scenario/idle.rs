@@ -1,7 +1,7 @@
 //! Live readers with nothing to read: what each of them occupies, and what all of them cost.
 
 use super::client;
-use crate::args::Args;
+use crate::args::{Args, Live};
 use crate::content::{JsonChecker, Record};
 use crate::meter::{Meter, peak_memory, reset_peak, resident_memory};
 use crate::raw::{Raw, RawBody};
@@ -10,7 +10,6 @@ use crate::server::{JSON, Server};
 use crate::stack::Stack;
 use crate::{Error, Result};
 use async_channel::{Receiver, Sender};
-use durable_streams::LiveMode;
 use durable_streams::contract::{DefaultRuntime, Executor, Task, Timer};
 use std::future::Future;
 use std::time::Duration;
@@ -34,6 +33,9 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
     let url = stream.url();
     let before;
     if args.raw {
+        if args.live != Live::Sse {
+            return Err("without the client readers listen to server-sent events only".into());
+        }
         let http = S::Raw::new()?;
         http.get(&format!("{url}?offset=-1")).await?.0.whole().await?;
         before = start_of_memory();
@@ -58,11 +60,12 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
     } else {
         let handle = client::<S>()?.stream(url);
         handle.head().await?;
+        let live = args.live.mode();
         before = start_of_memory();
         for _ in 0..args.count {
             let (handle, sender, size) = (handle.clone(), sender.clone(), args.size);
             spawn::<S>(&runtime, sender.clone(), async move {
-                let mut records = handle.reader().live(LiveMode::Sse).json::<Record<String>>().await?;
+                let mut records = handle.reader().live(live).json::<Record<String>>().await?;
                 sender.send(News::Open).await?;
                 let record = records.next().await.ok_or("a live reader came to an end")??;
                 JsonChecker::new(size).check(&record)
@@ -87,7 +90,7 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
         idle_cpu_percent: 100.0 * silence.cpu.as_secs_f64() / silence.wall.as_secs_f64(),
     };
     let bytes = args.count * args.size as u64;
-    Ok(Measured { cost, count: args.count, bytes, latencies: None, peak, idle: Some(idle) })
+    Ok(Measured { cost, count: args.count, bytes, latencies: None, peak, idle: Some(idle), road: None })
 }
 
 fn start_of_memory() -> Option<u64> {

@@ -44,5 +44,6 @@ fn after_the_clock(args: &Args, meter: &Meter) -> Measured {
         latencies: None,
         peak: peak_memory(),
         idle: None,
+        road: None,
     }
 }

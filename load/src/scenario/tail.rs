@@ -11,7 +11,6 @@ use crate::stack::Stack;
 use crate::{Error, Result};
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
-use durable_streams::LiveMode;
 use durable_streams::contract::{DefaultRuntime, Executor, Task, Timer};
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -41,11 +40,7 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
         tail.run(&http, &url, &mut delivered).await?;
     } else {
         let handle = client::<S>()?.stream(&url).content_type(JSON);
-        let live = match args.live {
-            Live::Sse => LiveMode::Sse,
-            Live::LongPoll => LiveMode::LongPoll,
-        };
-        let mut records = handle.reader().live(live).json::<Record<String>>().await?;
+        let mut records = handle.reader().live(args.live.mode()).json::<Record<String>>().await?;
         let append = move |record: Bytes| {
             let append = handle.append(record);
             async move { append.await.map(drop).map_err(Error::from) }
@@ -143,6 +138,7 @@ impl<B: RawBody> RawTail<B> {
         Ok(match live {
             Live::Sse => Self::Events(http.get(&format!("{url}?live=sse&offset=-1")).await?.0),
             Live::LongPoll => Self::Polls,
+            Live::Auto => return Err("nobody chooses without the client".into()),
         })
     }
 

@@ -54,6 +54,11 @@ impl Machine {
     }
 
     fn on_metadata(&mut self, head: &Head, now: Instant) -> Result<(), StreamError> {
+        if let Some(error) = self.gone.take() {
+            // The stream is there: it is the data that is not.
+            self.fail(error, now);
+            return Ok(());
+        }
         head.require_offset("head")?;
         self.learn_type(Some(head.content_type.as_deref().unwrap_or(UNTYPED)))?;
         self.state = State::Idle { until: now };
@@ -189,6 +194,17 @@ impl Machine {
                 return self.give_up_long_poll(held, now);
             }
         }
+        if let Some(gone) = self.gone.take() {
+            let deleted = matches!(error.kind(), StreamError::Gone { .. } | StreamError::NotFound { .. });
+            return self.fail(if deleted { gone.with_kind(error.into_kind()) } else { gone }, now);
+        }
+        if matches!(error.kind(), StreamError::OffsetGone { .. }) {
+            // One status for two things: expired data, and a stream that is kept for its forks alone.
+            self.abandon();
+            self.gone = Some(self.here(error));
+            self.state = State::Idle { until: now };
+            return;
+        }
         if self.ask == Ask::Events {
             let status = error.status_code().unwrap_or_default();
             match self.options.live {
@@ -208,11 +224,14 @@ impl Machine {
                 _ => {}
             }
         }
-        let offset = self.position.base().clone();
-        let error = error.edit(|context| {
-            context.offset.get_or_insert(offset);
-        });
-        self.fail(error, now);
+        self.fail(self.here(error), now);
+    }
+
+    /// The error with the offset asked for, where it does not say it.
+    fn here(&self, error: Error) -> Error {
+        error.edit(|context| {
+            context.offset.get_or_insert_with(|| self.position.base().clone());
+        })
     }
 
     /// A long-poll was held for longer than silence may last. The server may just be a patient one: a plain request,

@@ -8,6 +8,8 @@ mod pace;
 mod page;
 mod position;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub(super) use position::Unit;
 
@@ -48,7 +50,7 @@ const UNTYPED: &str = "application/octet-stream";
 pub(super) enum Ask {
     /// Where the tail is, and nothing else.
     Tail,
-    /// The stream's content type.
+    /// The stream's content type, or whether there is a stream at all.
     Metadata,
     /// What is there, at once.
     Page,
@@ -139,9 +141,13 @@ pub(super) struct Machine {
     closed: bool,
     /// Plain requests have nothing more to give: time to go live.
     caught_up: bool,
-    /// An event exceeded the limit: what it held is fetched by plain requests.
+    /// An event exceeded the limit once: plain requests catch up from then on, also where events were asked for.
+    outgrown: bool,
+    /// What it held is not fetched yet.
     too_large: bool,
     empty_pages: u32,
+    /// The server has nothing at this offset any more. Whether it has the stream is asked before that is told.
+    gone: Option<Error>,
     /// An answer had less than was read before: no cache may be in the way of the next one.
     past_caches: bool,
     /// The first answer to what the consumer asked for is there.
@@ -199,8 +205,10 @@ impl Machine {
             up_to_date: false,
             closed: false,
             caught_up: false,
+            outgrown: false,
             too_large: false,
             empty_pages: 0,
+            gone: None,
             past_caches: false,
             ready: false,
             headers: HeaderMap::new(),
@@ -440,7 +448,7 @@ impl Machine {
             }
             Ok(None) => {}
             Err(Unusable::TooLarge) => {
-                self.too_large = true;
+                (self.too_large, self.outgrown) = (true, true);
                 self.abandon();
                 self.state = State::Idle { until: now };
                 return None;
@@ -554,11 +562,14 @@ impl Machine {
     }
 
     fn choose(&self, now: Instant) -> Ask {
+        if self.gone.is_some() {
+            return Ask::Metadata;
+        }
         if *self.position.base() == Offset::Now {
             return Ask::Tail;
         }
-        // Events cannot be read from inside a page, nor beyond the limit.
-        let plain = self.position.behind() > 0 || self.too_large;
+        // Events cannot be read from inside a page, nor what they are too large for.
+        let plain = self.position.behind() > 0 || (self.outgrown && !self.caught_up);
         match self.options.live {
             LiveMode::Off => Ask::Page,
             LiveMode::Sse if plain => Ask::Page,

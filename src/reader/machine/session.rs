@@ -8,10 +8,17 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+/// What each data event costs beside its bytes, where many are held.
+const EVENT_COST: usize = 128;
+/// From here on data is held in buffers of its own: a slice keeps all of the buffer that it came in, and what is
+/// not counted would add up.
+const HELD_IN_PLACE: usize = 256 * 1024;
+
 #[derive(Debug)]
 pub(super) struct Session {
     parser: SseParser,
     held: VecDeque<Bytes>,
+    /// What the events before the next control event amount to.
     held_bytes: usize,
     base64: bool,
     max_event_bytes: usize,
@@ -80,10 +87,14 @@ impl Session {
         let data = if self.base64 {
             base64::decode(&data)
                 .map_err(|error| Unusable::Broken(StreamError::protocol(error.to_string())))?
+        } else if self.held_bytes > HELD_IN_PLACE {
+            Bytes::copy_from_slice(&data)
         } else {
             data
         };
-        self.held_bytes += data.len();
+        // The first costs nothing more, so that an event of exactly the limit passes.
+        let cost = if self.held_bytes == 0 { 0 } else { EVENT_COST };
+        self.held_bytes += data.len() + cost;
         if self.held_bytes > self.max_event_bytes {
             return Err(Unusable::TooLarge);
         }

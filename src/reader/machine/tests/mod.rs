@@ -1,0 +1,226 @@
+//! The machine by itself: what happens goes in, what to do comes out.
+
+mod choosing;
+mod failing;
+mod holding;
+mod judging;
+
+use super::*;
+use durable_streams_contract::{TransportError, TransportErrorKind};
+use http::{HeaderName, StatusCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
+const BINARY: &str = "application/octet-stream";
+
+/// Jitter that is never nothing within the first dozens of draws.
+const RANDOM: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A machine and a clock that stands still unless it is moved.
+struct Rig {
+    machine: Machine,
+    now: Instant,
+    content_type: &'static str,
+}
+
+/// What comes out of the machine.
+#[derive(Debug)]
+enum Step {
+    Chunk(Chunk),
+    Send(Request),
+    /// Nothing is under way, for so long.
+    Rest(Duration),
+    /// Whatever is under way has to bring something first.
+    Receive,
+    Fail(Error),
+    End,
+}
+
+fn options(live: LiveMode) -> Options {
+    Options {
+        live,
+        on_error: None,
+        retry: crate::RetryConfig::default(),
+        max_chunk_bytes: 1 << 20,
+        max_event_bytes: 1 << 20,
+        idle_timeout: Duration::from_secs(60),
+        if_none_match: None,
+    }
+}
+
+impl Rig {
+    /// A reader of a stream of this content type, which its handle does not know.
+    fn new(options: Options, content_type: &'static str) -> Self {
+        Self::starting(options, content_type, "a0", None)
+    }
+
+    /// The same for a handle that knows the content type.
+    fn knowing(options: Options, content_type: &'static str) -> Self {
+        Self::starting(options, content_type, "a0", Some(content_type.to_owned()))
+    }
+
+    fn starting(
+        options: Options,
+        content_type: &'static str,
+        start: &str,
+        assumed_type: Option<String>,
+    ) -> Self {
+        let now = Instant::now();
+        let start: Checkpoint = start.parse().unwrap();
+        let machine = Machine::new(options, "http://h/s".into(), &start, assumed_type, now, RANDOM);
+        Self { machine, now, content_type }
+    }
+
+    /// What the driver would come to next.
+    fn step(&mut self) -> Step {
+        loop {
+            if let Some(chunk) = self.machine.take_chunk() {
+                return Step::Chunk(chunk);
+            }
+            match self.machine.next_action(self.now) {
+                Action::Take => {}
+                Action::Receive if self.machine.on_starved() => {}
+                Action::Receive => return Step::Receive,
+                Action::Send(request) => return Step::Send(*request),
+                Action::Rest => {
+                    let until = self.machine.deadline().expect("nobody rests for ever");
+                    return Step::Rest(until - self.now);
+                }
+                Action::Fail(error) => return Step::Fail(error),
+                Action::End => return Step::End,
+            }
+        }
+    }
+
+    /// The request that comes next; waits for it if need be.
+    fn request(&mut self) -> Request {
+        loop {
+            match self.step() {
+                Step::Send(request) => return request,
+                Step::Rest(wait) => self.pass(wait),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The same, in short: what is asked for, and from where.
+    fn asks(&mut self) -> (Ask, String) {
+        let request = self.request();
+        (request.ask, request.offset.to_string())
+    }
+
+    fn chunk(&mut self) -> Chunk {
+        match self.step() {
+            Step::Chunk(chunk) => chunk,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next chunk, in short: its content, its checkpoint.
+    fn gives(&mut self) -> (String, String) {
+        let chunk = self.chunk();
+        (String::from_utf8(chunk.data.to_vec()).unwrap(), chunk.checkpoint.to_string())
+    }
+
+    fn fails(&mut self) -> Error {
+        match self.step() {
+            Step::Fail(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn is_quiet(&mut self) {
+        let step = self.step();
+        assert!(matches!(step, Step::Receive), "{step:?}");
+    }
+
+    /// Time goes by.
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.machine.on_deadline(self.now);
+    }
+
+    /// Nothing happens until the machine's own deadline.
+    fn pass_deadline(&mut self) -> Duration {
+        let wait = self.machine.deadline().expect("there is a deadline") - self.now;
+        self.pass(wait);
+        wait
+    }
+
+    fn head(&mut self, status: u16, fields: &[(&str, &str)]) {
+        let headers: HeaderMap = fields
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect();
+        self.machine.on_answer(StatusCode::from_u16(status).unwrap(), &headers, self.now);
+    }
+
+    fn bytes(&mut self, text: &str) {
+        self.machine.on_bytes(Bytes::copy_from_slice(text.as_bytes()), self.now);
+    }
+
+    fn end(&mut self) {
+        self.machine.on_end(self.now);
+    }
+
+    /// The head of a page of the stream.
+    fn page_head(&mut self, next: &str, flags: &[(&str, &str)]) {
+        let fields = [&[("content-type", self.content_type), ("stream-next-offset", next)], flags].concat();
+        self.head(200, &fields);
+    }
+
+    /// A whole page.
+    fn page(&mut self, next: &str, flags: &[(&str, &str)], body: &str) {
+        let length = body.len().to_string();
+        self.page_head(next, &[&[("content-length", length.as_str())], flags].concat());
+        if !body.is_empty() {
+            self.bytes(body);
+        }
+        self.end();
+    }
+
+    /// The head of a stream of events.
+    fn events(&mut self) {
+        let encoding = if self.content_type == BINARY { "base64" } else { "" };
+        self.head(200, &[("content-type", "text/event-stream"), ("stream-sse-data-encoding", encoding)]);
+    }
+
+    fn data(&mut self, data: &str) {
+        self.bytes(&format!("event: data\ndata: {data}\n\n"));
+    }
+
+    fn control(&mut self, next: &str, more: &str) {
+        self.bytes(&format!("event: control\ndata: {{\"streamNextOffset\":\"{next}\"{more}}}\n\n"));
+    }
+
+    fn refuse(&mut self, kind: StreamError) {
+        let status = kind.status_code().map(|status| StatusCode::from_u16(status).unwrap());
+        self.machine.on_refused(Error::from(kind).edit(|context| context.status = status), self.now);
+    }
+
+    fn break_off(&mut self) {
+        self.machine.on_broken(TransportError::new(TransportErrorKind::Closed), self.now);
+    }
+
+    /// A control event that says that nothing has changed.
+    fn still_here(&mut self) {
+        self.control("a0", ",\"upToDate\":true");
+    }
+
+    /// Goes through what comes before a tail by events in `Auto`: a page with nothing new.
+    fn caught_up(&mut self) {
+        assert_eq!(self.asks(), (Ask::Page, "a0".into()));
+        let nothing = if self.content_type == JSON { "[]" } else { "" };
+        self.page("a0", UP_TO_DATE, nothing);
+        assert!(self.chunk().up_to_date);
+    }
+}
+
+const UP_TO_DATE: &[(&str, &str)] = &[("stream-up-to-date", "true")];
+const CLOSED: &[(&str, &str)] = &[("stream-closed", "true"), ("stream-up-to-date", "true")];
+
+fn unavailable() -> StreamError {
+    StreamError::ServerError { status: 503, message: "busy".into() }
+}

@@ -1,0 +1,31 @@
+//! Whole readers in a simulated world: virtual time, a server in memory, faults where a test wants them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod idle;
+mod sleeping;
+
+use durable_streams::{ClientBuilder, CreateOptions, DurableStream, ReaderBuilder};
+use durable_streams_sim::{Process, SimRuntime, SimTransport, World};
+use std::time::Duration;
+
+type SimStream = DurableStream<SimTransport, SimRuntime>;
+
+fn handle(world: &World, runtime: SimRuntime) -> SimStream {
+    ClientBuilder::new(world.transport(), runtime).base_url("http://sim").build().unwrap().stream("s")
+}
+
+/// A stream of JSON that is there already.
+fn stream(world: &mut World) -> SimStream {
+    let stream = handle(world, world.runtime());
+    let creating = stream.clone();
+    let options = CreateOptions::new().content_type("application/json");
+    world.run(async move { creating.create(options).await }).unwrap();
+    stream
+}
+
+/// A reader of that stream in a process of its own.
+fn reader_on(world: &World, process: &Process) -> ReaderBuilder<SimTransport, SimRuntime> {
+    handle(world, process.runtime()).content_type("application/json").reader()
+}
+
+const SECOND: Duration = Duration::from_secs(1);

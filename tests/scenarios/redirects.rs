@@ -1,0 +1,105 @@
+//! A stream that has moved: what a reader follows, and what it does not take along. ROBUSTNESS 22.
+
+use crate::support::{Stack, StackStream, unique};
+use durable_streams::{ChunkIterator, CreateOptions, LiveMode, Offset, RetryConfig, StreamError};
+use std::time::Duration;
+use test_servers::{Action, Flag, Proxy, RustServer, Script, stream_headers, wait_until};
+
+const MODES: [LiveMode; 4] = [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse];
+
+/// Content of JSON chunks until so many messages are there.
+async fn read<S: Stack>(
+    chunks: &mut ChunkIterator<S::Transport, S::Runtime>,
+    messages: usize,
+) -> Vec<serde_json::Value> {
+    let mut read = Vec::new();
+    while read.len() < messages {
+        let chunk = chunks.try_next().await.expect("the tail holds").expect("the tail goes on");
+        read.extend(serde_json::from_slice::<Vec<serde_json::Value>>(&chunk.data).unwrap());
+    }
+    read
+}
+
+pub async fn a_reader_sent_to_another_host_keeps_its_secrets<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    for (mode, status) in MODES.into_iter().zip([301, 302, 307, 308]) {
+        let path = unique("moved");
+        let direct = S::client(server.url()).stream(&path);
+        direct.create(CreateOptions::new().content_type("application/json").data("[1,2]")).await.unwrap();
+        let (here, there) = (Proxy::start(server.url()).unwrap(), Proxy::start(server.url()).unwrap());
+        let client = S::builder().base_url(here.url()).default_header("authorization", "Bearer secret");
+        let client = client.default_header("x-tenant", "t1").build().unwrap();
+        let reader = client.stream(&path).content_type("application/json").reader().live(mode);
+        let mut chunks = reader.chunks().await.unwrap();
+        assert_eq!(read::<S>(&mut chunks, 2).await, [1, 2]);
+        // It moves while it is read; whoever is connected is sent away.
+        let location = format!("{}/{path}", there.url());
+        here.rule(move |_, _| Action::refuse(status, [("location", location.as_str())], ""));
+        if mode == LiveMode::Off {
+            chunks = client.stream(&path).reader().offset(chunks.checkpoint()).chunks().await.unwrap();
+            assert!(chunks.try_next().await.unwrap().unwrap().up_to_date);
+        } else {
+            here.kill_connections();
+            for n in 3..6 {
+                direct.append(format!("[{n}]")).await.unwrap();
+                assert_eq!(read::<S>(&mut chunks, 1).await, [n], "{mode:?}");
+            }
+        }
+        let landed = there.requests();
+        assert!(!landed.is_empty(), "{mode:?}");
+        for request in &landed {
+            let secrets = (request.header("authorization"), request.header("x-tenant"));
+            assert_eq!(secrets, (None, None), "{mode:?}: the secrets went to another host");
+            assert!(request.query("offset").is_some_and(|offset| offset != "-1"), "{}", request.target);
+        }
+        for request in here.requests() {
+            assert_eq!(request.header("authorization"), Some("Bearer secret"));
+        }
+    }
+}
+
+pub async fn a_reader_sent_round_in_circles_is_told<S: Stack>() {
+    for mode in MODES {
+        // Two hosts that send it to each other, as soon as it tails.
+        let script = Script::start(move |exchange| {
+            if exchange.query("live").is_none() && (mode != LiveMode::Off || exchange.nth() == 0) {
+                let json = Flag::ContentType("application/json");
+                let next = if exchange.nth() == 0 { "a1" } else { "a2" };
+                let flags: &[_] = if mode == LiveMode::Off { &[json] } else { &[json, Flag::UpToDate] };
+                return exchange.respond(200, stream_headers(next, flags), "[1]");
+            }
+            let there = if exchange.path() == "/s" { "/t" } else { "/s" };
+            exchange.respond(307, [("location", there)], "");
+        })
+        .unwrap();
+        let client = S::builder().base_url(script.url()).build().unwrap();
+        let stream: StackStream<S> = client.stream("s");
+        let read = async {
+            let mut chunks = stream.reader().offset(Offset::parse("a0")).live(mode).chunks().await?;
+            while chunks.try_next().await?.is_some() {}
+            Ok::<(), durable_streams::Error>(())
+        };
+        let error = read.await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::Redirect { .. }), "{mode:?}: {error}");
+        let redirected = script.requests().iter().filter(|r| r.path() == "/t").count() * 2;
+        assert!((10..=12).contains(&redirected), "{mode:?}: {redirected} redirects");
+    }
+}
+
+pub async fn a_redirect_that_leads_nowhere_is_an_error<S: Stack>() {
+    for location in [None, Some("ftp://elsewhere/s"), Some("http://")] {
+        let script = Script::start(move |exchange| match location {
+            None => exchange.respond(307, (), ""),
+            Some(location) => exchange.respond(307, [("location", location)], ""),
+        })
+        .unwrap();
+        let client = S::builder().base_url(script.url()).retry_config(RetryConfig::none()).build().unwrap();
+        for mode in MODES {
+            script.forget_requests();
+            let reader = client.stream("s").content_type("application/json").reader().live(mode);
+            let error = reader.chunks().await.unwrap_err();
+            assert!(matches!(error.kind(), StreamError::Redirect { .. }), "{mode:?}: {error}");
+            assert!(wait_until(Duration::from_secs(5), || script.requests().len() == 1));
+        }
+    }
+}
