@@ -33,6 +33,38 @@ fn an_earlier_run_is_not_taken_for_an_echo() {
     }
 }
 
+/// The same, where a captive portal answers the question for the tail: that is no word on it, and no leave to take the
+/// duplicate for stored.
+#[test]
+fn a_captive_portal_does_not_vouch_for_a_record() {
+    for dialect in [Dialect::Rust, Dialect::Node] {
+        // In place of the first question; then in place of the one after the duplicate, which one of the servers answers
+        // itself.
+        for (portal, lost) in [(3, 4), (6, 4)] {
+            let mut server = ServerOptions::default();
+            server.dialect = dialect;
+            let schedule = Schedule::new().request(portal, Fault::Portal).request(lost, Fault::LoseAnswer);
+            let mut world = World::builder(1).server(server).schedule(schedule).build();
+            let stream = lines(&mut world).content_type("text/plain");
+            let outcomes = ["first", "second"].map(|run| {
+                let producer = stream.producer("p").auto_claim(true).build();
+                world.run(async {
+                    let outcome = producer.append(format!("{run}\n")).unwrap().await;
+                    drop(producer.close().await);
+                    outcome.is_ok()
+                })
+            });
+            let stored = stored_lines(&world);
+            assert!(outcomes[0], "{dialect:?}");
+            assert_eq!(
+                outcomes[1],
+                stored.contains(&"second".to_owned()),
+                "{dialect:?} {portal}: {stored:?}"
+            );
+        }
+    }
+}
+
 /// One batch makes the producer halt while another waits for an answer that never comes, and nobody holds a handle
 /// any more: it gives up after its time for draining, and does nothing until then.
 #[test]
