@@ -1,10 +1,10 @@
 //! What must hold when a bad day is over.
 
 use crate::ledger::{Fate, Ledger, RecordId, parse};
-use crate::plan::{Content, Plan, Way};
+use crate::plan::{Content, Finish, Mishap, Plan, Way};
 use crate::reading::Consumed;
 use durable_streams_sim::model::{ServerOptions, StreamView};
-use durable_streams_sim::{Memory, RequestRecord, SimServer};
+use durable_streams_sim::{Event, Fault, Memory, RequestRecord, RetryAfter, SimServer};
 use http::Method;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub(crate) fn check(
         return Err(violation);
     }
     pace(plan, requests)?;
+    patience(plan, requests)?;
     sizes(plan, requests)?;
     in_flight(plan, requests)?;
     if plan.forgets() == Memory::Lost {
@@ -62,10 +63,13 @@ fn records(
         if stored > 1 && !forgetful {
             return Err(format!("record {id} is stored {stored} times ({fate:?})"));
         }
+        if let Fate::Failed { error, alone, .. } = fate
+            && !has_reason(plan, *id, error, *alone)
+        {
+            return Err(format!("record {id} failed without a reason: {error}"));
+        }
         match fate {
-            Fate::Acked { ambiguous }
-                if stored == 0 && !(*ambiguous && is_indistinct(plan, requests, *id)) =>
-            {
+            Fate::Acked { .. } if stored == 0 && !is_indistinct(plan, requests, *id, fate) => {
                 return Err(format!("record {id} was acknowledged and is not stored"));
             }
             Fate::Failed { error, may_be_stored: false, .. } if stored > 0 => {
@@ -83,16 +87,47 @@ fn records(
     holes(plan, stream, &times, fates, requests)
 }
 
-/// Whether nobody could tell this record from the first of an earlier run: the id was used before from epoch 0 on,
-/// and others write to the stream, or a late request of that run does, so that its tail tells nothing.
-fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool {
+/// Whether the day was bad enough for a record to fail: what passes by itself is no reason.
+fn has_reason(plan: &Plan, id: RecordId, error: &str, alone: bool) -> bool {
     let writer = &plan.writers[id.writer];
-    if id.run == 0 || !matches!(writer.way, Way::Producer { auto_claim: true, .. }) {
+    let Way::Producer { auto_claim, retries, .. } = &writer.way else { return true };
+    let excused = retries.is_some() || plan.has_portal() || plan.forgets() != Memory::Kept;
+    let has_rival = plan.zombie(id.writer).is_some();
+    let replaced = has_rival && error.starts_with("stale epoch");
+    // Too large for the server: it fails alone, or, where an attempt went unanswered before, with all others.
+    let refused = plan.server.max_body < ServerOptions::default().max_body
+        && (alone || error.starts_with("outcome unknown"));
+    let ends = |finish| matches!(finish, Finish::CloseStream(_));
+    let closed = error.contains("closed")
+        && plan.writers.iter().any(|other| other.stream == writer.stream && ends(other.finish));
+    let given_up = writer.finish == Finish::Drop && error.contains("not yet acknowledged");
+    // A second run under one epoch, and a network that repeats requests, look alike.
+    let doubtful = (error.starts_with("outcome unknown") || error.starts_with("unexpected duplicate"))
+        && (repeats(plan) || *auto_claim && (id.run > 0 || has_rival));
+    excused || replaced || refused || closed || given_up || doubtful
+}
+
+fn repeats(plan: &Plan) -> bool {
+    plan.mishaps.iter().any(|mishap| matches!(mishap, Mishap::World(Event::Request(_, Fault::Twice { .. }))))
+}
+
+/// Whether nobody could tell this record from the first of an earlier run: the id was used before from epoch 0 on,
+/// and others write to the stream, or a late request of that run does, so that its tail tells nothing. Where two
+/// processes live at once under one id and epoch, that is so for any record.
+fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId, fate: &Fate) -> bool {
+    let writer = &plan.writers[id.writer];
+    let rival = plan.zombie(id.writer).is_some();
+    if id.run == 0 && !rival || !matches!(writer.way, Way::Producer { auto_claim: true, .. }) {
         return false;
+    }
+    match fate {
+        Fate::Acked { duplicate, first } if !duplicate || !(*first || rival) => return false,
+        _ => {}
     }
     let others = plan.writers.iter().filter(|other| other.stream == writer.stream).count() > 1;
     let earlier: Vec<String> = (0..id.run).map(|run| format!("writer{}-{run}", id.writer)).collect();
     others
+        || rival
         || requests.iter().any(|request| {
             let host = request.uri.host().unwrap_or_default();
             request.method == Method::POST && request.status.is_none() && earlier.iter().any(|e| e == host)
@@ -102,9 +137,12 @@ fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool 
 /// A producer's records are stored in the order in which it appended them, over all its runs. A single append
 /// that nobody waits for any more may come late.
 fn order(plan: &Plan, ids: &[RecordId]) -> Result<(), String> {
-    let mut last: HashMap<usize, RecordId> = HashMap::new();
+    let mut last: HashMap<(usize, usize), RecordId> = HashMap::new();
     for id in ids.iter().filter(|id| !matches!(plan.writers[id.writer].way, Way::Single)) {
-        if let Some(last) = last.insert(id.writer, *id)
+        // Two that live at once and claim the epoch from each other take turns.
+        let claims = matches!(plan.writers[id.writer].way, Way::Producer { auto_claim: true, .. });
+        let run = if claims && plan.zombie(id.writer).is_some() { id.run } else { 0 };
+        if let Some(last) = last.insert((id.writer, run), *id)
             && last >= *id
         {
             return Err(format!("record {id} is stored after {last}"));
@@ -127,8 +165,8 @@ fn holes(
     for (id, fate) in fates.iter() {
         let alone = match fate {
             Fate::Failed { alone, .. } => *alone,
-            Fate::Unknown => refuses || is_indistinct(plan, requests, *id),
-            Fate::Acked { ambiguous } => *ambiguous && is_indistinct(plan, requests, *id),
+            Fate::Unknown => refuses || is_indistinct(plan, requests, *id, fate),
+            Fate::Acked { .. } => is_indistinct(plan, requests, *id, fate),
         };
         let writer = &plan.writers[id.writer];
         if writer.stream != stream || matches!(writer.way, Way::Single) {
@@ -217,6 +255,29 @@ fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
             if many > IDLE + pages + 2 * work {
                 return Err(format!("{host} sent {many} requests in the 3 s before {:?}", request.at));
             }
+        }
+    }
+    Ok(())
+}
+
+/// A reader that is asked to wait does.
+fn patience(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    for mishap in &plan.mishaps {
+        let Mishap::World(Event::Request(number, Fault::Status { status, retry_after, .. })) = mishap else {
+            continue;
+        };
+        let Some(RetryAfter::Seconds(seconds)) = retry_after else { continue };
+        let Some(asked) = requests.get(*number as usize) else { continue };
+        let host = asked.uri.host().unwrap_or_default();
+        let reads = host.starts_with("reader");
+        let (Some(at), true) = (asked.ended_at, reads && asked.status.is_some_and(|s| s == *status)) else {
+            continue;
+        };
+        let until = at + Duration::from_secs(u64::from(*seconds));
+        let later = &requests[*number as usize + 1..];
+        let next = later.iter().find(|next| next.uri.host() == Some(host) && next.at >= at);
+        if let Some(next) = next.filter(|next| next.at < until && next.uri == asked.uri) {
+            return Err(format!("{host} was asked to wait until {until:?}, and came at {:?}", next.at));
         }
     }
     Ok(())

@@ -267,6 +267,7 @@ fn server(rng: &mut Rng) -> ServerOptions {
     if rng.percent(50) {
         options.page_bytes = rng.between(1, 400) as usize;
     }
+    options.page_varies = rng.percent(25);
     if rng.percent(30) {
         options.page_messages = rng.between(1, 5) as usize;
     }
@@ -357,7 +358,7 @@ fn mishaps(rng: &mut Rng, plan: &Plan, idempotent: bool) -> Vec<Mishap> {
         if !rng.percent(40) {
             continue;
         }
-        if matches!(&writer.way, Way::Producer { auto_claim: false, .. }) && rng.percent(30) {
+        if matches!(&writer.way, Way::Producer { .. }) && rng.percent(30) {
             let sleep = rng.duration(Duration::from_millis(1), Duration::from_secs(3));
             mishaps.push(Mishap::Zombie { writer: number, at: rng.duration(Duration::ZERO, BUSY), sleep });
             continue;

@@ -128,7 +128,7 @@ impl Job {
             self.ledger.begin(id);
             let data = self.next_record(number);
             match stream.append(data).await {
-                Ok(_) => self.ledger.settle(id, Fate::Acked { ambiguous: false }),
+                Ok(_) => self.ledger.settle(id, Fate::Acked { duplicate: false, first: false }),
                 Err(error) => {
                     let may_be_stored = matches!(error.kind(), StreamError::OutcomeUnknown { .. });
                     let fate = Fate::Failed { error: error.to_string(), may_be_stored, alone: true };
@@ -215,7 +215,7 @@ impl Job {
                     Err(failure) => {
                         if with_record {
                             // Whether it may be stored is in what is handed back.
-                            self.ledger.settle(last, failed(&failure, true, false));
+                            self.ledger.settle(last, failed(&failure, true, is_alone(&failure)));
                         }
                         error = Some(failure);
                     }
@@ -264,7 +264,7 @@ impl Job {
 }
 
 fn acked(ack: &Ack) -> Fate {
-    Fate::Acked { ambiguous: ack.duplicate && ack.seq == 0 }
+    Fate::Acked { duplicate: ack.duplicate, first: ack.seq == 0 }
 }
 
 fn failed(error: &ProducerError, may_be_stored: bool, alone: bool) -> Fate {
