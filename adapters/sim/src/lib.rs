@@ -22,6 +22,21 @@
 //! assert!(world.server().stream("/orders").is_some());
 //! ```
 //!
+//! # Testing an application
+//!
+//! An application that is handed its client (`durable_streams::Client`, which names no stack) can be handed this one:
+//!
+//! ```ignore
+//! let app = world.process("app");
+//! let client = ClientBuilder::new(world.transport(), app.runtime()).base_url("http://server").build()?.erase();
+//! let work = app.spawn(my_application(client));
+//! ```
+//!
+//! Its own waits have to go through `client.runtime()`, or they would wait in real time. `examples/test_your_app.rs` of
+//! `durable-streams-client` is a whole test: an application with a loop of its own around reconnecting, killed at any
+//! point and started again, on hundreds of bad days; then one that is wrong, the day that shows it, what of that day was
+//! needed, and the trace. Run it with `cargo run --example test_your_app`.
+//!
 //! # What there is
 //!
 //! - [`World`] runs a future with everything it starts, and says so where that comes to no end.
