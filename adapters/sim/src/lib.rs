@@ -70,6 +70,6 @@ pub use fault::{Event, Fault, Incident, Memory, RetryAfter};
 pub use net::{NetworkOptions, RequestRecord, SimTransport};
 pub use rng::Rng;
 pub use runtime::{Killed, Process, SimRuntime, Spawned};
-pub use schedule::{FaultPlan, Schedule, shrink};
+pub use schedule::{FaultPlan, REFUSALS, Schedule, shrink};
 pub use server::SimServer;
 pub use world::{Spawner, Stalled, World, WorldBuilder};

@@ -12,6 +12,7 @@ pub(crate) struct Mutation {
 
 const MACHINE: &str = "src/producer/machine/mod.rs";
 const RECOVER: &str = "src/producer/machine/recover.rs";
+const QUEUE: &str = "src/producer/queue.rs";
 const READER: &str = "src/reader/machine/mod.rs";
 const EVENTS: &str = "src/reader/machine/events.rs";
 const SESSION: &str = "src/reader/machine/session.rs";
@@ -120,6 +121,16 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         seed: 2,
     },
     Mutation {
+        name: "producer: its queue takes more than it may",
+        edits: &[(QUEUE, "|| self.records >= self.limits.buffered_records", "")],
+        seed: 0,
+    },
+    Mutation {
+        name: "producer: what is settled stays in its account",
+        edits: &[(QUEUE, "        self.bytes -= cost;\n", "")],
+        seed: 0,
+    },
+    Mutation {
         name: "reader: the offset is taken with the head",
         edits: &[(
             EVENTS,
@@ -192,6 +203,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         seed: 4,
     },
     Mutation {
+        name: "reader: a chunk is as large as it comes",
+        edits: &[(
+            READER,
+            "page.take(&mut self.position, self.options.max_chunk_bytes)",
+            "page.take(&mut self.position, usize::MAX)",
+        )],
+        seed: 0,
+    },
+    Mutation {
         name: "both: what a server asks to wait is not waited",
         edits: &[(RETRY, ".max(retry_after.unwrap_or_default())", "")],
         seed: 9,
@@ -204,5 +224,10 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "Duration::ZERO",
         )],
         seed: 9,
+    },
+    Mutation {
+        name: "both: the pauses between retries do not grow",
+        edits: &[(RETRY, ".powi(exponent)", ".powi(0 * exponent)")],
+        seed: 0,
     },
 ];
