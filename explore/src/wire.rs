@@ -127,19 +127,20 @@ fn patience(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
     Ok(())
 }
 
-/// How many pages a host's stream may have come in.
+/// How many pages a host's stream may have come in, read some times over.
 fn pages(plan: &Plan, host: &str) -> usize {
     let number: usize =
         host.trim_start_matches("reader").split('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
     let stream = plan.readers[number].stream;
-    let bytes: usize = plan
-        .writers
-        .iter()
-        .filter(|writer| writer.stream == stream)
-        .map(|writer| (writer.records + 1) * (writer.size + 24) * 4)
-        .sum();
-    2 * bytes / plan.server.page_bytes.clamp(1, 1 << 30)
-        + 4 * bytes / 24 / plan.server.page_messages.clamp(1, 1 << 30)
+    let writers = plan.writers.iter().filter(|writer| writer.stream == stream);
+    let written: usize = writers.map(|writer| (writer.records + 1) * (writer.size + 24)).sum();
+    let bytes = written + plan.beginnings[stream].records * 48;
+    // A page that varies may be much smaller than its limit.
+    let page_bytes = match plan.server.page_varies {
+        true => plan.server.page_bytes.min(1000) / 8,
+        false => plan.server.page_bytes,
+    };
+    8 * bytes / page_bytes.clamp(1, 1 << 30) + 16 * bytes / 24 / plan.server.page_messages.clamp(1, 1 << 30)
 }
 
 /// No body is larger than a batch may be, unless it is one record.
