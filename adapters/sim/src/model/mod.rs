@@ -121,6 +121,10 @@ impl Model {
     pub fn handle(&mut self, request: &Request<Bytes>, at: Moment) -> Handled {
         let path = request.uri().path();
         self.expire(path, at);
+        // Judged by its declared length, before anybody looks at the stream.
+        if request.body().len() > self.options.max_body {
+            return Handled::Answer(error(413, "body too large"));
+        }
         let answer = match *request.method() {
             Method::PUT => self.create(path, request, at),
             Method::POST => self.append(path, request, at),
