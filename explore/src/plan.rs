@@ -373,7 +373,8 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
         impatience: rng
             .percent(25)
             .then(|| rng.duration(Duration::from_millis(1), Duration::from_millis(100))),
-        careless: rng.percent(15),
+        // Where it waits for nothing else, its successor would start beside it.
+        careless: rng.percent(15) && finish != Finish::Drop,
     }
 }
 

@@ -84,12 +84,12 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
             Ok(Answer::Stored { offset: None, duplicate: true, highest }) if ask_tail => {
                 match self.ask().await {
                     Ok(facts) => Answer::Stored { offset: Some(facts.tail), duplicate: true, highest },
-                    // A duplicate was not applied: once more, and once more asked.
+                    // A duplicate was not applied, and is no reason to expect the next: once more, and once more asked.
                     Err(error) if error.is_retryable() => {
-                        Answer::Failed { error, fate: Fate::Refused, again: true }
+                        Answer::Failed { error, fate: Fate::NotSent, again: true }
                     }
                     Err(error) if is_no_answer(&error) => {
-                        Answer::Failed { error, fate: Fate::Refused, again: false }
+                        Answer::Failed { error, fate: Fate::NotSent, again: false }
                     }
                     Err(_) => Answer::Stored { offset: None, duplicate: true, highest },
                 }

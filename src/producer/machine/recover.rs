@@ -126,6 +126,9 @@ impl Machine {
 
     /// Settles what is stored by the word of a later acknowledgement.
     fn settle_stored(&mut self) {
+        if self.contested {
+            return;
+        }
         let mut index = 0;
         while index < self.entries.len() {
             if self.is_stored(self.entries[index].seq)
@@ -179,6 +182,7 @@ impl Machine {
         self.stored_to = None;
         self.stored_end = None;
         self.sent_to = None;
+        self.contested = false;
         // From here on the tail may have moved by our own doing.
         self.tail_before = None;
         self.renumber(0);
