@@ -110,19 +110,24 @@ fn repeats(plan: &Plan) -> bool {
     plan.mishaps.iter().any(|mishap| matches!(mishap, Mishap::World(Event::Request(_, Fault::Twice { .. }))))
 }
 
-/// Whether nobody could tell this record from the first of an earlier run: the id was used before from epoch 0 on,
-/// and others write to the stream, or a late request of that run does, so that its tail tells nothing; or something
-/// between refuses to tell it. Where two
-/// processes live at once under one id and epoch, that is so for any record.
+/// Whether nobody could tell this record from the first of an earlier run; see [`is_shared`].
 fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId, fate: &Fate) -> bool {
+    let rival = plan.zombie(id.writer).is_some();
+    match fate {
+        Fate::Acked { duplicate, first } if !duplicate || !(*first || rival) => false,
+        _ => is_shared(plan, requests, id),
+    }
+}
+
+/// Whether this record's epoch may have been used by another run, and nobody can tell: the id was used before from
+/// epoch 0 on, and others write to the stream, or a late request of that run does, so that its tail tells nothing; or
+/// something between refuses to tell it. Where two processes live at once under one id and epoch, that is so for any
+/// record.
+fn is_shared(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool {
     let writer = &plan.writers[id.writer];
     let rival = plan.zombie(id.writer).is_some();
     if id.run == 0 && !rival || !matches!(writer.way, Way::Producer { auto_claim: true, .. }) {
         return false;
-    }
-    match fate {
-        Fate::Acked { duplicate, first } if !duplicate || !(*first || rival) => return false,
-        _ => {}
     }
     let others = plan.writers.iter().filter(|other| other.stream == writer.stream).count() > 1;
     let earlier: Vec<String> = (0..id.run).map(|run| format!("writer{}-{run}", id.writer)).collect();
@@ -165,7 +170,10 @@ fn holes(
     let mut missing: Option<RecordId> = None;
     for (id, fate) in fates.iter() {
         let alone = match fate {
-            Fate::Failed { alone, .. } => *alone,
+            // Where its number was somebody else's, the next batch, sent beside it, may be stored.
+            Fate::Failed { alone, error, .. } => {
+                *alone || error.starts_with("unexpected duplicate") && is_shared(plan, requests, *id)
+            }
             Fate::Unknown => refuses || is_indistinct(plan, requests, *id, fate),
             Fate::Acked { .. } => is_indistinct(plan, requests, *id, fate),
         };

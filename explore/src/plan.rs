@@ -146,6 +146,8 @@ pub struct Reader {
     pub save_every: usize,
     /// Its largest chunk, in bytes.
     pub chunk_bytes: usize,
+    /// Its largest server-sent event, in bytes; every record is smaller.
+    pub event_bytes: usize,
     /// How many chunks it reads ahead.
     pub prefetch: usize,
     /// Longest pause after a chunk: a slow consumer.
@@ -390,6 +392,7 @@ fn reader(rng: &mut Rng, streams: usize) -> Reader {
         from_now: rng.percent(15),
         save_every: rng.between(1, 4) as usize,
         chunk_bytes: *rng.pick(&[1, 7, 64, 1 << 20]),
+        event_bytes: *rng.pick(&[16 << 20, 16 << 20, 16 << 20, 250]),
         prefetch: *rng.pick(&[0, 0, 0, 1, 3]),
         pause,
         impatience: rng

@@ -192,6 +192,7 @@ async fn run_reader(
         .offset(start)
         .live(live)
         .max_chunk_bytes(reader.chunk_bytes)
+        .max_event_bytes(reader.event_bytes)
         .prefetch(reader.prefetch);
     let mut source = match Source::open(opening, content, reader.items).await {
         Ok(source) => source,
