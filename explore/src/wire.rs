@@ -59,7 +59,7 @@ fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
             if all.out_of_order > DISORDER + 2 * all.succeeded {
                 return Err(format!("{host} was refused {} times for its numbers", all.out_of_order));
             }
-            let most = IDLE + writer.map_or_else(|| pages(plan, host), |writer| 2 * (writer.records + 1));
+            let most = IDLE + writer.map_or_else(|| pages(plan, host), |writer| 3 * (writer.records + 1));
             if window.succeeded > most {
                 let work = appends(requests[first].at.saturating_sub(WINDOW), request.at);
                 if window.succeeded > most + 2 * work {
@@ -78,9 +78,10 @@ fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
 /// How requests ended.
 #[derive(Default)]
 struct Tally {
+    /// Or refused for their size, which makes the next one smaller.
     succeeded: usize,
     failed: usize,
-    /// Refused for their numbers, or for their size: the next attempt needs no pause.
+    /// Refused for their numbers: the next attempt needs no pause.
     out_of_order: usize,
 }
 
@@ -95,8 +96,8 @@ impl Tally {
 
     fn count(&mut self, request: &RequestRecord) -> &mut usize {
         match request.status.map(|status| status.as_u16()) {
-            Some(200..=399) => &mut self.succeeded,
-            Some(403 | 409 | 413) => &mut self.out_of_order,
+            Some(200..=399 | 413) => &mut self.succeeded,
+            Some(403 | 409) => &mut self.out_of_order,
             _ => &mut self.failed,
         }
     }

@@ -51,8 +51,12 @@
 //! # How close it is
 //!
 //! The server is compared with the two public ones by running the same random operations on each and on the
-//! model. The transport keeps the contract of `HttpTransport`; what it cannot show is what a particular HTTP
-//! library does wrong.
+//! model. They do not page, and only one limits its bodies, at 1 GiB: pages are held to join to what a real server
+//! gives at once, and refusals to look alike. Faults are compared with those that one of them can be told to make.
+//! What no public server shows (a producer forgotten, a last page that does not say so) follows the protocol's text.
+//!
+//! The transport keeps the contract of `HttpTransport`; what it cannot show is what a particular HTTP library does
+//! wrong.
 
 mod carrier;
 mod core;
