@@ -63,7 +63,7 @@ fn records(
             return Err(format!("record {id} is stored {stored} times ({fate:?})"));
         }
         if let Fate::Failed { error, alone, .. } = fate
-            && !has_reason(plan, *id, error, *alone)
+            && !has_reason(plan, requests, *id, error, *alone)
         {
             return Err(format!("record {id} failed without a reason: {error}"));
         }
@@ -87,7 +87,7 @@ fn records(
 }
 
 /// Whether the day was bad enough for a record to fail: what passes by itself is no reason.
-fn has_reason(plan: &Plan, id: RecordId, error: &str, alone: bool) -> bool {
+fn has_reason(plan: &Plan, requests: &[RequestRecord], id: RecordId, error: &str, alone: bool) -> bool {
     let writer = &plan.writers[id.writer];
     let Way::Producer { auto_claim, retries, .. } = &writer.way else { return true };
     let excused = retries.is_some() || plan.is_misled() || plan.forgets() != Memory::Kept;
@@ -100,10 +100,12 @@ fn has_reason(plan: &Plan, id: RecordId, error: &str, alone: bool) -> bool {
     let closed = error.contains("closed")
         && plan.writers.iter().any(|other| other.stream == writer.stream && ends(other.finish));
     let given_up = writer.finish == Finish::Drop && error.contains("not yet acknowledged");
-    // A second run under one epoch, and a network that repeats requests, look alike.
-    let doubtful = (error.starts_with("outcome unknown") || error.starts_with("unexpected duplicate"))
-        && (repeats(plan) || *auto_claim && (id.run > 0 || has_rival));
-    excused || replaced || refused || closed || given_up || doubtful
+    // A fence after an attempt that went unanswered.
+    let claimed = *auto_claim && (id.run > 0 || has_rival);
+    let unknown = error.starts_with("outcome unknown") && (repeats(plan) || claimed);
+    // A network that repeats requests looks like another run under the same epoch.
+    let used = error.starts_with("unexpected duplicate") && (repeats(plan) || is_shared(plan, requests, id));
+    excused || replaced || refused || closed || given_up || unknown || used
 }
 
 fn repeats(plan: &Plan) -> bool {
