@@ -368,7 +368,8 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
     Writer {
         stream: rng.index(streams),
         way,
-        records: rng.between(1, 24) as usize,
+        // A run of a single batch is what the next one is most easily mistaken for.
+        records: if rng.percent(25) { rng.between(1, 2) } else { rng.between(1, 24) } as usize,
         pace: *rng.pick(&[Duration::ZERO, Duration::from_millis(4), Duration::from_millis(60)]),
         size: *rng.pick(&[0, 10, 80]),
         finish,
