@@ -1,13 +1,13 @@
 //! What must hold when a bad day is over.
 
 use crate::ledger::{Fate, Ledger, Look, RecordId, parse};
-use crate::plan::{Content, Plan, Way};
+use crate::plan::{Content, Finish, Mishap, Plan, Way};
 use crate::reading::Consumed;
+use crate::wire;
 use durable_streams_sim::model::{ServerOptions, StreamView};
-use durable_streams_sim::{Memory, RequestRecord, SimServer};
+use durable_streams_sim::{Event, Fault, Memory, RequestRecord, SimServer};
 use http::Method;
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 /// Checks a world that has come to its end; the first thing that is wrong.
 pub(crate) fn check(
@@ -20,9 +20,7 @@ pub(crate) fn check(
     if let Some(violation) = ledger.violations().into_iter().next() {
         return Err(violation);
     }
-    pace(plan, requests)?;
-    sizes(plan, requests)?;
-    in_flight(plan, requests)?;
+    wire::check(plan, requests)?;
     if plan.forgets() == Memory::Lost {
         // Nothing is left that could be wrong but what came to no end.
         return Ok(());
@@ -31,7 +29,9 @@ pub(crate) fn check(
     for (number, content) in plan.streams.iter().enumerate() {
         let stored = server.stream(&Plan::path(number)).ok_or("the stream is gone")?;
         let ids = parse(*content, &stored.data)?;
-        records(plan, number, &ids, &fates, requests)?;
+        let ids = ids.strip_prefix(plan.first_records(number).as_slice());
+        let ids = ids.ok_or("what was there at the beginning is not there any more")?;
+        records(plan, number, ids, &fates, requests)?;
         looks(plan, number, *content, &positions(*content, &stored), &ledger.looks(), &fates)?;
         for (reader, consumed) in
             readers.iter().enumerate().filter(|(i, _)| plan.readers[*i].stream == number)
@@ -63,10 +63,13 @@ fn records(
         if stored > 1 && !forgetful {
             return Err(format!("record {id} is stored {stored} times ({fate:?})"));
         }
+        if let Fate::Failed { error, alone, .. } = fate
+            && !has_reason(plan, requests, *id, error, *alone)
+        {
+            return Err(format!("record {id} failed without a reason: {error}"));
+        }
         match fate {
-            Fate::Acked { ambiguous }
-                if stored == 0 && !(*ambiguous && is_indistinct(plan, requests, *id)) =>
-            {
+            Fate::Acked { .. } if stored == 0 && !is_indistinct(plan, requests, *id, fate) => {
                 return Err(format!("record {id} was acknowledged and is not stored"));
             }
             Fate::Failed { error, may_be_stored: false, .. } if stored > 0 => {
@@ -109,16 +112,56 @@ fn looks(
     Ok(())
 }
 
-/// Whether nobody could tell this record from the first of an earlier run: the id was used before from epoch 0 on,
-/// and others write to the stream, or a late request of that run does, so that its tail tells nothing.
-fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool {
+/// Whether the day was bad enough for a record to fail: what passes by itself is no reason.
+fn has_reason(plan: &Plan, requests: &[RequestRecord], id: RecordId, error: &str, alone: bool) -> bool {
     let writer = &plan.writers[id.writer];
-    if id.run == 0 || !matches!(writer.way, Way::Producer { auto_claim: true, .. }) {
+    let Way::Producer { auto_claim, retries, .. } = &writer.way else { return true };
+    let excused = retries.is_some() || plan.is_misled() || plan.forgets() != Memory::Kept;
+    let has_rival = plan.zombie(id.writer).is_some();
+    let replaced = has_rival && error.starts_with("stale epoch");
+    // Too large for the server: it fails alone, or, where an attempt went unanswered before, with all others.
+    let refused = plan.server.max_body < ServerOptions::default().max_body
+        && (alone || error.starts_with("outcome unknown"));
+    let ends = |finish| matches!(finish, Finish::CloseStream(_));
+    let closed = error.contains("closed")
+        && plan.writers.iter().any(|other| other.stream == writer.stream && ends(other.finish));
+    let given_up = writer.finish == Finish::Drop && error.contains("not yet acknowledged");
+    // A fence after an attempt that went unanswered.
+    let claimed = *auto_claim && (id.run > 0 || has_rival);
+    let unknown = error.starts_with("outcome unknown") && (repeats(plan) || claimed);
+    // A network that repeats requests looks like another run under the same epoch.
+    let used = error.starts_with("unexpected duplicate") && (repeats(plan) || is_shared(plan, requests, id));
+    excused || replaced || refused || closed || given_up || unknown || used
+}
+
+fn repeats(plan: &Plan) -> bool {
+    plan.mishaps.iter().any(|mishap| matches!(mishap, Mishap::World(Event::Request(_, Fault::Twice { .. }))))
+}
+
+/// Whether nobody could tell this record from the first of an earlier run; see [`is_shared`].
+fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId, fate: &Fate) -> bool {
+    let rival = plan.zombie(id.writer).is_some();
+    match fate {
+        Fate::Acked { duplicate, first } if !duplicate || !(*first || rival) => false,
+        _ => is_shared(plan, requests, id),
+    }
+}
+
+/// Whether this record's epoch may have been used by another run, and nobody can tell: the id was used before from
+/// epoch 0 on, and others write to the stream, or a late request of that run does, so that its tail tells nothing; or
+/// something between refuses to tell it. Where two processes live at once under one id and epoch, that is so for any
+/// record.
+fn is_shared(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool {
+    let writer = &plan.writers[id.writer];
+    let rival = plan.zombie(id.writer).is_some();
+    if id.run == 0 && !rival || !matches!(writer.way, Way::Producer { auto_claim: true, .. }) {
         return false;
     }
     let others = plan.writers.iter().filter(|other| other.stream == writer.stream).count() > 1;
     let earlier: Vec<String> = (0..id.run).map(|run| format!("writer{}-{run}", id.writer)).collect();
     others
+        || rival
+        || plan.is_misled()
         || requests.iter().any(|request| {
             let host = request.uri.host().unwrap_or_default();
             request.method == Method::POST && request.status.is_none() && earlier.iter().any(|e| e == host)
@@ -128,9 +171,12 @@ fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool 
 /// A producer's records are stored in the order in which it appended them, over all its runs. A single append
 /// that nobody waits for any more may come late.
 fn order(plan: &Plan, ids: &[RecordId]) -> Result<(), String> {
-    let mut last: HashMap<usize, RecordId> = HashMap::new();
+    let mut last: HashMap<(usize, usize), RecordId> = HashMap::new();
     for id in ids.iter().filter(|id| !matches!(plan.writers[id.writer].way, Way::Single)) {
-        if let Some(last) = last.insert(id.writer, *id)
+        // Two that live at once and claim the epoch from each other take turns.
+        let claims = matches!(plan.writers[id.writer].way, Way::Producer { auto_claim: true, .. });
+        let run = if claims && plan.zombie(id.writer).is_some() { id.run } else { 0 };
+        if let Some(last) = last.insert((id.writer, run), *id)
             && last >= *id
         {
             return Err(format!("record {id} is stored after {last}"));
@@ -148,13 +194,16 @@ fn holes(
     requests: &[RequestRecord],
 ) -> Result<(), String> {
     // Where the server may refuse a record for its size, a crash may hide that it did.
-    let refuses = plan.server.max_body < ServerOptions::default().max_body;
+    let refuses = plan.server.max_body < ServerOptions::default().max_body || plan.is_misled();
     let mut missing: Option<RecordId> = None;
     for (id, fate) in fates.iter() {
         let alone = match fate {
-            Fate::Failed { alone, .. } => *alone,
-            Fate::Unknown => refuses || is_indistinct(plan, requests, *id),
-            Fate::Acked { ambiguous } => *ambiguous && is_indistinct(plan, requests, *id),
+            // Where its number was somebody else's, the next batch, sent beside it, may be stored.
+            Fate::Failed { alone, error, .. } => {
+                *alone || error.starts_with("unexpected duplicate") && is_shared(plan, requests, *id)
+            }
+            Fate::Unknown => refuses || is_indistinct(plan, requests, *id, fate),
+            Fate::Acked { .. } => is_indistinct(plan, requests, *id, fate),
         };
         let writer = &plan.writers[id.writer];
         if writer.stream != stream || matches!(writer.way, Way::Single) {
@@ -219,89 +268,4 @@ fn output(
         show(&output),
         show(&stored)
     ))
-}
-
-/// Nobody storms the server: in three seconds there are few more requests than there is work.
-fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
-    const WINDOW: Duration = Duration::from_secs(3);
-    /// Without work: an outage with the default backoff, started from nothing.
-    const IDLE: usize = 40;
-    let mut by_host: BTreeMap<&str, Vec<&RequestRecord>> = BTreeMap::new();
-    for request in requests {
-        by_host.entry(request.uri.host().unwrap_or_default()).or_default().push(request);
-    }
-    let stored = |from: Duration, to: Duration| {
-        requests.iter().filter(|r| r.method == Method::POST && r.at >= from && r.at <= to).count()
-    };
-    for (host, requests) in by_host.iter().filter(|(host, _)| host.starts_with("reader")) {
-        let pages = pages(plan, host);
-        let mut first = 0;
-        for (last, request) in requests.iter().enumerate() {
-            while request.at - requests[first].at > WINDOW {
-                first += 1;
-            }
-            let many = last - first + 1;
-            if many <= IDLE + pages {
-                continue;
-            }
-            let work = stored(requests[first].at.saturating_sub(WINDOW), request.at);
-            if many > IDLE + pages + 2 * work {
-                return Err(format!("{host} sent {many} requests in the 3 s before {:?}", request.at));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// How many pages a host's stream may have come in.
-fn pages(plan: &Plan, host: &str) -> usize {
-    let number: usize =
-        host.trim_start_matches("reader").split('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let stream = plan.readers[number].stream;
-    let bytes: usize = plan
-        .writers
-        .iter()
-        .filter(|writer| writer.stream == stream)
-        .map(|writer| (writer.records + 1) * (writer.size + 24) * 4)
-        .sum();
-    2 * bytes / plan.server.page_bytes.clamp(1, 1 << 30)
-        + 4 * bytes / 24 / plan.server.page_messages.clamp(1, 1 << 30)
-}
-
-/// No body is larger than a batch may be, unless it is one record.
-fn sizes(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
-    for request in requests.iter().filter(|request| request.method == Method::POST) {
-        let Some(number) = writer_of(request) else { continue };
-        let writer = &plan.writers[number];
-        if let Way::Producer { batch_bytes, .. } = writer.way {
-            let record = writer.size + 40;
-            if request.body > batch_bytes.max(record) {
-                return Err(format!("a body of {} bytes, with batches of {batch_bytes}", request.body));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// No more batches travel at once than may.
-fn in_flight(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
-    let mut travelling: BTreeMap<&str, Vec<Option<Duration>>> = BTreeMap::new();
-    for request in requests.iter().filter(|request| request.method == Method::POST) {
-        let Some(number) = writer_of(request) else { continue };
-        let most = match plan.writers[number].way {
-            Way::Producer { in_flight, .. } => in_flight,
-            Way::Single => 1,
-        };
-        let host = travelling.entry(request.uri.host().unwrap_or_default()).or_default();
-        host.retain(|ended| ended.is_none_or(|ended| ended > request.at));
-        host.push(request.ended_at);
-        if host.len() > most {
-            return Err(format!("{} batches at once at {:?}, of at most {most}", host.len(), request.at));
-        }
-    }
-    Ok(())
-}
-
-fn writer_of(request: &RequestRecord) -> Option<usize> {
-    request.uri.host()?.strip_prefix("writer")?.split('-').next()?.parse().ok()
 }

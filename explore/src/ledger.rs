@@ -30,8 +30,10 @@ pub(crate) enum Fate {
     Unknown,
     /// It is stored.
     Acked {
-        /// The server had it already, as the first batch of an epoch: it may have been an earlier run's first.
-        ambiguous: bool,
+        /// The server had it already, or something else under its number.
+        duplicate: bool,
+        /// It was in the first batch of an epoch.
+        first: bool,
     },
     /// It is not stored, or not known to be.
     Failed {

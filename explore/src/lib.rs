@@ -6,16 +6,18 @@
 //! - every acknowledged record is stored, none twice, each writer's in order and without holes;
 //! - nothing is stored that the application was told is not;
 //! - a reader, whatever its mode and wherever it crashed, has consumed each byte once;
-//! - bodies, batches in flight and request rates stay within their bounds;
+//! - the queue, bodies, batches in flight and request rates stay within their bounds;
 //! - everything ends: no deadlock, no endless wait, no task left behind.
 
 mod check;
 mod ledger;
 mod plan;
+mod prepare;
 mod reading;
 mod run;
 mod stage;
+mod wire;
 mod writing;
 
-pub use plan::{Content, Finish, Live, Mishap, Plan, Reader, Way, Who, Writer};
+pub use plan::{Beginning, Content, Expiry, Finish, Live, Mishap, Plan, Reader, Way, Who, Writer};
 pub use run::{Played, play, shrunk};

@@ -1,81 +1,47 @@
 //! `explore --seeds N [--first S]` tries N seeds; `explore --seed S [--trace]` replays one.
 
+mod arguments;
+
+use arguments::{Asked, USAGE};
 use explore::{Plan, play, shrunk};
 use std::process::ExitCode;
 use std::time::Instant;
 
-const USAGE: &str = "\
-usage: explore [--seeds N] [--first S] [--stop]
-       explore --seed S [--trace]
-
-  --seeds N   try N seeds (default: 1000)
-  --first S   from seed S on (default: 0)
-  --stop      stop at the first failure
-  --seed S    replay one seed, and shrink it if it fails
-  --trace     print what happens, line by line";
-
-struct Arguments {
-    seeds: u64,
-    first: u64,
-    stop: bool,
-    seed: Option<u64>,
-    trace: bool,
-}
-
-fn arguments() -> Result<Arguments, String> {
-    let mut arguments = Arguments { seeds: 1000, first: 0, stop: false, seed: None, trace: false };
-    let mut given = std::env::args().skip(1);
-    while let Some(argument) = given.next() {
-        let mut number = || {
-            let value = given.next().ok_or(format!("{argument} needs a number"))?;
-            value.parse::<u64>().map_err(|_| format!("{argument}: {value:?} is no number"))
-        };
-        match argument.as_str() {
-            "--seeds" => arguments.seeds = number()?,
-            "--first" => arguments.first = number()?,
-            "--seed" => arguments.seed = Some(number()?),
-            "--stop" => arguments.stop = true,
-            "--trace" => arguments.trace = true,
-            _ => return Err(format!("{argument:?} is not known")),
-        }
-    }
-    Ok(arguments)
-}
-
 fn main() -> ExitCode {
-    let arguments = match arguments() {
-        Ok(arguments) => arguments,
+    let failures = match Asked::of(std::env::args().skip(1)) {
         Err(problem) => {
-            eprintln!("{problem}\n{USAGE}");
+            eprintln!("{problem}\n\n{USAGE}");
             return ExitCode::from(2);
         }
-    };
-    let failures = match arguments.seed {
-        Some(seed) => replay(seed, arguments.trace),
-        None => explore(&arguments),
+        Ok(Asked::Help) => {
+            println!("{USAGE}");
+            0
+        }
+        Ok(Asked::Replay { seed, trace }) => replay(seed, trace),
+        Ok(Asked::Explore { seeds, first, stop }) => explore(seeds, first, stop),
     };
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Tries seed after seed.
-fn explore(arguments: &Arguments) -> u64 {
+fn explore(seeds: u64, first: u64, stop: bool) -> u64 {
     let started = Instant::now();
-    let (mut seeds, mut failures, mut requests) = (0u64, 0, 0);
-    for seed in arguments.first..arguments.first.saturating_add(arguments.seeds) {
+    let (mut tried, mut failures, mut requests) = (0u64, 0, 0);
+    for seed in first..first + seeds {
         let played = play(&Plan::new(seed), false);
-        seeds += 1;
+        tried += 1;
         requests += played.requests;
         if let Some(failure) = played.failure {
             failures += 1;
             println!("seed {seed}: {failure}");
-            if arguments.stop {
+            if stop {
                 break;
             }
         }
     }
-    let rate = seeds as f64 / started.elapsed().as_secs_f64();
+    let rate = tried as f64 / started.elapsed().as_secs_f64();
     eprintln!("{requests} requests, {rate:.0} seeds a second");
-    println!("{seeds} seeds, {failures} failures");
+    println!("{tried} seeds, {failures} failures");
     failures
 }
 

@@ -1,7 +1,9 @@
 //! A bad day as data: everything that chance decides, decided before it begins.
 
 use durable_streams_sim::model::{Dialect, OffsetStyle, ServerOptions};
-use durable_streams_sim::{Event, Fault, FaultPlan, Incident, Memory, NetworkOptions, Rng, Schedule};
+use durable_streams_sim::{
+    Event, Fault, FaultPlan, Incident, Memory, NetworkOptions, REFUSALS, Rng, Schedule,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ pub struct Plan {
     pub network: NetworkOptions,
     /// The streams, by number.
     pub streams: Vec<Content>,
+    /// What each of them is when the day begins.
+    pub beginnings: Vec<Beginning>,
     /// Who writes.
     pub writers: Vec<Writer>,
     /// Who reads.
@@ -47,6 +51,28 @@ impl Content {
     }
 }
 
+/// What a stream is when the day begins.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Records that are there already.
+    pub records: usize,
+    /// It is a fork of another stream, which has them and more.
+    pub fork: bool,
+    /// When it ends by itself.
+    pub expiry: Expiry,
+}
+
+/// When a stream ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// It does not.
+    Never,
+    /// After an hour without anybody, which does not come.
+    Idle,
+    /// So long after the day's beginning, whoever uses it.
+    At(Duration),
+}
+
 /// A writer: a process, and its successors after crashes.
 #[derive(Clone, Debug)]
 pub struct Writer {
@@ -62,6 +88,10 @@ pub struct Writer {
     pub size: usize,
     /// How a run ends.
     pub finish: Finish,
+    /// It drops what it waits for when that takes longer, and asks again.
+    pub impatience: Option<Duration>,
+    /// It drops some of the receipts.
+    pub careless: bool,
 }
 
 /// How a writer writes.
@@ -79,6 +109,10 @@ pub enum Way {
         batch_bytes: usize,
         /// How long a batch waits.
         linger: Duration,
+        /// Bytes that the queue may hold.
+        buffered_bytes: usize,
+        /// Records that the queue may hold.
+        buffered_records: usize,
         /// Gives up after so many retries; `None`: never.
         retries: Option<u32>,
     },
@@ -112,6 +146,10 @@ pub struct Reader {
     pub save_every: usize,
     /// Its largest chunk, in bytes.
     pub chunk_bytes: usize,
+    /// Its largest server-sent event, in bytes; every record is smaller.
+    pub event_bytes: usize,
+    /// How many chunks it reads ahead.
+    pub prefetch: usize,
     /// Longest pause after a chunk: a slow consumer.
     pub pause: Duration,
     /// It drops a `next()` that takes longer, and asks again.
@@ -188,12 +226,14 @@ impl Plan {
             .collect();
         let writers: Vec<Writer> = (0..rng.between(1, 2)).map(|_| writer(&mut rng, streams.len())).collect();
         let readers: Vec<Reader> = (0..rng.between(1, 3)).map(|_| reader(&mut rng, streams.len())).collect();
+        let beginnings = streams.iter().map(|_| beginning(&mut rng)).collect();
         let singles = writers.iter().any(|writer| matches!(writer.way, Way::Single));
         let mut plan = Self {
             seed,
             server: server(&mut rng),
             network: network(&mut rng),
             streams,
+            beginnings,
             writers,
             readers,
             mishaps: vec![],
@@ -235,9 +275,12 @@ impl Plan {
         })
     }
 
-    /// What the server may forget.
+    /// What the server may forget. A stream that expires is gone as if it had been forgotten.
     #[must_use]
     pub fn forgets(&self) -> Memory {
+        if self.beginnings.iter().any(|beginning| matches!(beginning.expiry, Expiry::At(_))) {
+            return Memory::Lost;
+        }
         let mut worst = Memory::Kept;
         for mishap in &self.mishaps {
             match mishap {
@@ -253,11 +296,25 @@ impl Plan {
         worst
     }
 
-    /// Whether a captive portal answers somewhere, which a client may take for final.
+    /// Whether something between says what a client may take for final: a captive portal, or a refusal.
     #[must_use]
-    pub fn has_portal(&self) -> bool {
-        self.mishaps.iter().any(|mishap| matches!(mishap, Mishap::World(Event::Request(_, Fault::Portal))))
+    pub fn is_misled(&self) -> bool {
+        self.mishaps.iter().any(|mishap| match mishap {
+            Mishap::World(Event::Request(_, Fault::Portal)) => true,
+            Mishap::World(Event::Request(_, Fault::Status { status, .. })) => REFUSALS.contains(status),
+            _ => false,
+        })
     }
+}
+
+fn beginning(rng: &mut Rng) -> Beginning {
+    let records = if rng.percent(25) { rng.between(1, 12) as usize } else { 0 };
+    let expiry = match rng.below(40) {
+        0 => Expiry::At(rng.duration(Duration::from_millis(1), Duration::from_secs(4))),
+        1..=5 => Expiry::Idle,
+        _ => Expiry::Never,
+    };
+    Beginning { records, fork: records > 0 && rng.percent(50), expiry }
 }
 
 fn server(rng: &mut Rng) -> ServerOptions {
@@ -267,6 +324,7 @@ fn server(rng: &mut Rng) -> ServerOptions {
     if rng.percent(50) {
         options.page_bytes = rng.between(1, 400) as usize;
     }
+    options.page_varies = rng.percent(25);
     if rng.percent(30) {
         options.page_messages = rng.between(1, 5) as usize;
     }
@@ -297,6 +355,8 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
             batch_items: *rng.pick(&[1, 1, 2, 3, 5, 100]),
             batch_bytes: *rng.pick(&[1, 60, 200, 1_000_000, 1_000_000]),
             linger: rng.duration(Duration::ZERO, Duration::from_millis(10)),
+            buffered_bytes: *rng.pick(&[32_000_000, 32_000_000, 1000, 250]),
+            buffered_records: *rng.pick(&[usize::MAX, usize::MAX, 7, 1]),
             retries: rng.percent(15).then(|| rng.between(0, 4) as u32),
         },
     };
@@ -308,10 +368,16 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
     Writer {
         stream: rng.index(streams),
         way,
-        records: rng.between(1, 24) as usize,
+        // A run of a single batch is what the next one is most easily mistaken for.
+        records: if rng.percent(25) { rng.between(1, 2) } else { rng.between(1, 24) } as usize,
         pace: *rng.pick(&[Duration::ZERO, Duration::from_millis(4), Duration::from_millis(60)]),
         size: *rng.pick(&[0, 10, 80]),
         finish,
+        impatience: rng
+            .percent(25)
+            .then(|| rng.duration(Duration::from_millis(1), Duration::from_millis(100))),
+        // Where it waits for nothing else, its successor would start beside it.
+        careless: rng.percent(15) && finish != Finish::Drop,
     }
 }
 
@@ -327,6 +393,8 @@ fn reader(rng: &mut Rng, streams: usize) -> Reader {
         from_now: rng.percent(15),
         save_every: rng.between(1, 4) as usize,
         chunk_bytes: *rng.pick(&[1, 7, 64, 1 << 20]),
+        event_bytes: *rng.pick(&[16 << 20, 16 << 20, 16 << 20, 250]),
+        prefetch: *rng.pick(&[0, 0, 0, 1, 3]),
         pause,
         impatience: rng
             .percent(25)
@@ -346,6 +414,7 @@ fn mishaps(rng: &mut Rng, plan: &Plan, idempotent: bool) -> Vec<Mishap> {
     faults.span = *rng.pick(&[BUSY, BUSY, Duration::from_secs(5)]);
     faults.twice = idempotent;
     faults.portal = rng.percent(3);
+    faults.refusals = rng.percent(3);
     match rng.below(40) {
         0 => faults.memory = vec![Memory::WithoutProducers],
         1 => faults.memory = vec![Memory::Lost],
@@ -357,7 +426,7 @@ fn mishaps(rng: &mut Rng, plan: &Plan, idempotent: bool) -> Vec<Mishap> {
         if !rng.percent(40) {
             continue;
         }
-        if matches!(&writer.way, Way::Producer { auto_claim: false, .. }) && rng.percent(30) {
+        if matches!(&writer.way, Way::Producer { .. }) && rng.percent(30) {
             let sleep = rng.duration(Duration::from_millis(1), Duration::from_secs(3));
             mishaps.push(Mishap::Zombie { writer: number, at: rng.duration(Duration::ZERO, BUSY), sleep });
             continue;

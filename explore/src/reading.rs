@@ -135,10 +135,10 @@ pub(crate) async fn read(mut stage: Stage, number: usize, consumed: Consumed) {
 /// is up to date gives up after a while.
 fn may_fail(plan: &Plan, reader: &Reader, error: &Error) -> bool {
     use durable_streams_sim::Memory;
-    let portal = plan.has_portal();
+    let misled = plan.is_misled();
     let refused = plan.server.refuse_events && reader.live == Live::Sse;
     let impatient = reader.live == Live::Off && error.is_retryable();
-    plan.forgets() == Memory::Lost || portal || refused || impatient
+    plan.forgets() == Memory::Lost || misled || refused || impatient
 }
 
 /// Whether there is no use in trying again.
@@ -187,7 +187,13 @@ async fn run_reader(
         Live::LongPoll => LiveMode::LongPoll,
         Live::Sse => LiveMode::Sse,
     };
-    let opening = stream.reader().offset(start).live(live).max_chunk_bytes(reader.chunk_bytes);
+    let opening = stream
+        .reader()
+        .offset(start)
+        .live(live)
+        .max_chunk_bytes(reader.chunk_bytes)
+        .max_event_bytes(reader.event_bytes)
+        .prefetch(reader.prefetch);
     let mut source = match Source::open(opening, content, reader.items).await {
         Ok(source) => source,
         Err(error) => return Ended::Failed(error),
@@ -317,12 +323,17 @@ fn length(stage: &Stage, reader: &Reader) -> usize {
     })
 }
 
+/// How many JSON messages are in a piece.
+fn messages(data: &[u8]) -> usize {
+    data.windows(7).filter(|window| window == b"{\"id\":\"").count()
+}
+
 /// Consumes a piece, and saves now and then.
 fn take(plan: &Plan, reader: &Reader, consumed: &Consumed, piece: &Piece) -> Result<(), String> {
     let mut state = consumed.state();
     // Text from server-sent events is not cut, and a message never is.
     let cut = match plan.streams[reader.stream] {
-        Content::Json => false,
+        Content::Json => !reader.items && messages(&piece.data) > 1,
         Content::Text => reader.live != Live::Sse && !reader.items,
         Content::Binary => true,
     };

@@ -3,12 +3,12 @@
 use crate::check::check;
 use crate::ledger::Ledger;
 use crate::plan::{Mishap, Plan};
+use crate::prepare::{close, prepare};
 use crate::reading::{Consumed, read};
 use crate::stage::Stage;
 use crate::writing::write;
 use durable_streams_contract::Timer;
 use durable_streams_sim::{World, shrink};
-use http::Request;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub fn play(plan: &Plan, trace: bool) -> Played {
 
 fn act(plan: &Plan, world: &mut World) -> Result<(), String> {
     let plan = Arc::new(plan.clone());
-    create(&plan, world);
+    prepare(&plan, world);
     let stage = Stage {
         plan: plan.clone(),
         ledger: Ledger::default(),
@@ -71,20 +71,6 @@ fn act(plan: &Plan, world: &mut World) -> Result<(), String> {
     match left {
         0 => Ok(()),
         left => Err(format!("{left} tasks are left when all is done")),
-    }
-}
-
-/// Makes the streams, before anything goes wrong.
-fn create(plan: &Plan, world: &World) {
-    for (number, content) in plan.streams.iter().enumerate() {
-        let request = Request::put(format!("http://server{}", Plan::path(number)))
-            .header("content-type", content.content_type())
-            .body(bytes::Bytes::new());
-        let at =
-            durable_streams_sim::model::Moment { elapsed: Duration::ZERO, wall: world.runtime().wall_time() };
-        if let Ok(request) = request {
-            drop(world.server().with(|model| model.handle(&request, at)));
-        }
     }
 }
 
@@ -111,20 +97,6 @@ async fn everybody(stage: Stage, consumed: &[Consumed]) {
         if reader.await.is_err() {
             stage.ledger.violation("a reader's supervisor was killed".to_owned());
         }
-    }
-}
-
-/// Closes a stream at the server itself.
-fn close(stage: &Stage, number: usize) {
-    let request = Request::post(format!("http://server{}", Plan::path(number)))
-        .header("stream-closed", "true")
-        .body(bytes::Bytes::new());
-    let at = durable_streams_sim::model::Moment {
-        elapsed: stage.runtime.elapsed(),
-        wall: stage.runtime.wall_time(),
-    };
-    if let Ok(request) = request {
-        drop(stage.server.with(|model| model.handle(&request, at)));
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::ledger::{Fate, Ledger, Look, RecordId, record};
 use crate::plan::{Content, Finish, Plan, Way, Who, Writer};
 use crate::stage::Stage;
+use bytes::Bytes;
 use durable_streams::{
     Ack, ClientBuilder, Delivery, DurableStream, IdempotentProducer, Offset, ProducerError, RetryConfig,
     StreamError,
@@ -10,6 +11,7 @@ use durable_streams::{
 use durable_streams_contract::Timer;
 use durable_streams_sim::{Rng, SimRuntime, SimTransport};
 use std::collections::VecDeque;
+use std::future::Future;
 use std::time::Duration;
 
 type Stream = DurableStream<SimTransport, SimRuntime>;
@@ -76,10 +78,20 @@ async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize
         }
     };
     let stream = client.stream(Plan::path(writer.stream)).content_type(content.content_type());
-    let job = Job { ledger: stage.ledger, runtime, writer: writer.clone(), content, number, run, rng };
+    let job =
+        Job { ledger: stage.ledger, runtime, writer: writer.clone(), content, number, run, rng, taken: 0 };
     match writer.way.clone() {
         Way::Single => job.write_singly(&stream).await,
-        Way::Producer { auto_claim, in_flight, batch_items, batch_bytes, linger, retries } => {
+        Way::Producer {
+            auto_claim,
+            in_flight,
+            batch_items,
+            batch_bytes,
+            linger,
+            buffered_bytes,
+            buffered_records,
+            retries,
+        } => {
             let mut builder = stream
                 .producer(format!("writer-{number}"))
                 .auto_claim(auto_claim)
@@ -87,7 +99,9 @@ async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize
                 .max_in_flight(in_flight)
                 .max_batch_items(batch_items)
                 .max_batch_bytes(batch_bytes)
-                .linger(linger);
+                .linger(linger)
+                .max_buffered_bytes(buffered_bytes)
+                .max_buffered_records(buffered_records);
             if retries.is_some() {
                 builder = builder.retry(RetryConfig { max_retries: retries, ..RetryConfig::default() });
             }
@@ -104,6 +118,8 @@ struct Job {
     number: usize,
     run: usize,
     rng: Rng,
+    /// Records that the producer has taken.
+    taken: u64,
 }
 
 impl Job {
@@ -118,7 +134,7 @@ impl Job {
         }
     }
 
-    fn next_record(&mut self, number: usize) -> bytes::Bytes {
+    fn next_record(&mut self, number: usize) -> Bytes {
         record(self.content, self.id(number), self.rng.index(self.writer.size + 1))
     }
 
@@ -128,8 +144,16 @@ impl Job {
             let id = self.id(number);
             self.ledger.begin(id);
             let data = self.next_record(number);
-            match stream.append(data).await {
-                Ok(_) => self.ledger.settle(id, Fate::Acked { ambiguous: false }),
+            let appended = match self.writer.impatience {
+                None => stream.append(data).await,
+                Some(patience) => match self.runtime.timeout(patience, stream.append(data)).await {
+                    Some(appended) => appended,
+                    // Whether it is stored, nobody knows now.
+                    None => continue,
+                },
+            };
+            match appended {
+                Ok(_) => self.ledger.settle(id, Fate::Acked { duplicate: false, first: false }),
                 Err(error) => {
                     let may_be_stored = matches!(error.kind(), StreamError::OutcomeUnknown { .. });
                     let fate = Fate::Failed { error: error.to_string(), may_be_stored, alone: true };
@@ -151,28 +175,73 @@ impl Job {
             let id = self.id(number);
             let data = self.next_record(number);
             self.ledger.begin(id);
-            let append = match self.rng.percent(50) {
-                true => producer.append(data),
-                false => producer.append_wait(data).await,
-            };
-            match append {
+            let appended = self.append(&producer, data).await;
+            self.taken += u64::from(appended.is_ok());
+            match appended {
+                Ok(delivery) if self.writer.careless && self.rng.percent(30) => drop(delivery),
                 Ok(delivery) => pending.push_back((id, delivery)),
                 Err(error) => {
                     self.ledger.settle(id, failed(&error, false, false));
                     halted = true;
                 }
             }
+            self.measure(&producer);
             self.sweep(&mut pending);
             if halted {
                 break;
             }
-            if self.rng.percent(10) && producer.flush().await.is_err() {
+            if self.rng.percent(10) && self.patiently(|| producer.flush()).await.is_err() {
                 halted = true;
                 break;
             }
         }
         let closed = self.finish(producer, &mut pending, halted).await;
         if closed { Left::Closed } else { Left::Open }
+    }
+
+    /// Appends without waiting, or where there is no room (or at once) with.
+    async fn append(&mut self, producer: &Producer, data: Bytes) -> Result<Delivery, ProducerError> {
+        if self.rng.percent(50) {
+            match producer.append(data.clone()) {
+                Err(ProducerError::QueueFull { record }) if record == data => {}
+                Err(ProducerError::QueueFull { record }) => {
+                    self.ledger.violation(format!("{data:?} comes back as {record:?}"));
+                }
+                appended => return appended,
+            }
+        }
+        self.patiently(|| producer.append_wait(data.clone())).await
+    }
+
+    /// Waits for it; one that is impatient drops it some times and asks again, which must make no difference.
+    async fn patiently<T, F: Future<Output = T>>(&self, ask: impl Fn() -> F) -> T {
+        if let Some(patience) = self.writer.impatience {
+            for _ in 0..10 {
+                if let Some(done) = self.runtime.timeout(patience, ask()).await {
+                    return done;
+                }
+            }
+        }
+        ask().await
+    }
+
+    /// The queue holds no more than it may.
+    fn measure(&self, producer: &Producer) {
+        let Way::Producer { buffered_bytes, buffered_records, .. } = self.writer.way else { return };
+        let stats = producer.stats();
+        if stats.queued_bytes > buffered_bytes || stats.queued_records > buffered_records {
+            let most = format!("{buffered_bytes} bytes and {buffered_records} records");
+            self.ledger.violation(format!("the queue holds {stats:?}, and may hold {most}"));
+        }
+    }
+
+    /// Nothing is left in a queue that was drained, and every record is accounted for.
+    fn account(&self, producer: &Producer) {
+        let stats = producer.stats();
+        let settled = stats.acked_records + stats.failed_records;
+        if (stats.queued_bytes, stats.queued_records, stats.in_flight) != (0, 0, 0) || settled != self.taken {
+            self.ledger.violation(format!("after {} records were taken and settled: {stats:?}", self.taken));
+        }
     }
 
     /// Writes down what is known by now, so that a crash loses little of it.
@@ -205,9 +274,11 @@ impl Job {
                     true => {
                         self.ledger.begin(last);
                         let data = self.next_record(last.number);
-                        producer.close_stream_with(data).await
+                        let ended = self.patiently(|| producer.close_stream_with(data.clone())).await;
+                        self.taken += u64::from(ended.is_ok());
+                        ended
                     }
-                    false => producer.close_stream().await,
+                    false => self.patiently(|| producer.close_stream()).await,
                 };
                 closed = ended.is_ok();
                 match ended {
@@ -216,7 +287,7 @@ impl Job {
                     Err(failure) => {
                         if with_record {
                             // Whether it may be stored is in what is handed back.
-                            self.ledger.settle(last, failed(&failure, true, false));
+                            self.ledger.settle(last, failed(&failure, true, is_alone(&failure)));
                         }
                         error = Some(failure);
                     }
@@ -224,7 +295,10 @@ impl Job {
                 kept = Some(producer);
             }
             _ => {
-                error = producer.close().await.err();
+                error = self.patiently(|| producer.close()).await.err();
+                if error.is_none() {
+                    self.account(&producer);
+                }
                 kept = Some(producer);
             }
         }
@@ -268,7 +342,7 @@ impl Job {
 }
 
 fn acked(ack: &Ack) -> Fate {
-    Fate::Acked { ambiguous: ack.duplicate && ack.seq == 0 }
+    Fate::Acked { duplicate: ack.duplicate, first: ack.seq == 0 }
 }
 
 fn failed(error: &ProducerError, may_be_stored: bool, alone: bool) -> Fate {

@@ -1,6 +1,6 @@
 //! The ordinary share of exploring: some hundred seeds, and that a seed is what it says it is.
 
-use explore::{Live, Mishap, Plan, Way, play};
+use explore::{Expiry, Live, Mishap, Plan, Way, play};
 
 #[test]
 fn two_hundred_bad_days_end_well() {
@@ -40,6 +40,26 @@ fn everything_is_tried() {
     });
     share("crashes", &|plan| plan.mishaps.iter().any(|mishap| matches!(mishap, Mishap::Crash { .. })));
     share("zombies", &|plan| plan.mishaps.iter().any(|mishap| matches!(mishap, Mishap::Zombie { .. })));
+    share("small queues", &|plan| {
+        plan.writers.iter().any(|writer| matches!(writer.way, Way::Producer { buffered_records: 1, .. }))
+    });
+    share("dropped futures of readers", &|plan| {
+        plan.readers.iter().any(|reader| reader.impatience.is_some())
+    });
+    share("dropped futures of writers", &|plan| {
+        plan.writers.iter().any(|writer| writer.impatience.is_some())
+    });
+    share("dropped receipts", &|plan| plan.writers.iter().any(|writer| writer.careless));
+    share("slow consumers", &|plan| plan.readers.iter().any(|reader| !reader.pause.is_zero()));
+    share("reading ahead", &|plan| plan.readers.iter().any(|reader| reader.prefetch > 0));
+    share("paging", &|plan| plan.server.page_bytes < 400 || plan.server.page_messages < 6);
+    share("a server without events", &|plan| plan.server.refuse_events);
+    share("a server that takes little", &|plan| plan.server.max_body < 600);
+    share("streams with a past", &|plan| plan.beginnings.iter().any(|beginning| beginning.records > 0));
+    share("forks", &|plan| plan.beginnings.iter().any(|beginning| beginning.fork));
+    share("expiry", &|plan| {
+        plan.beginnings.iter().any(|beginning| matches!(beginning.expiry, Expiry::At(_)))
+    });
     share("good days", &|plan| plan.mishaps.is_empty());
     let mishaps: Vec<String> = plans.iter().flat_map(|plan| &plan.mishaps).map(ToString::to_string).collect();
     for kind in [
@@ -52,8 +72,19 @@ fn everything_is_tried() {
         "reset after",
         "events end after",
         "bytes of the body",
+        "answered 408",
+        "answered 425",
         "answered 429",
+        "answered 500",
+        "answered 502",
         "answered 503",
+        "answered 504",
+        "answered 400",
+        "answered 403",
+        "answered 404",
+        "answered 410",
+        "answered 413",
+        "Retry-After 2 s",
         "Retry-After as a date",
         "delivered again",
         "stale cache",

@@ -102,10 +102,10 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             Ok(Findings { facts, extra_headers }) => {
                 self.wire.extra_headers = extra_headers;
                 if self.machine.asks_tail() {
-                    let tail = facts.and_then(|facts| facts.tail);
+                    let tail = facts.map(|facts| facts.tail);
                     self.machine.tail(tail.as_ref(), self.now());
                 } else if let Some(facts) = facts {
-                    self.machine.set_tail_before(facts.tail);
+                    self.machine.set_tail_before(Some(facts.tail));
                     self.learn(&facts.content_type);
                 }
             }

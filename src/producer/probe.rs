@@ -2,7 +2,7 @@
 //! which a claim tells an earlier run from an echo of its own request.
 
 use super::builder::Config;
-use super::request::{Facts, Wire};
+use super::request::{Facts, Wire, is_no_answer};
 use crate::error::{Error, StreamError};
 use crate::retry::Backoff;
 use durable_streams_contract::{HttpTransport, Runtime};
@@ -38,7 +38,7 @@ pub(super) async fn probe<T: HttpTransport, R: Runtime>(
         match wait {
             Some(wait) => runtime.sleep(wait).await,
             // Without its word on the tail an earlier run could be taken for our own.
-            None if error.is_retryable() => return Err(error),
+            None if error.is_retryable() || is_no_answer(&error) => return Err(error),
             None if need_type => return Err(refused(error)),
             None => return Ok(Findings { facts: None, extra_headers: wire.extra_headers }),
         }

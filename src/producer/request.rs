@@ -34,7 +34,7 @@ impl<T, R> Clone for Wire<T, R> {
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) content_type: String,
-    pub(super) tail: Option<Offset>,
+    pub(super) tail: Offset,
 }
 
 impl<T: HttpTransport, R: Runtime> Wire<T, R> {
@@ -83,10 +83,13 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         match judged {
             Ok(Answer::Stored { offset: None, duplicate: true, highest }) if ask_tail => {
                 match self.ask().await {
-                    Ok(facts) => Answer::Stored { offset: facts.tail, duplicate: true, highest },
-                    // A duplicate was not applied: once more, and once more asked.
+                    Ok(facts) => Answer::Stored { offset: Some(facts.tail), duplicate: true, highest },
+                    // A duplicate was not applied, and is no reason to expect the next: once more, and once more asked.
                     Err(error) if error.is_retryable() => {
-                        Answer::Failed { error, fate: Fate::Refused, again: true }
+                        Answer::Failed { error, fate: Fate::NotSent, again: true }
+                    }
+                    Err(error) if is_no_answer(&error) => {
+                        Answer::Failed { error, fate: Fate::NotSent, again: false }
                     }
                     Err(_) => Answer::Stored { offset: None, duplicate: true, highest },
                 }
@@ -145,11 +148,19 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
             return Err(self.stream.client().refusal(&call, answer).await.0);
         }
         let head = self.stream.finish(&call, answer).await?;
+        // An answer from somewhere else must not pass for a server that does not say.
+        let tail = head.require_offset("head").map_err(|kind| locate(kind, &call))?;
         match head.content_type {
-            Some(content_type) => Ok(Facts { content_type, tail: head.next_offset }),
+            Some(content_type) => Ok(Facts { content_type, tail }),
             None => Err(locate(StreamError::protocol("the answer to head has no Content-Type"), &call)),
         }
     }
+}
+
+/// Whether what came back says nothing of the stream: a success that no server of this protocol has sent. A refusal
+/// does: that it does not tell.
+pub(super) fn is_no_answer(error: &Error) -> bool {
+    matches!(error.kind(), StreamError::Protocol { .. } | StreamError::UnexpectedEncoding { .. })
 }
 
 fn failed(failure: Failure, call: &Call) -> Answer {

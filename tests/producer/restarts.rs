@@ -2,6 +2,7 @@
 
 use super::*;
 use durable_streams::RetryConfig;
+use durable_streams::contract::Timer;
 use durable_streams_sim::model::{Dialect, ServerOptions};
 use durable_streams_sim::{Fault, Schedule};
 
@@ -31,6 +32,87 @@ fn an_earlier_run_is_not_taken_for_an_echo() {
             assert_eq!(stored_lines(&world), ["first", "second"], "{dialect:?}: {schedule}");
         }
     }
+}
+
+/// The same, where a captive portal answers the question for the tail: that is no word on it, and no leave to take the
+/// duplicate for stored.
+#[test]
+fn a_captive_portal_does_not_vouch_for_a_record() {
+    for dialect in [Dialect::Rust, Dialect::Node] {
+        // In place of the first question; then in place of the one after the duplicate, which one of the servers answers
+        // itself.
+        for (portal, lost) in [(3, 4), (6, 4)] {
+            let mut server = ServerOptions::default();
+            server.dialect = dialect;
+            let schedule = Schedule::new().request(portal, Fault::Portal).request(lost, Fault::LoseAnswer);
+            let mut world = World::builder(1).server(server).schedule(schedule).build();
+            let stream = lines(&mut world).content_type("text/plain");
+            let outcomes = ["first", "second"].map(|run| {
+                let producer = stream.producer("p").auto_claim(true).build();
+                world.run(async {
+                    let outcome = producer.append(format!("{run}\n")).unwrap().await;
+                    drop(producer.close().await);
+                    outcome.is_ok()
+                })
+            });
+            let stored = stored_lines(&world);
+            assert!(outcomes[0], "{dialect:?}");
+            assert_eq!(
+                outcomes[1],
+                stored.contains(&"second".to_owned()),
+                "{dialect:?} {portal}: {stored:?}"
+            );
+        }
+    }
+}
+
+/// A batch of the crashed run arrives while the next run, told of a duplicate, cannot ask for the tail. Neither of the two
+/// numbers that the crashed run used is taken for the new run's.
+#[test]
+fn a_late_batch_of_a_crashed_run_is_not_taken_for_ours() {
+    let short = SECOND / 100;
+    let mut late = 0;
+    // Whether what a crashed process has sent still arrives is left to chance.
+    for (seed, dialect) in (0..10).flat_map(|seed| [(seed, Dialect::Rust), (seed, Dialect::Node)]) {
+        let mut server = ServerOptions::default();
+        server.dialect = dialect;
+        let schedule = Schedule::new()
+            .request(3, Fault::Delay { request: 10 * SECOND, answer: short })
+            .request(6, Fault::Refuse)
+            .request(7, Fault::Delay { request: short, answer: 20 * SECOND });
+        let mut world = World::builder(seed).server(server).schedule(schedule).build();
+        lines(&mut world);
+        let records = |run: &'static str, count: u32, stream: SimStream| async move {
+            let producer = stream.producer("p").auto_claim(true).max_batch_items(1).build();
+            let records = (0..count).map(|number| format!("{run}{number}"));
+            let appended: Vec<_> =
+                records.map(|record| (producer.append(format!("{record}\n")).unwrap(), record)).collect();
+            let mut stored = Vec::new();
+            for (delivery, record) in appended {
+                if delivery.await.is_ok() {
+                    stored.push(record);
+                }
+            }
+            stored
+        };
+        let crashing = world.process("first");
+        let stream = client(&world, crashing.runtime()).stream("orders").content_type("text/plain");
+        let first = crashing.spawn(records("a", 2, stream));
+        world.run(world.runtime().sleep(SECOND));
+        crashing.kill();
+        assert!(world.run(first).is_err());
+        assert_eq!(stored_lines(&world), ["a0"]);
+
+        let stream = client(&world, world.runtime()).stream("orders").content_type("text/plain");
+        let told = world.run(records("b", 3, stream));
+        let there = stored_lines(&world);
+        assert!(
+            told.iter().all(|record| there.contains(record)),
+            "{dialect:?} {seed}: {told:?} of {there:?}"
+        );
+        late += u32::from(there.contains(&"a1".to_owned()));
+    }
+    assert!(late > 0, "it never came");
 }
 
 /// One batch makes the producer halt while another waits for an answer that never comes, and nobody holds a handle

@@ -16,6 +16,8 @@ const WINDOW: usize = 64 << 10;
 #[derive(Default)]
 struct Exchange {
     head: Option<Result<Response<Option<Bytes>>, TransportError>>,
+    /// The head was delivered, whether or not the client has taken it.
+    answered: bool,
     pieces: VecDeque<Bytes>,
     under_way: usize,
     /// How the body ends, once it does.
@@ -38,7 +40,10 @@ pub(crate) struct Sending(Shared);
 impl Sending {
     /// Delivers the head, and the whole body if it is given.
     pub(crate) fn head(&self, head: Response<Option<Bytes>>) {
-        self.tell(|exchange| exchange.head = Some(Ok(head)));
+        self.tell(|exchange| {
+            exchange.head = Some(Ok(head));
+            exchange.answered = true;
+        });
     }
 
     pub(crate) fn piece(&self, piece: Bytes) {
@@ -56,9 +61,9 @@ impl Sending {
 
     /// Breaks the exchange, wherever it is.
     pub(crate) fn fail(&self, error: TransportError) {
-        self.tell(|exchange| match exchange.head {
-            None => exchange.head = Some(Err(error)),
-            Some(_) => exchange.end = Some(Some(error)),
+        self.tell(|exchange| match exchange.answered {
+            false => exchange.head = Some(Err(error)),
+            true => exchange.end = Some(Some(error)),
         });
     }
 

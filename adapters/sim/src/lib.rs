@@ -22,6 +22,21 @@
 //! assert!(world.server().stream("/orders").is_some());
 //! ```
 //!
+//! # Testing an application
+//!
+//! An application that is handed its client (`durable_streams::Client`, which names no stack) can be handed this one:
+//!
+//! ```ignore
+//! let app = world.process("app");
+//! let client = ClientBuilder::new(world.transport(), app.runtime()).base_url("http://server").build()?.erase();
+//! let work = app.spawn(my_application(client));
+//! ```
+//!
+//! Its own waits have to go through `client.runtime()`, or they would wait in real time. `examples/test_your_app.rs` of
+//! `durable-streams-client` is a whole test: an application with a loop of its own around reconnecting, killed at any
+//! point and started again, on hundreds of bad days; then one that is wrong, the day that shows it, what of that day was
+//! needed, and the trace. Run it with `cargo run --example test_your_app`.
+//!
 //! # What there is
 //!
 //! - [`World`] runs a future with everything it starts, and says so where that comes to no end.
@@ -36,8 +51,12 @@
 //! # How close it is
 //!
 //! The server is compared with the two public ones by running the same random operations on each and on the
-//! model. The transport keeps the contract of `HttpTransport`; what it cannot show is what a particular HTTP
-//! library does wrong.
+//! model. They do not page, and only one limits its bodies, at 1 GiB: pages are held to join to what a real server
+//! gives at once, and refusals to look alike. Faults are compared with those that one of them can be told to make.
+//! What no public server shows (a producer forgotten, a last page that does not say so) follows the protocol's text.
+//!
+//! The transport keeps the contract of `HttpTransport`; what it cannot show is what a particular HTTP library does
+//! wrong.
 
 mod carrier;
 mod core;
@@ -55,6 +74,6 @@ pub use fault::{Event, Fault, Incident, Memory, RetryAfter};
 pub use net::{NetworkOptions, RequestRecord, SimTransport};
 pub use rng::Rng;
 pub use runtime::{Killed, Process, SimRuntime, Spawned};
-pub use schedule::{FaultPlan, Schedule, shrink};
+pub use schedule::{FaultPlan, REFUSALS, Schedule, shrink};
 pub use server::SimServer;
 pub use world::{Spawner, Stalled, World, WorldBuilder};

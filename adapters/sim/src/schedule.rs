@@ -114,6 +114,10 @@ pub fn shrink<T: Clone>(items: &[T], mut fails: impl FnMut(&[T]) -> bool) -> Vec
     items
 }
 
+/// Statuses by which something between refuses a request for good, though the server would not: see
+/// [`FaultPlan::refusals`].
+pub const REFUSALS: [u16; 6] = [400, 401, 403, 404, 410, 413];
+
 /// How bad the days are that [`Schedule::generate`] makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -132,6 +136,9 @@ pub struct FaultPlan {
     pub twice: bool,
     /// Whether a captive portal may answer. A client may take that for final. Default: false.
     pub portal: bool,
+    /// Whether something between may refuse a request with one of [`REFUSALS`]. A client may take that for final.
+    /// Default: false.
+    pub refusals: bool,
     /// What the server may remember of a restart, chosen evenly. Default: everything, always.
     pub memory: Vec<Memory>,
 }
@@ -146,6 +153,7 @@ impl Default for FaultPlan {
             longest: Duration::from_secs(20),
             twice: true,
             portal: false,
+            refusals: false,
             memory: vec![Memory::Kept],
         }
     }
@@ -176,6 +184,9 @@ impl FaultPlan {
                 10 | 11 => status(rng),
                 12 if self.twice => Fault::Twice { later: self.duration(rng) },
                 14 if self.portal => Fault::Portal,
+                14 if self.refusals => {
+                    Fault::Status { status: *rng.pick(&REFUSALS), retry_after: None, applied: false }
+                }
                 13 => Fault::Stale,
                 _ => continue,
             };
@@ -196,15 +207,15 @@ impl FaultPlan {
 }
 
 fn status(rng: &mut Rng) -> Fault {
-    let status = *rng.pick(&[429, 500, 502, 503, 503, 504]);
+    let status = *rng.pick(&[408, 425, 429, 429, 500, 502, 503, 503, 504]);
     let seconds = rng.between(0, 5) as u32;
     let retry_after = match rng.below(4) {
         0 => Some(RetryAfter::Seconds(seconds)),
         1 => Some(RetryAfter::Date(seconds)),
         _ => None,
     };
-    // A 429 says that nothing was done.
-    Fault::Status { status, retry_after, applied: status != 429 && rng.percent(50) }
+    // A 425 and a 429 say that nothing was done.
+    Fault::Status { status, retry_after, applied: !matches!(status, 425 | 429) && rng.percent(50) }
 }
 
 /// Where a body is cut: most are short, and their first bytes are where parsers err.

@@ -145,6 +145,33 @@ fn a_body_may_be_cut_at_any_byte() {
     assert_eq!(world.run(send(&transport, get("/s"))).unwrap().body(), "abc", "these are no events");
 }
 
+/// A client that has the head already is told of a reset at once, not left to its patience: of a body in pieces that is
+/// cut, and of events that wait for more.
+#[test]
+fn a_reset_is_told_also_after_the_head() {
+    for seed in 0..40 {
+        let mut network = NetworkOptions::default();
+        network.in_pieces = 100;
+        let schedule = Schedule::new()
+            .request(1, Fault::CutBody { after: 60 })
+            .at(10 * SECOND, Incident::ResetConnections)
+            .at(20 * SECOND, Incident::Restart { down: SECOND, memory: Memory::Kept });
+        let mut world = World::builder(seed).network(network).schedule(schedule).build();
+        let (transport, runtime) = (world.transport(), world.runtime());
+        world.run(async {
+            send(&transport, put("/s", &"x".repeat(100))).await.unwrap();
+            let cut = send(&transport, get("/s")).await.unwrap_err();
+            assert_eq!(cut.kind(), TransportErrorKind::Truncated);
+            assert!(runtime.elapsed() < SECOND, "{:?}", runtime.elapsed());
+            for reset_at in [10 * SECOND, 20 * SECOND] {
+                let cut = send(&transport, get("/s?offset=-1&live=sse")).await.unwrap_err();
+                assert_eq!((cut.kind(), runtime.elapsed()), (TransportErrorKind::Truncated, reset_at));
+                runtime.sleep(2 * SECOND).await;
+            }
+        });
+    }
+}
+
 #[test]
 fn events_arrive_live_and_may_end_anywhere() {
     let server = ServerOptions::default();

@@ -70,7 +70,7 @@ pub(super) enum Answer {
 /// What a failed attempt did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Nothing: it never left.
+    /// Nothing, and the next attempt is as good as the first: it never left, or the server knew its number already.
     NotSent,
     /// Nothing: the server, or something before it, refused it.
     Refused,
@@ -126,6 +126,8 @@ pub(super) struct Machine {
     stored_to: Option<u64>,
     /// The highest number ever sent in this epoch.
     sent_to: Option<u64>,
+    /// Somebody else has used numbers of this epoch: that one of ours is stored says nothing of those before it.
+    contested: bool,
     window: Window,
     /// The stream's tail before anything was sent, where the driver asked for it.
     tail_before: Option<Offset>,
@@ -155,6 +157,7 @@ impl Machine {
             established: false,
             stored_to: None,
             sent_to: None,
+            contested: false,
             tail_before: None,
             tail_seen: None,
             claimed_from_oblivion: false,
@@ -360,6 +363,7 @@ impl Machine {
             self.fence(self.epoch);
             return;
         }
+        self.contested |= suspicious && (first_time || highest > self.sent_to);
         if suspicious && first_time {
             // Nobody could have got this far by repeating what we sent.
             if self.settings.auto_claim && highest > self.sent_to {

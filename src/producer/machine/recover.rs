@@ -132,6 +132,9 @@ impl Machine {
 
     /// Settles what is stored by the word of a later acknowledgement.
     fn settle_stored(&mut self) {
+        if self.contested {
+            return;
+        }
         let mut index = 0;
         while index < self.entries.len() {
             if self.is_stored(self.entries[index].seq)
@@ -195,6 +198,7 @@ impl Machine {
         self.stored_to = None;
         self.claimed_from_oblivion = false;
         self.sent_to = None;
+        self.contested = false;
         // From here on the tail may have moved by our own doing.
         self.tail_before = None;
         self.renumber(0);

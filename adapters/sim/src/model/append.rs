@@ -42,9 +42,6 @@ impl Model {
         if !options.dialect.judges_append_first() {
             self.find(path)?;
         }
-        if body.len() > options.max_body {
-            return Err(error(413, "body too large"));
-        }
         if body.is_empty() && !close {
             return Err(error(400, "empty append body"));
         }

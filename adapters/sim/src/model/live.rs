@@ -102,7 +102,7 @@ impl Model {
 
     /// What comes next of `events`.
     pub fn step(&mut self, events: &mut Events, at: Moment) -> Step {
-        let options = self.options.clone();
+        let options = self.page_options();
         let stream = match self.find(&events.path) {
             Ok(stream) if stream.id == events.stream => stream,
             _ => return Step::End(Bytes::new()),

@@ -34,6 +34,8 @@ pub struct ServerOptions {
     pub offsets: OffsetStyle,
     /// Most bytes of a page; one message may be larger. Default: no limit.
     pub page_bytes: usize,
+    /// Whether a page may also be smaller, by chance: behind the server's name are several. Default: false.
+    pub page_varies: bool,
     /// Most JSON messages of a page. Default: no limit.
     pub page_messages: usize,
     /// Whether the last page says that it is the last. Default: true.
@@ -54,6 +56,7 @@ impl Default for ServerOptions {
             dialect: Dialect::Rust,
             offsets: OffsetStyle::Padded,
             page_bytes: usize::MAX,
+            page_varies: false,
             page_messages: usize::MAX,
             last_page_up_to_date: true,
             long_poll: Duration::from_secs(2),
@@ -118,6 +121,10 @@ impl Model {
     pub fn handle(&mut self, request: &Request<Bytes>, at: Moment) -> Handled {
         let path = request.uri().path();
         self.expire(path, at);
+        // Judged by its declared length, before anybody looks at the stream.
+        if request.body().len() > self.options.max_body {
+            return Handled::Answer(error(413, "body too large"));
+        }
         let answer = match *request.method() {
             Method::PUT => self.create(path, request, at),
             Method::POST => self.append(path, request, at),
@@ -155,6 +162,17 @@ impl Model {
             Memory::WithoutProducers => self.streams.values_mut().for_each(|s| s.producers.clear()),
             Memory::Lost => self.streams.clear(),
         }
+    }
+
+    /// The options that hold for one page.
+    fn page_options(&mut self) -> ServerOptions {
+        let mut options = self.options.clone();
+        if options.page_varies {
+            // Without a limit of its own, what a stream of some size is cut into.
+            let most = options.page_bytes.min(1000) as u64;
+            options.page_bytes = self.rng.between(1, most) as usize;
+        }
+        options
     }
 
     /// The stream at `path`, or the answer that says why not.

@@ -125,9 +125,9 @@ impl Model {
 
     /// The data from `start`, up to a page's end.
     pub(super) fn page(&mut self, path: &str, start: Start, condition: Option<&str>) -> Response<Bytes> {
-        let (options, from) = (&self.options, start.position);
+        let (options, from) = (self.page_options(), start.position);
         let Some(stream) = self.streams.get(path) else { return error(404, "stream not found") };
-        let end = stream.page_end(from, options);
+        let end = stream.page_end(from, &options);
         let last = end == stream.tail();
         let etag = stream.etag(&start.name(options.dialect.etags_are_literal()), end);
         let mut answer = match condition == Some(&etag) {

@@ -22,7 +22,7 @@ impl Reply {
         Self { status: answer.status().as_u16(), headers, body: answer.into_body().to_vec() }
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 }

@@ -1,6 +1,9 @@
 //! The model against the real servers: the same random operations give the same statuses, protocol headers
 //! and bodies on both. Offsets and entity tags look different; they must correspond one to one.
 //!
+//! What the two servers do not show by themselves is brought about: neither cuts what it has into pages (the model's pages
+//! have to join to their whole), one takes bodies of any size and the other up to 1 GiB, and only one can be told to fail.
+//!
 //! `SIM_DIFFERENTIAL_SEEDS=N` runs more than the usual number of sequences.
 
 #![allow(
@@ -10,7 +13,10 @@
 )]
 
 mod compare;
+mod faults;
+mod limits;
 mod operation;
+mod pages;
 mod pair;
 
 use durable_streams_sim::Rng;

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant, SystemTime};
 use test_servers::direct;
 
 pub(crate) struct Pair {
-    url: String,
+    pub(crate) url: String,
     base: String,
-    model: Model,
+    pub(crate) model: Model,
     begun: Instant,
     /// What corresponds to what, for each stream.
-    tokens: [Tokens; STREAMS],
+    pub(crate) tokens: [Tokens; STREAMS],
     /// The stream of which a fork was made last.
     forked: Option<usize>,
 }
@@ -112,11 +112,11 @@ impl Pair {
         }
     }
 
-    fn path(&self, stream: usize) -> String {
+    pub(crate) fn path(&self, stream: usize) -> String {
         format!("{}/{stream}", self.base)
     }
 
-    fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment { elapsed: self.begun.elapsed(), wall: SystemTime::now() }
     }
 
@@ -168,7 +168,7 @@ impl Pair {
         request.body(Bytes::from(operation.body.clone())).unwrap()
     }
 
-    fn ask_model(&mut self, operation: &Operation) -> Reply {
+    pub(crate) fn ask_model(&mut self, operation: &Operation) -> Reply {
         let request = self.model_request(operation);
         let at = self.moment();
         match self.model.handle(&request, at) {
@@ -194,7 +194,7 @@ impl Pair {
         }
     }
 
-    fn ask_real(&self, operation: &Operation) -> Reply {
+    pub(crate) fn ask_real(&self, operation: &Operation) -> Reply {
         let (target, headers) = self.request(Side::Real, operation);
         if operation.live == Some("sse") {
             return self.ask_events(&target, &headers);

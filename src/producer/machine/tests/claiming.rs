@@ -68,6 +68,46 @@ fn a_later_acknowledgement_speaks_for_an_unanswered_one() {
     assert_eq!((next[0].epoch, next[0].seq, next[0].body.as_ref()), (4, 0, &3u32.to_be_bytes()[..]));
 }
 
+/// Somebody else's batch has the number of ours, and the one after it is ours: that it is stored says nothing of the other.
+#[test]
+fn an_acknowledgement_does_not_speak_for_a_number_that_is_not_ours() {
+    for (settings, unanswered) in [(claiming(), false), (settings(), false), (claiming(), true)] {
+        let (mut rig, attempts) = Rig::in_flight(settings, 2);
+        rig.ok(&attempts[1]);
+        assert_eq!(rig.stored, [2]);
+        if unanswered {
+            rig.lost(&attempts[0]);
+            let again = rig.wait();
+            // Beyond what was ever sent: another one is at work in this epoch.
+            rig.duplicate(&again[0], 3);
+            assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }));
+        } else {
+            rig.duplicate(&attempts[0], 2);
+            assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { epoch: 0, seq: 1 }));
+        }
+        assert_eq!((rig.stored, rig.failed), (vec![2], vec![(1, true)]));
+    }
+    // Fenced, it is sent again.
+    let (mut rig, attempts) = Rig::in_flight(claiming(), 2);
+    rig.ok(&attempts[1]);
+    let next = rig.duplicate(&attempts[0], 3);
+    assert_eq!((next[0].epoch, next[0].seq, next[0].body.as_ref()), (1, 0, &1u32.to_be_bytes()[..]));
+}
+
+/// A duplicate of which the tail could not be asked is no reason to take the next one for an echo.
+#[test]
+fn a_duplicate_that_was_not_explained_explains_nothing() {
+    let mut rig = Rig::new(claiming());
+    rig.machine.set_tail_before(Some(Offset::parse("0_5")));
+    let first = rig.offer(1);
+    rig.answer(&first[0], Answer::Failed { error: server_error(), fate: Fate::NotSent, again: true });
+    let again = rig.wait();
+    let offset = Some(Offset::parse("0_9"));
+    rig.answer(&again[0], Answer::Stored { offset, duplicate: true, highest: Some(0) });
+    assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { epoch: 0, seq: 0 }));
+    assert_eq!(rig.failed, [(0, true)]);
+}
+
 #[test]
 fn a_restart_at_epoch_0_recovers() {
     // An earlier run got further than anything that was sent.

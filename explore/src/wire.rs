@@ -1,0 +1,183 @@
+//! What must hold of the requests: how many, when, and how large.
+
+use crate::plan::{Mishap, Plan, Way};
+use durable_streams_sim::{Event, Fault, RequestRecord, RetryAfter};
+use http::Method;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The first thing that is wrong with the requests of a day.
+pub(crate) fn check(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    pace(plan, requests)?;
+    patience(plan, requests)?;
+    sizes(plan, requests)?;
+    in_flight(plan, requests)
+}
+
+const WINDOW: Duration = Duration::from_secs(3);
+
+/// Failures of which none is followed by a success, in that time: twice as many as the default backoff ever makes,
+/// since a producer's question for the tail and its batch are tried each by itself.
+const IN_VAIN: usize = 32;
+
+/// Successes without anything new, in that time: starts after crashes, long-polls that a server ends early.
+const IDLE: usize = 24;
+
+/// Refusals for a batch that came too early, or under an old epoch, beyond two for each that was accepted.
+const DISORDER: usize = 10;
+
+/// Nobody storms the server. In three seconds there are few more failures than successes, and few more successes
+/// than there is work; and a producer is not refused for its numbers again and again.
+fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    let mut by_host: BTreeMap<&str, Vec<&RequestRecord>> = BTreeMap::new();
+    for request in requests {
+        by_host.entry(request.uri.host().unwrap_or_default()).or_default().push(request);
+    }
+    let appends = |from: Duration, to: Duration| {
+        requests.iter().filter(|r| r.method == Method::POST && r.at >= from && r.at <= to).count()
+    };
+    for (host, requests) in by_host {
+        let writer = writer_of(requests[0]).map(|writer| &plan.writers[writer]);
+        if writer.is_some_and(|writer| matches!(writer.way, Way::Single)) {
+            // Each append tries for itself.
+            continue;
+        }
+        let (mut first, mut window, mut all) = (0, Tally::default(), Tally::default());
+        for request in &requests {
+            window.add(request);
+            all.add(request);
+            while request.at - requests[first].at > WINDOW {
+                window.remove(requests[first]);
+                first += 1;
+            }
+            if window.failed > IN_VAIN + window.succeeded {
+                return Err(format!(
+                    "{host} failed {} times in the 3 s before {:?}",
+                    window.failed, request.at
+                ));
+            }
+            if all.out_of_order > DISORDER + 2 * all.succeeded {
+                return Err(format!("{host} was refused {} times for its numbers", all.out_of_order));
+            }
+            let most = IDLE + writer.map_or_else(|| pages(plan, host), |writer| 3 * (writer.records + 1));
+            if window.succeeded > most {
+                let work = appends(requests[first].at.saturating_sub(WINDOW), request.at);
+                if window.succeeded > most + 2 * work {
+                    let many = window.succeeded;
+                    return Err(format!(
+                        "{host} was answered {many} times in the 3 s before {:?}",
+                        request.at
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How requests ended.
+#[derive(Default)]
+struct Tally {
+    /// Or refused for their size, which makes the next one smaller.
+    succeeded: usize,
+    failed: usize,
+    /// Refused for their numbers: the next attempt needs no pause.
+    out_of_order: usize,
+}
+
+impl Tally {
+    fn add(&mut self, request: &RequestRecord) {
+        *self.count(request) += 1;
+    }
+
+    fn remove(&mut self, request: &RequestRecord) {
+        *self.count(request) -= 1;
+    }
+
+    fn count(&mut self, request: &RequestRecord) -> &mut usize {
+        match request.status.map(|status| status.as_u16()) {
+            Some(200..=399 | 413) => &mut self.succeeded,
+            Some(403 | 409) => &mut self.out_of_order,
+            _ => &mut self.failed,
+        }
+    }
+}
+
+/// Who is asked to wait does: a reader, and a producer that sends one batch at a time.
+fn patience(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    for mishap in &plan.mishaps {
+        let Mishap::World(Event::Request(number, Fault::Status { status, retry_after, .. })) = mishap else {
+            continue;
+        };
+        let Some(RetryAfter::Seconds(seconds)) = retry_after else { continue };
+        let Some(asked) = requests.get(*number as usize) else { continue };
+        let alone = writer_of(asked)
+            .is_none_or(|writer| matches!(plan.writers[writer].way, Way::Producer { in_flight: 1, .. }));
+        let (Some(at), true) = (asked.ended_at, alone && asked.status.is_some_and(|s| s == *status)) else {
+            continue;
+        };
+        let host = asked.uri.host();
+        let until = at + Duration::from_secs(u64::from(*seconds));
+        let later = &requests[*number as usize + 1..];
+        let next = later.iter().find(|next| next.uri.host() == host && next.at >= at);
+        if let Some(next) = next.filter(|next| next.at < until) {
+            let host = host.unwrap_or_default();
+            return Err(format!("{host} was asked to wait until {until:?}, and came at {:?}", next.at));
+        }
+    }
+    Ok(())
+}
+
+/// How many pages a host's stream may have come in, read some times over.
+fn pages(plan: &Plan, host: &str) -> usize {
+    let number: usize =
+        host.trim_start_matches("reader").split('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let stream = plan.readers[number].stream;
+    let writers = plan.writers.iter().filter(|writer| writer.stream == stream);
+    let written: usize = writers.map(|writer| (writer.records + 1) * (writer.size + 24)).sum();
+    let bytes = written + plan.beginnings[stream].records * 48;
+    // A page that varies may be much smaller than its limit.
+    let page_bytes = match plan.server.page_varies {
+        true => plan.server.page_bytes.min(1000) / 8,
+        false => plan.server.page_bytes,
+    };
+    8 * bytes / page_bytes.clamp(1, 1 << 30) + 16 * bytes / 24 / plan.server.page_messages.clamp(1, 1 << 30)
+}
+
+/// No body is larger than a batch may be, unless it is one record.
+fn sizes(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    for request in requests.iter().filter(|request| request.method == Method::POST) {
+        let Some(number) = writer_of(request) else { continue };
+        let writer = &plan.writers[number];
+        if let Way::Producer { batch_bytes, .. } = writer.way {
+            let record = writer.size + 40;
+            if request.body > batch_bytes.max(record) {
+                return Err(format!("a body of {} bytes, with batches of {batch_bytes}", request.body));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No more batches travel at once than may.
+fn in_flight(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    let mut travelling: BTreeMap<&str, Vec<Option<Duration>>> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.method == Method::POST) {
+        let Some(number) = writer_of(request) else { continue };
+        let most = match plan.writers[number].way {
+            Way::Producer { in_flight, .. } => in_flight,
+            Way::Single => 1,
+        };
+        let host = travelling.entry(request.uri.host().unwrap_or_default()).or_default();
+        host.retain(|ended| ended.is_none_or(|ended| ended > request.at));
+        host.push(request.ended_at);
+        if host.len() > most {
+            return Err(format!("{} batches at once at {:?}, of at most {most}", host.len(), request.at));
+        }
+    }
+    Ok(())
+}
+
+fn writer_of(request: &RequestRecord) -> Option<usize> {
+    request.uri.host()?.strip_prefix("writer")?.split('-').next()?.parse().ok()
+}
