@@ -63,6 +63,8 @@ pub const STACKS: [&str; 3] = ["tokio", "async-std", "smol"];
 pub fn read(stack: &str, read: Read, url: &str, amount: u64) -> Memory {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process::reads_as_it_is_told", "--ignored", "--nocapture"])
+        // What a heap for each thread keeps in reserve is the allocator's affair.
+        .env("MALLOC_ARENA_MAX", "1")
         .env(TOLD, format!("{stack} {read:?} {url} {amount}"))
         .output()
         .unwrap();

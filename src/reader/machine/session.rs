@@ -10,6 +10,8 @@ use std::time::Instant;
 
 /// What each data event costs beside its bytes, where many are held.
 const EVENT_COST: usize = 128;
+/// One byte in so many is lost between what is held and what the allocator makes of it.
+const SLACK: usize = 16;
 /// From here on data is held in buffers of its own: a slice keeps all of the buffer that it came in, and what is
 /// not counted would add up.
 const HELD_IN_PLACE: usize = 256 * 1024;
@@ -88,12 +90,14 @@ impl Session {
             base64::decode(&data)
                 .map_err(|error| Unusable::Broken(StreamError::protocol(error.to_string())))?
         } else if self.held_bytes > HELD_IN_PLACE {
-            Bytes::copy_from_slice(&data)
+            let mut own = Vec::from(data);
+            own.shrink_to_fit();
+            own.into()
         } else {
             data
         };
         // The first costs nothing more, so that an event of exactly the limit passes.
-        let cost = if self.held_bytes == 0 { 0 } else { EVENT_COST };
+        let cost = if self.held_bytes == 0 { 0 } else { EVENT_COST + data.len() / SLACK };
         self.held_bytes += data.len() + cost;
         if self.held_bytes > self.max_event_bytes {
             return Err(Unusable::TooLarge);
