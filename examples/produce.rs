@@ -14,8 +14,15 @@ use std::time::Duration;
 use test_servers::RustServer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let shipped = runtime.block_on(run());
+    // A read of standard input that waits for more cannot be taken back, and is not to be waited for.
+    runtime.shutdown_background();
+    shipped
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut own_server = None;
     let url = match arguments.next() {

@@ -102,6 +102,18 @@ fn on_sigterm_all_that_was_read_is_stored() {
 }
 
 #[test]
+fn on_sigterm_an_input_that_is_silent_is_not_waited_for() {
+    let server = RustServer::start().unwrap();
+    let url = format!("{}/log", server.url());
+    let mut shipper = Shipper::start(&url, 60);
+    shipper.write(0..100);
+    assert!(wait_until(SOON, || stored(&url) == numbered(0..100)));
+    shipper.terminate();
+    let (status, said) = shipper.end(true);
+    assert!(status.success() && said.contains("stored 100 lines"), "{said}");
+}
+
+#[test]
 fn a_server_that_comes_back_gets_it_all() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
