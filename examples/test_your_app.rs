@@ -196,7 +196,9 @@ impl Day {
 fn day(seed: u64, luck: &BadLuck, habit: Habit) -> Result<Day, Failure> {
     let mut world = World::builder(seed).schedule(luck.schedule.clone()).trace(true).build();
     let (transport, runtime) = (world.transport(), world.runtime());
-    let stream = client(transport.clone(), runtime.clone())?.stream("payments");
+    // That there is a stream is not what is tested: it is waited for as long as it takes.
+    let patient = ClientBuilder::new(transport.clone(), runtime.clone()).base_url("http://server").build()?;
+    let stream = patient.stream("payments");
     world.try_run(stream.create(CreateOptions::new().content_type("application/json")))??;
 
     let disk = Disk::default();
