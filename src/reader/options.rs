@@ -32,6 +32,10 @@ pub enum LiveMode {
     ///
     /// Events are exact for JSON and for binary streams. For `text/*` they are not: a server turns CR into
     /// LF, and a space at the start of a line gets lost; checkpoints are then the server's offsets alone.
+    ///
+    /// That a stream was deleted shows when the server ends the connection, which servers do about once a minute, or when
+    /// [silence](crate::ReaderBuilder::idle_timeout) does: nothing is said on the connection itself. This holds for
+    /// [`Auto`](Self::Auto) too.
     Sse,
 }
 

@@ -11,6 +11,11 @@ const MODES: [LiveMode; 3] = [LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse]
 
 type Chunks<S> = ChunkIterator<<S as Stack>::Transport, <S as Stack>::Runtime>;
 
+/// The stream of the server at `url`, reached through the proxy.
+fn through<S: Stack>(proxy: &Proxy, url: &str, stream: &StackStream<S>) -> StackStream<S> {
+    S::client(proxy.url()).stream(stream.url().unwrap().replace(url, proxy.url()))
+}
+
 /// Chunks until `enough` bytes of content (brackets of JSON arrays left out) were read.
 async fn read<S: Stack>(chunks: &mut Chunks<S>, enough: &str) -> Vec<Chunk> {
     let mut read = Vec::new();
@@ -51,8 +56,7 @@ pub async fn a_tail_in_every_mode<S: Stack>() {
         for content_type in ["application/json", "application/octet-stream", "text/plain"] {
             for mode in MODES {
                 let stream = new_stream::<S>(&url, content_type).await;
-                let through_proxy =
-                    S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+                let through_proxy = through::<S>(&proxy, &url, &stream);
                 stream.append(record(content_type, "12")).await.unwrap();
                 let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
                 let mut all = read::<S>(&mut chunks, "12").await;
@@ -114,8 +118,7 @@ pub async fn now_misses_nothing<S: Stack>() {
         for mode in MODES {
             let stream = new_stream::<S>(&url, "application/json").await;
             stream.append("[1]").await.unwrap();
-            let through_proxy =
-                S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+            let through_proxy = through::<S>(&proxy, &url, &stream);
             let mut chunks = through_proxy.reader().offset(Offset::Now).live(mode).chunks().await.unwrap();
             assert_ne!(*chunks.offset(), Offset::Now);
             // A blip straight after it, while something is written.
@@ -164,8 +167,7 @@ pub async fn connections_cut_all_the_time<S: Stack>() {
         let proxy = Proxy::start(&url).unwrap();
         for mode in MODES {
             let stream = new_stream::<S>(&url, "application/json").await;
-            let through_proxy =
-                S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+            let through_proxy = through::<S>(&proxy, &url, &stream);
             proxy.rule(|request, nth| match request.query("live") {
                 _ if nth % 4 == 3 => Action::DropAfter,
                 Some("sse") => Action::CutAfter {
@@ -232,8 +234,7 @@ pub async fn a_stream_deleted_under_the_tail<S: Stack>() {
             let stream = new_stream::<S>(&url, "application/json").await;
             stream.append("[1]").await.unwrap();
             let proxy = Proxy::start(&url).unwrap();
-            let through_proxy =
-                S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+            let through_proxy = through::<S>(&proxy, &url, &stream);
             let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
             read::<S>(&mut chunks, "1").await;
             stream.delete().await.unwrap();
@@ -252,8 +253,7 @@ pub async fn a_stream_kept_for_its_forks_alone<S: Stack>() {
             let stream = new_stream::<S>(&url, "application/json").await;
             stream.append("[1]").await.unwrap();
             let proxy = Proxy::start(&url).unwrap();
-            let through_proxy =
-                S::client(proxy.url()).stream(stream.url().unwrap().replace(&url, proxy.url()));
+            let through_proxy = through::<S>(&proxy, &url, &stream);
             let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
             read::<S>(&mut chunks, "1").await;
             let source = stream.url().unwrap().strip_prefix(&url).unwrap();
@@ -276,8 +276,7 @@ pub async fn a_stream_created_again_under_the_tail<S: Stack>() {
         let stream = new_stream::<S>(server.url(), "application/json").await;
         stream.append("[1,2,3]").await.unwrap();
         let proxy = Proxy::start(server.url()).unwrap();
-        let through_proxy =
-            S::client(proxy.url()).stream(stream.url().unwrap().replace(server.url(), proxy.url()));
+        let through_proxy = through::<S>(&proxy, server.url(), &stream);
         let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
         read::<S>(&mut chunks, "123").await;
         let before = chunks.checkpoint();

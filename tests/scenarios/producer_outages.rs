@@ -1,11 +1,20 @@
 //! Outages while an application goes on appending. What counts is what the server has in the end.
 
-use crate::support::{Stack, unique};
-use durable_streams::{CreateOptions, ProducerError, RetryConfig};
+use crate::support::{Stack, StackStream, new_stream};
+use durable_streams::{ProducerError, RetryConfig};
 use std::time::{Duration, Instant};
 use test_servers::{Action, Proxy, RustServer, direct, wait_until};
 
 const OUTAGE: Duration = Duration::from_secs(3);
+
+/// A new stream that is reached through the proxy, and its URL on the server itself.
+async fn behind_a_proxy<S: Stack>() -> (RustServer, Proxy, StackStream<S>, String) {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let stream = new_stream::<S>(proxy.url(), "text/plain").await;
+    let direct_url = stream.url().unwrap().replace(proxy.url(), server.url());
+    (server, proxy, stream, direct_url)
+}
 
 fn stored(url: &str) -> String {
     let answer = direct("GET", url, (), "").expect("the server answers");
@@ -19,12 +28,7 @@ fn numbered(range: std::ops::Range<u32>) -> String {
 
 /// ROBUSTNESS 28: everything arrives after it.
 pub async fn an_outage_while_appending_costs_nothing<S: Stack>() {
-    let server = RustServer::start().unwrap();
-    let proxy = Proxy::start(server.url()).unwrap();
-    let path = unique("outage");
-    let stream = S::client(proxy.url()).stream(&path);
-    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
-    let direct_url = format!("{}/{path}", server.url());
+    let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let retry = RetryConfig { max_backoff: Duration::from_secs(1), ..RetryConfig::default() };
     let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
     let (mut appended, mut at_its_end) = (0, 0);
@@ -57,12 +61,7 @@ pub async fn an_outage_while_appending_costs_nothing<S: Stack>() {
 
 /// ROBUSTNESS 28: where it lasts longer than the application is patient, it is told what is not stored.
 pub async fn an_outage_that_lasts_is_told<S: Stack>() {
-    let server = RustServer::start().unwrap();
-    let proxy = Proxy::start(server.url()).unwrap();
-    let path = unique("outage");
-    let stream = S::client(proxy.url()).stream(&path);
-    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
-    let direct_url = format!("{}/{path}", server.url());
+    let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(1)), ..RetryConfig::default() };
     let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
     for number in 0..50 {
@@ -80,7 +79,7 @@ pub async fn an_outage_that_lasts_is_told<S: Stack>() {
     let error = producer.flush_timeout(Duration::from_millis(100)).await.unwrap_err();
     assert!(matches!(error, ProducerError::Timeout { records: 100, .. }), "{error}");
     let error = producer.flush().await.unwrap_err();
-    assert!(error.stream_error().is_some() && error.to_string().contains(&path), "{error}");
+    assert!(error.stream_error().is_some() && error.to_string().contains(stream.url().unwrap()), "{error}");
     let unsent = producer.take_unsent();
     let named: Vec<u8> = unsent.iter().flat_map(|record| record.data.to_vec()).collect();
     assert_eq!(String::from_utf8(named).unwrap(), numbered(50..150));
@@ -94,11 +93,7 @@ pub async fn an_outage_that_lasts_is_told<S: Stack>() {
 
 /// ROBUSTNESS 43: the server takes its leave of an idle connection, and the next append comes just then.
 pub async fn a_connection_that_ended_in_good_order_costs_no_copy<S: Stack>() {
-    let server = RustServer::start().unwrap();
-    let proxy = Proxy::start(server.url()).unwrap();
-    let path = unique("idle");
-    let stream = S::client(proxy.url()).stream(&path);
-    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let producer = stream.producer("p").linger(Duration::ZERO).build();
     for number in 0..20 {
         producer.append(format!("{number}\n")).unwrap().await.unwrap();
@@ -108,18 +103,14 @@ pub async fn a_connection_that_ended_in_good_order_costs_no_copy<S: Stack>() {
         }
     }
     producer.close().await.unwrap();
-    assert_eq!(stored(&format!("{}/{path}", server.url())), numbered(0..20));
+    assert_eq!(stored(&direct_url), numbered(0..20));
     // Each number was applied once, whatever else was tried.
     assert_eq!(producer.stats().acked_batches, 20);
 }
 
 /// ROBUSTNESS 40: when the queue is drained, nothing of a dropped producer is left.
 pub async fn the_task_of_a_dropped_producer_ends<S: Stack>() {
-    let server = RustServer::start().unwrap();
-    let proxy = Proxy::start(server.url()).unwrap();
-    let path = unique("dropped");
-    let stream = S::client(proxy.url()).stream(&path);
-    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     proxy.rule(|_, nth| if nth < 3 { Action::Delay(Duration::from_millis(300)) } else { Action::Pass });
     for detach in [false, true] {
         // Its task holds this, and so do its handles.
@@ -148,5 +139,5 @@ pub async fn the_task_of_a_dropped_producer_ends<S: Stack>() {
         }
         assert!(wait_until(Duration::from_secs(1), || held.strong_count() == 0), "something is left of it");
     }
-    assert_eq!(stored(&format!("{}/{path}", server.url())), numbered(0..1000).repeat(2));
+    assert_eq!(stored(&direct_url), numbered(0..1000).repeat(2));
 }
