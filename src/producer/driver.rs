@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 type Pending<O> = Pin<Box<dyn Future<Output = O> + Send>>;
@@ -83,6 +83,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         let mut progress = self.poll_probe(cx);
         progress |= self.poll_attempts(cx);
         self.settle();
+        if self.ended {
+            return true;
+        }
         if self.machine.asks_tail() && !matches!(self.probe, Probe::Running(_)) {
             self.probe = Probe::Running(Box::pin(probe(self.wire.clone(), self.config.clone(), false)));
         }
@@ -164,11 +167,33 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         }
     }
 
+    /// Says what became of batches; and, once a producer that halted has nothing on its way any more, of all the rest.
     fn settle(&mut self) {
         let settled = self.machine.take_settled();
-        for settled in settled {
-            self.shared.settle(settled, self.machine.halted());
+        let halted = self.machine.halted().cloned();
+        let over = halted.as_ref().filter(|_| self.machine.is_idle() && !self.ended);
+        if settled.is_empty() && over.is_none() {
+            return;
         }
+        let shared = self.shared.clone();
+        let mut wakers = Vec::new();
+        // All under one lock: whoever is told of a failure can see all that is left, and from where.
+        let mut state = shared.lock();
+        let stored: Vec<Batch> = settled
+            .into_iter()
+            .filter_map(|settled| state.settle(settled, halted.as_ref(), &mut wakers))
+            .collect();
+        if let Some(cause) = over {
+            state.halt(cause);
+            for sealed in self.ready.drain(..).map(Sealed::Ready).chain(state.queue.take_all()) {
+                state.fail(sealed, cause, &mut wakers);
+            }
+            self.end(&mut state, &mut wakers);
+        }
+        drop(state);
+        // To give back their memory needs no lock.
+        drop(stored);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Takes what is due out of the queue, as far as the machine wants it.
@@ -198,20 +223,23 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     bytes,
                     after: self.config.drain_timeout,
                 });
-                self.settle();
-                progress = true;
-                continue;
+                return true;
             }
-            if let Some(cause) = self.machine.halted().cloned() {
+            if let Some(cause) = self.machine.halted() {
+                state.halt(cause);
+                // They need not wait for room that they will not get.
+                let wakers = state.room.take_if(|_| true);
                 drop(state);
-                self.halt(&cause);
+                wakers.into_iter().for_each(Waker::wake);
                 return progress;
             }
             if !matches!(state.life, Life::Open) {
                 state.queue.flush();
                 if state.queue.is_settled() && self.attempts.is_empty() {
+                    let mut wakers = Vec::new();
+                    self.end(&mut state, &mut wakers);
                     drop(state);
-                    self.end();
+                    wakers.into_iter().for_each(Waker::wake);
                     return progress;
                 }
             }
@@ -277,38 +305,15 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         state.counted.claims = counters.claims;
     }
 
-    /// Nothing more is sent. Once all attempts are answered the rest fails too.
-    fn halt(&mut self, cause: &ProducerError) {
-        let wakers = {
-            let mut state = self.shared.lock();
-            state.halt(cause);
-            // They need not wait for room that they will not get.
-            state.room.take_if(|_| true)
-        };
-        wakers.into_iter().for_each(std::task::Waker::wake);
-        if !self.machine.is_idle() {
-            return;
-        }
-        self.settle();
-        let rest = {
-            let mut state = self.shared.lock();
-            self.report(&mut state);
-            state.queue.take_all()
-        };
-        self.shared.fail_rest(self.ready.drain(..).map(Sealed::Ready).chain(rest), cause);
-        self.end();
-    }
-
-    fn end(&mut self) {
+    /// Nothing more will come: whoever waits for anything is to be woken.
+    fn end(&mut self, state: &mut State, wakers: &mut Vec<Waker>) {
         self.ended = true;
-        {
-            let mut state = self.shared.lock();
-            self.report(&mut state);
-            state.unsent_from = self.machine.unsent_from().cloned();
-            state.finished = true;
-            state.driver = None;
-        }
-        self.shared.wake_all();
+        self.report(state);
+        state.unsent_from = self.machine.unsent_from().cloned();
+        state.finished = true;
+        state.driver = None;
+        wakers.extend(state.room.take_if(|_| true));
+        wakers.extend(state.flushes.take_if(|_| true));
     }
 
     fn send(&mut self) -> bool {
@@ -381,8 +386,5 @@ impl<T: HttpTransport, R: Runtime> Drop for Driver<T, R> {
         self.attempts.clear();
         self.machine.abort(ProducerError::RuntimeGone);
         self.settle();
-        if let Some(cause) = self.machine.halted().cloned() {
-            self.halt(&cause);
-        }
     }
 }

@@ -250,8 +250,8 @@ impl<T, R> IdempotentProducer<T, R> {
     }
 
     /// The records that were not stored when the producer halted, in order, each once: later calls do not return
-    /// it again. Empty as long as the producer has not halted. All of them are there when [`flush`](Self::flush) or
-    /// [`close`](Self::close) has returned the error.
+    /// it again. Empty as long as the producer has not halted. All of them are there as soon as a [`Delivery`],
+    /// [`flush`](Self::flush) or [`close`](Self::close) has told of the error.
     ///
     /// # Going on after a halt
     ///

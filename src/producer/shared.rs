@@ -106,39 +106,6 @@ impl Shared {
         self.array.store(framing == Framing::Array, Ordering::Relaxed);
     }
 
-    /// The driver has settled this batch.
-    pub(super) fn settle(&self, settled: Settled, halted: Option<&ProducerError>) {
-        let Settled { batch, outcome, may_be_stored } = settled;
-        let (id, records, cost) = (batch.id, batch.records(), batch.cost());
-        let wakers = {
-            let mut state = self.lock();
-            // All under the lock: whoever sees one of these changes sees the others.
-            let mut wakers = batch.settle(outcome.clone());
-            match &outcome {
-                Ok(_) => {
-                    state.counted.acked_records += records as u64;
-                    state.counted.acked_bytes += batch.body.len() as u64;
-                    state.counted.acked_batches += 1;
-                }
-                Err(error) => {
-                    state.counted.failed_records += records as u64;
-                    match halted {
-                        Some(cause) => {
-                            state.halt(cause);
-                            state.unsent.push(Unsent::Batch { batch, may_be_stored });
-                        }
-                        None => {
-                            state.unreported.get_or_insert_with(|| error.clone());
-                        }
-                    }
-                }
-            }
-            wakers.extend(state.freed(id, records, cost));
-            wakers
-        };
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
     /// Frames a batch from before the stream's type was known. Records that cannot stand in the stream fail here.
     pub(super) fn frame(&self, unframed: Unframed, framing: Framing) -> Vec<Batch> {
         let (id, cost) = (unframed.id, unframed.cost());
@@ -162,35 +129,6 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
         framed.batches
     }
-
-    /// Fails what was not even taken, and says that nothing more will come.
-    pub(super) fn fail_rest(&self, rest: impl IntoIterator<Item = Sealed>, cause: &ProducerError) {
-        for sealed in rest {
-            let mut state = self.lock();
-            let (mut wakers, id, records, cost) = match &sealed {
-                Sealed::Ready(batch) => {
-                    (batch.settle(Err(cause.clone())), batch.id, batch.records(), batch.cost())
-                }
-                Sealed::Unframed(unframed) => {
-                    (unframed.settle(Err(cause.clone())), unframed.id, unframed.records(), unframed.cost())
-                }
-            };
-            state.counted.failed_records += records as u64;
-            state.unsent.push(Unsent::Sealed(sealed));
-            wakers.extend(state.freed(id, records, cost));
-            drop(state);
-            wakers.into_iter().for_each(Waker::wake);
-        }
-    }
-
-    /// The producer has come to its end: wakes everybody who waits for anything.
-    pub(super) fn wake_all(&self) {
-        let (room, flushes) = {
-            let mut state = self.lock();
-            (state.room.take_if(|_| true), state.flushes.take_if(|_| true))
-        };
-        room.into_iter().chain(flushes).for_each(Waker::wake);
-    }
 }
 
 impl State {
@@ -201,6 +139,51 @@ impl State {
             Life::Closed => Some(ProducerError::Closed),
             Life::Failed(cause) => Some(cause.clone()),
         }
+    }
+
+    /// The driver has settled this batch. Returns it where its records are of no more use.
+    pub(super) fn settle(
+        &mut self,
+        settled: Settled,
+        halted: Option<&ProducerError>,
+        wakers: &mut Vec<Waker>,
+    ) -> Option<Batch> {
+        let Settled { batch, outcome, may_be_stored } = settled;
+        let (id, records, cost) = (batch.id, batch.records(), batch.cost());
+        // Under the lock: whoever sees one of these changes sees the others.
+        wakers.extend(batch.settle(outcome.clone()));
+        wakers.extend(self.freed(id, records, cost));
+        let Err(error) = outcome else {
+            self.counted.acked_records += records as u64;
+            self.counted.acked_bytes += batch.body.len() as u64;
+            self.counted.acked_batches += 1;
+            return Some(batch);
+        };
+        self.counted.failed_records += records as u64;
+        let Some(cause) = halted else {
+            self.unreported.get_or_insert(error);
+            return Some(batch);
+        };
+        self.halt(cause);
+        self.unsent.push(Unsent::Batch { batch, may_be_stored });
+        None
+    }
+
+    /// Fails what was not even taken, for nothing more will be.
+    pub(super) fn fail(&mut self, sealed: Sealed, cause: &ProducerError, wakers: &mut Vec<Waker>) {
+        let (id, records, cost) = match &sealed {
+            Sealed::Ready(batch) => {
+                wakers.extend(batch.settle(Err(cause.clone())));
+                (batch.id, batch.records(), batch.cost())
+            }
+            Sealed::Unframed(unframed) => {
+                wakers.extend(unframed.settle(Err(cause.clone())));
+                (unframed.id, unframed.records(), unframed.cost())
+            }
+        };
+        self.counted.failed_records += records as u64;
+        self.unsent.push(Unsent::Sealed(sealed));
+        wakers.extend(self.freed(id, records, cost));
     }
 
     /// Who may go on, now that records of this batch are settled.

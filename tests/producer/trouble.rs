@@ -2,10 +2,13 @@
 
 use super::*;
 use durable_streams::contract::Timer;
-use durable_streams::{ErrorAction, HeaderMap, ProducerError, RetryConfig, StreamError};
+use durable_streams::{ErrorAction, HeaderMap, IdempotentProducer, ProducerError, RetryConfig, StreamError};
 use durable_streams_sim::{Fault, Incident, Memory, Schedule};
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
 
 /// ROBUSTNESS 28.
 #[test]
@@ -231,6 +234,33 @@ fn a_stream_closed_by_somebody_else_costs_one_request() {
         assert_eq!(producer.take_unsent().len(), 100);
     });
     assert_eq!(posts(&world) - before, 2, "the close, and one append");
+}
+
+#[test]
+fn whoever_hears_of_the_halt_first_finds_all_that_is_left() {
+    struct Look(IdempotentProducer, Mutex<Vec<(usize, bool)>>);
+    impl Wake for Look {
+        fn wake(self: Arc<Self>) {
+            let found = (self.0.take_unsent().len(), self.0.unsent_from().is_some());
+            self.1.lock().unwrap().push(found);
+        }
+    }
+    let mut world = World::new(12);
+    let stream = lines(&mut world);
+    world.run(async {
+        // One batch on its way, and more behind it that was not even taken.
+        let producer = stream.producer("p").max_in_flight(1).max_batch_items(10).build();
+        producer.append("0\n").unwrap().await.unwrap();
+        let mut first = producer.append("1\n").unwrap();
+        for number in 2..100 {
+            producer.append(format!("{number}\n")).unwrap();
+        }
+        let look = Arc::new(Look(producer.erase(), Mutex::default()));
+        assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&look.clone().into())).is_pending());
+        stream.delete().await.unwrap();
+        producer.flush().await.unwrap_err();
+        assert_eq!(*look.1.lock().unwrap(), [(99, true)]);
+    });
 }
 
 /// ROBUSTNESS 36.
