@@ -80,6 +80,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
+    /// Who gave it, where redirects led to another origin than the call's.
+    pub(crate) from: Option<Place>,
 }
 
 /// Why an attempt brought no answer.
@@ -134,10 +136,15 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         let mut same_origin = true;
         for _ in 0..=MAX_REDIRECTS {
             let request = build(call, &place, same_origin.then_some(&configured));
-            let response = self.transport.send(request, options).await?;
+            let response =
+                self.transport.send(request, options).await.map_err(|error| match same_origin {
+                    true => error,
+                    false => elsewhere(&error, &place),
+                })?;
             let (head, body) = response.into_parts();
             if !is_redirect(head.status) {
-                return Ok(Answer { status: head.status, headers: head.headers, body });
+                let from = (!same_origin).then_some(place);
+                return Ok(Answer { status: head.status, headers: head.headers, body, from });
             }
             place = redirected(call, place.url(), head.status, &head.headers)
                 .and_then(Place::new)
@@ -215,6 +222,19 @@ fn build(call: &Call, place: &Place, configured: Option<&HeaderMap>) -> Request<
     *request.uri_mut() = place.uri().clone();
     *request.headers_mut() = headers;
     request
+}
+
+/// The failure of a request that a redirect led to another origin: whoever reads of it knows only the call's own URL.
+fn elsewhere(error: &TransportError, place: &Place) -> TransportError {
+    let text = error.to_string();
+    let kind = error.kind().to_string();
+    let message = format!("{}{}", led_to(place), text.strip_prefix(&kind).unwrap_or_default());
+    TransportError::new(error.kind()).with_sent(error.sent()).with_message(message).with_source(error.clone())
+}
+
+/// Names the origin that redirects led to. Not its path and query, which may hold what is secret there.
+pub(crate) fn led_to(place: &Place) -> String {
+    format!("redirected to {}", place.url().origin().ascii_serialization())
 }
 
 fn is_redirect(status: StatusCode) -> bool {

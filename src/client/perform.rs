@@ -1,5 +1,6 @@
 //! A single operation: one request, tried again as far as that is safe.
 
+use super::exchange::led_to;
 use super::{Answer, Call, Client, Failure, OPERATION_BUDGET};
 use crate::error::{Context, Error, StreamError};
 use crate::protocol::answer;
@@ -77,7 +78,7 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
 
     /// The error behind an answer that is no success, and whether it says that nothing was applied.
     pub(crate) async fn refusal(&self, call: &Call, answer: Answer) -> (Error, bool) {
-        let Answer { status, headers, body } = answer;
+        let Answer { status, headers, body, from } = answer;
         let message = self.drain(body).await;
         let offset =
             call.query.iter().find(|(key, _)| *key == "offset").map(|(_, value)| value.as_str().into());
@@ -91,7 +92,12 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
             message: &message,
             size: call.body.len(),
         };
-        (refused.into_error(now), status == StatusCode::TOO_MANY_REQUESTS)
+        let mut error = refused.into_error(now);
+        if let Some(place) = from {
+            let detail = format!("{}, which is not sent the configured headers", led_to(&place));
+            error = error.edit(|context| context.detail = Some(detail));
+        }
+        (error, status == StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// Reads a short body to its end, so that its connection can be used again, and returns the start of it.

@@ -62,6 +62,8 @@ pub(crate) fn base_url(text: &str) -> Result<Url, Error> {
 }
 
 fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
+    // The URL standard drops what surrounds a URL; before a path it would become a part of the stream's name.
+    let text = text.trim();
     if text.is_empty() {
         return Err(refuse("url", text, "it is empty"));
     }
@@ -173,6 +175,8 @@ mod tests {
             assert_eq!(resolved(Some(base), "ü b?x=1").unwrap(), "http://h/v1/%C3%BC%20b?x=1");
             assert_eq!(resolved(Some(base), "//evil/x").unwrap(), "http://h/v1/evil/x");
             assert_eq!(resolved(Some(base), "https://other/x").unwrap(), "https://other/x");
+            assert_eq!(resolved(Some(base), " https://other/x\n").unwrap(), "https://other/x");
+            assert_eq!(resolved(Some(base), " a/b\n").unwrap(), "http://h/v1/a/b");
             for out in ["../../etc", "../v1-secret/a", "..\\v12", "%2e%2e/v1x"] {
                 assert!(resolved(Some(base), out).is_err(), "{out}");
             }

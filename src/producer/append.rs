@@ -6,7 +6,7 @@ use super::place::{Place, Waiting};
 use super::queue::Room;
 use super::shared::{Life, State};
 use super::{Handles, ProducerError};
-use crate::error::StreamError;
+use crate::error::{Error, StreamError};
 use crate::protocol::json::batch as json;
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -164,7 +164,13 @@ impl Handles {
 
 /// A raw record of a JSON stream, if it is JSON.
 pub(super) fn validated(record: &[u8]) -> Result<&[u8], Refusal> {
-    json::validate(record).map_err(|error| Refusal::Invalid(Box::new(StreamError::from(error).into())))
+    json::validate(record).map_err(|error| {
+        let error = Error::from(StreamError::from(error)).edit(|context| {
+            context.operation = Some("append");
+            context.detail = Some("a record of a JSON stream is one JSON text".into());
+        });
+        Refusal::Invalid(Box::new(error.into()))
+    })
 }
 
 #[cfg(feature = "json")]

@@ -4,6 +4,7 @@
 use super::builder::Config;
 use super::request::{Facts, Wire, is_no_answer};
 use crate::error::{Error, StreamError};
+use crate::protocol::answer::Operation;
 use crate::retry::Backoff;
 use durable_streams_contract::{HttpTransport, Runtime};
 use http::HeaderMap;
@@ -27,7 +28,8 @@ pub(super) async fn probe<T: HttpTransport, R: Runtime>(
     loop {
         let error = match wire.ask().await {
             Ok(facts) => return Ok(Findings { facts: Some(facts), extra_headers: wire.extra_headers }),
-            Err(error) => error,
+            // Nobody asked for this question but the append that waits for it.
+            Err(error) => error.edit(|context| context.operation = Some(Operation::Append.name())),
         };
         let again = error.is_retryable() || need_type && config.consult(&error, &mut wire.extra_headers);
         let runtime = wire.stream.client().runtime();

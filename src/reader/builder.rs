@@ -198,7 +198,7 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         {
             self.start = saved;
         }
-        let max_message_bytes = self.options.max_event_bytes;
+        let (url, max_message_bytes) = (self.stream.url()?.to_owned(), self.options.max_event_bytes);
         let mut driver = Box::new(self.driver()?);
         std::future::poll_fn(|cx| driver.poll_ready(cx)).await?;
         driver.learn_content_type();
@@ -206,7 +206,7 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
             0 => Feed::Direct(driver),
             chunks => Feed::Ahead(Box::new(Ahead::start(driver, chunks))),
         };
-        Ok(StreamResponse::new(Source::new(feed, store, max_message_bytes)))
+        Ok(StreamResponse::new(Source::new(feed, store, url, max_message_bytes)))
     }
 
     /// Starts the reader, as a sequence of chunks.

@@ -151,7 +151,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 *self.under.get_mut() = Under::Nothing;
                 let now = self.stream.client().runtime().now();
                 match result {
-                    Ok(Answer { status, headers, body }) => {
+                    Ok(Answer { status, headers, body, .. }) => {
                         *self.under.get_mut() = Under::Body(body);
                         self.machine.on_answer(status, &headers, now);
                     }

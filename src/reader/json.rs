@@ -61,7 +61,7 @@ impl<V, T, R> JsonStream<V, T, R> {
     /// What was left at the end, if it was the start of a value.
     pub(super) fn unfinished(&self) -> Option<Error> {
         let texts = self.texts.as_ref()?;
-        texts.unfinished().map(locate)
+        texts.unfinished().map(|broken| locate(broken, &self.source.url))
     }
 }
 
@@ -80,7 +80,7 @@ impl<V: DeserializeOwned, T: HttpTransport, R: Runtime> JsonStream<V, T, R> {
         let Some(texts) = &mut self.texts else { return Poll::Ready(None) };
         loop {
             if let Some(item) = texts.next::<V>() {
-                return Poll::Ready(Some(item.map_err(locate)));
+                return Poll::Ready(Some(item.map_err(|broken| locate(broken, &self.source.url))));
             }
             if texts.is_over() {
                 return Poll::Ready(None);
@@ -111,17 +111,16 @@ fn poll_items<V: DeserializeOwned, T: HttpTransport, R: Runtime>(
         driver.peek(cx);
     }
     Poll::Ready(Some(item.map_err(|error| {
-        let url = driver.machine.url().to_owned();
-        locate((StreamError::from(error), driver.machine.status().checkpoint))
-            .edit(|context| context.url = Some(url))
+        locate((StreamError::from(error), driver.machine.status().checkpoint), driver.machine.url())
     })))
 }
 
 /// What is wrong with a value, and the position of the last one that was read.
 #[cold]
-fn locate((kind, after): (StreamError, Checkpoint)) -> Error {
+fn locate((kind, after): (StreamError, Checkpoint), url: &str) -> Error {
     Error::from(kind).edit(|context| {
         context.operation = Some("read");
+        context.url = Some(url.to_owned());
         if !after.is_exact() {
             context.detail = Some(format!("in what follows the checkpoint {after}"));
         }

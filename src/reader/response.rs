@@ -107,10 +107,14 @@ impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
     ///
     /// Dropping the future gives up what was read.
     pub async fn read_text(self) -> Result<String, Error> {
+        let url = self.source.url.clone();
         let bytes = self.read_all().await?;
         String::from_utf8(bytes.into()).map_err(|error| {
-            Error::from(crate::StreamError::Utf8 { reason: error.utf8_error().to_string() })
-                .edit(|context| context.operation = Some("read"))
+            let reason = error.utf8_error().to_string();
+            Error::from(crate::StreamError::Utf8 { reason }).edit(|context| {
+                context.operation = Some("read");
+                context.url = Some(url);
+            })
         })
     }
 

@@ -19,6 +19,8 @@ type Saving = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 pub(super) struct Source<T, R> {
     pub(super) feed: Feed<T, R>,
     store: Option<Arc<dyn CheckpointStore>>,
+    /// The stream's, for errors.
+    pub(super) url: String,
     /// The largest JSON message.
     #[cfg_attr(not(feature = "json"), expect(dead_code, reason = "only typed JSON cuts what it is given"))]
     pub(super) max_message_bytes: usize,
@@ -45,9 +47,10 @@ impl<T, R> Source<T, R> {
     pub(super) fn new(
         feed: Feed<T, R>,
         store: Option<Arc<dyn CheckpointStore>>,
+        url: String,
         max_message_bytes: usize,
     ) -> Self {
-        Self { feed, store, max_message_bytes }
+        Self { feed, store, url, max_message_bytes }
     }
 
     pub(super) fn status(&self) -> Status<'_> {
@@ -59,7 +62,7 @@ impl<T, R> Source<T, R> {
 
     /// Saves `checkpoint`. The future borrows nothing: a reader need not be shared between threads for it.
     pub(super) fn save(&self, checkpoint: Checkpoint) -> Saving {
-        let store = self.store.clone();
+        let (store, url) = (self.store.clone(), self.url.clone());
         Box::pin(async move {
             let Some(store) = store else {
                 let reason = "the reader has none: give it one by ReaderBuilder::checkpoint_store";
@@ -68,6 +71,7 @@ impl<T, R> Source<T, R> {
             store.save(&checkpoint).await.map_err(|error| {
                 Error::from(StreamError::store(error)).edit(|context| {
                     context.operation = Some("acknowledge");
+                    context.url = Some(url);
                     context.offset = Some(checkpoint.offset().clone());
                 })
             })

@@ -52,6 +52,7 @@ impl<T, R> TextStream<T, R> {
         let offset = self.joint.start.offset().clone();
         Error::from(StreamError::Utf8 { reason }).edit(|context| {
             context.operation = Some("read");
+            context.url = Some(self.source.url.clone());
             context.offset = Some(offset);
         })
     }

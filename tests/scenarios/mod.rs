@@ -149,6 +149,7 @@ macro_rules! on {
         $crate::scenarios::tests!($stack, redirects: [
             a_reader_sent_to_another_host_keeps_its_secrets,
             a_reader_sent_round_in_circles_is_told,
+            a_failure_elsewhere_says_so,
             a_redirect_that_leads_nowhere_is_an_error,
         ]);
         $crate::scenarios::tests!($stack, views: [

@@ -221,6 +221,11 @@ pub async fn a_bad_option_is_an_error_of_every_operation<S: Stack>() {
     check(&stream.client().stream("ftp://x/y").producer("p").build().append("x").unwrap_err(), "ftp");
     assert!(proxy.requests().is_empty(), "{:?}", proxy.requests());
 
+    // It asks for the content type first, which is nothing that its user ever did.
+    let nowhere = S::client(server.url()).stream(unique("nowhere")).producer("p").build();
+    let error = nowhere.append("x").unwrap().await.unwrap_err();
+    assert!(error.to_string().starts_with("append failed: stream not found"), "{error}");
+
     let producer = stream.producer("p").max_buffered_bytes(100).build();
     check(&producer.append("").unwrap_err(), "data");
     let Err(ProducerError::RecordTooLarge { record, .. }) = producer.append(vec![b'x'; 101]) else {

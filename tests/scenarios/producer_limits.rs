@@ -94,6 +94,7 @@ pub async fn what_does_not_serialise_fails_by_itself<S: Stack>() {
         assert!(error.to_string().contains("it cannot be"), "{error}");
         let error = producer.append("{\"half").unwrap_err();
         assert!(matches!(error.stream_error(), Some(StreamError::Json(_))), "{error}");
+        assert!(error.to_string().starts_with("append failed: "), "{error}");
         producer.append(format!(" [{number}] ")).unwrap();
     }
     producer.close().await.unwrap();

@@ -86,6 +86,27 @@ pub async fn a_reader_sent_round_in_circles_is_told<S: Stack>() {
     }
 }
 
+/// An error names the stream's own URL, which is not where this one failed.
+pub async fn a_failure_elsewhere_says_so<S: Stack>() {
+    let there = Script::start(|exchange| exchange.respond(401, (), "who are you?")).unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("http://{nobody}");
+    for (origin, said) in [(there.url(), "who are you?"), (nobody.as_str(), "could not connect")] {
+        let location = format!("{origin}/s?signature=secret");
+        let here = Script::start(move |exchange| {
+            exchange.respond(307, [("location", location.as_str())], "");
+        })
+        .unwrap();
+        let client = S::builder().base_url(here.url()).retry_config(RetryConfig::none()).build().unwrap();
+        let stream = client.stream("s").content_type("text/plain");
+        for error in [stream.reader().chunks().await.unwrap_err(), stream.append("x").await.unwrap_err()] {
+            let text = error.to_string();
+            assert!(text.contains(&format!("redirected to {origin}")) && text.contains(said), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+}
+
 pub async fn a_redirect_that_leads_nowhere_is_an_error<S: Stack>() {
     for location in [None, Some("ftp://elsewhere/s"), Some("http://")] {
         let script = Script::start(move |exchange| match location {

@@ -84,6 +84,7 @@ pub async fn a_value_of_another_type_is_passed_over<S: Stack>() {
                 let error = values.next().await.unwrap().unwrap_err();
                 assert!(matches!(error.kind(), StreamError::Json(_)), "{error}");
                 assert!(error.to_string().contains(&before.to_string()), "{error}");
+                assert!(error.url().is_some(), "{error}");
                 assert_eq!(values.checkpoint(), before, "an error leaves it where it was");
             }
             assert_eq!(values.try_next().await.unwrap().unwrap().n, 2);
@@ -194,6 +195,10 @@ pub async fn what_is_no_text_is_an_error<S: Stack>() {
         assert!(reader.checkpoint().to_string().ends_with(",b5"), "{}", reader.checkpoint());
         let error = stream.reader().read_text().await.unwrap_err();
         assert!(matches!(error.kind(), StreamError::Utf8 { .. }), "{error}");
+        assert_eq!(error.url(), stream.url().ok());
+        let error = stream.reader().read_json::<Event>().await.unwrap_err();
+        assert!(matches!(error.kind(), StreamError::Json(_)), "{error}");
+        assert_eq!(error.url(), stream.url().ok());
         stream.append("bad").await.unwrap();
         let mut reader = stream.reader().text().await.unwrap();
         let mut read = String::new();
@@ -316,6 +321,7 @@ pub async fn what_is_acknowledged_is_saved_and_no_more<S: Stack>() {
     let mut chunks = stream.reader().checkpoint_store(store).chunks().await.unwrap();
     let error = chunks.acknowledge().await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::CheckpointStore(_)), "{error}");
+    assert_eq!(error.url(), stream.url().ok());
     let error = stream.reader().chunks().await.unwrap().acknowledge().await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::Config(_)), "{error}");
 }

@@ -25,7 +25,7 @@ impl Origin {
             "https" if SurfTransport::supports_tls() => true,
             "https" => {
                 return Err(TransportError::new(TransportErrorKind::Unsupported)
-                    .with_message("https needs the feature `native-tls` of durable-streams-async-std"));
+                    .with_message("https needs the feature `native-tls` of durable-streams-client or durable-streams-async-std"));
             }
             other => {
                 return Err(TransportError::new(TransportErrorKind::InvalidRequest)

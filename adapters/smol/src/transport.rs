@@ -114,8 +114,9 @@ fn check(request: &http::Request<Bytes>) -> Result<(), TransportError> {
         Some("http") => {}
         Some("https") if IsahcTransport::supports_tls() => {}
         Some("https") => {
-            return Err(TransportError::new(TransportErrorKind::Unsupported)
-                .with_message("https needs the feature `rustls` of durable-streams-smol"));
+            return Err(TransportError::new(TransportErrorKind::Unsupported).with_message(
+                "https needs the feature `rustls` of durable-streams-client or durable-streams-smol",
+            ));
         }
         scheme => {
             return Err(TransportError::new(TransportErrorKind::InvalidRequest)

@@ -110,7 +110,7 @@ impl ReqwestTransport {
     fn prepare(&self, request: http::Request<Bytes>) -> Result<reqwest::Request, TransportError> {
         if !self.tls && request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) {
             return Err(TransportError::new(TransportErrorKind::Unsupported)
-                .with_message("https needs the feature `rustls` or `native-tls` of durable-streams-tokio"));
+                .with_message("https needs the feature `rustls` or `native-tls` of durable-streams-client or durable-streams-tokio"));
         }
         // reqwest leaves it out for an empty body, and some servers then wait for one, or refuse.
         let bare = request.body().is_empty()
