@@ -10,20 +10,32 @@ use durable_streams::{CreateOptions, Offset, RetryConfig, StreamError};
 use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
+use std::process::ExitCode;
 use std::time::Duration;
 use test_servers::RustServer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-fn main() -> Result<(), Box<dyn Error>> {
+const USAGE: &str = "usage: produce [URL [PRODUCER-ID [PATIENCE]]], with the patience in seconds";
+
+fn main() -> std::io::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let shipped = runtime.block_on(run());
     // A read of standard input that waits for more cannot be taken back, and is not to be waited for.
     runtime.shutdown_background();
-    shipped
+    Ok(match shipped {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("produce: {error}");
+            ExitCode::FAILURE
+        }
+    })
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.peek().is_some_and(|first| first.starts_with('-')) {
+        return Err(USAGE.into());
+    }
     let mut own_server = None;
     let url = match arguments.next() {
         Some(url) => url,
@@ -31,7 +43,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     let id = arguments.next().unwrap_or_else(|| "produce-example".to_owned());
 
-    let patience = arguments.next().map_or(Ok(60), |seconds| seconds.parse())?;
+    let patience = arguments.next().map_or(Ok(60), |seconds| seconds.parse()).map_err(|_| USAGE)?;
 
     // For as long as nothing gets through; whatever does renews it.
     let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(patience)), ..RetryConfig::default() };

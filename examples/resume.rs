@@ -72,8 +72,10 @@ async fn consume(url: &str, path: &Path) -> Result<(), Box<dyn std::error::Error
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    if let [_, url, path] = &std::env::args().collect::<Vec<_>>()[..] {
-        return consume(url, Path::new(path)).await;
+    match &std::env::args().collect::<Vec<_>>()[..] {
+        [_, url, path] => return consume(url, Path::new(path)).await,
+        [_] => {}
+        _ => return Err("usage: resume, or resume URL STATE-FILE for the consumer alone".into()),
     }
     let server = RustServer::start()?;
     let stream = Client::builder().base_url(server.url()).build()?.stream("v1/stream/payments");

@@ -5,13 +5,28 @@
 //! Without a URL it starts a server of its own and tails a stream that somebody writes to.
 
 use durable_streams::tokio::Client;
-use durable_streams::{Checkpoint, CreateOptions, LiveMode, StreamError};
+use durable_streams::{Checkpoint, CreateOptions, ErrorAction, LiveMode, StreamError};
 use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use test_servers::RustServer;
 
+const USAGE: &str = "usage: tail [URL] [--from now|OFFSET|CHECKPOINT] [--live auto|sse|long-poll]";
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tail: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse(std::env::args().skip(1))?;
     // Kept until the end: dropping it stops the server.
     let mut own_server = None;
@@ -21,7 +36,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let client = Client::builder().build()?;
-    let reader = client.stream(&url).reader().offset(options.from).live(options.live);
+    // The reader would do the same without a handler, and say nothing. Once for each outage is enough.
+    let outage = Arc::new(AtomicBool::new(false));
+    let told = outage.clone();
+    let on_error = move |error: &StreamError| {
+        if !error.is_retryable() {
+            return ErrorAction::Stop;
+        }
+        if !told.swap(true, Ordering::Relaxed) {
+            eprintln!("[{error}; trying again]");
+        }
+        ErrorAction::Retry { headers: None }
+    };
+    let reader = client.stream(&url).reader().offset(options.from).live(options.live).on_error(on_error);
     let mut chunks = match reader.chunks().await {
         Err(error) if matches!(error.kind(), StreamError::NotFound { .. }) => {
             return Err(format!("there is no stream at {url}").into());
@@ -34,6 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut caught_up = false;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
+        outage.store(false, Ordering::Relaxed);
         if !chunk.is_empty() {
             stdout.write_all(&chunk.data)?;
             stdout.flush()?;
@@ -66,12 +94,13 @@ impl Options {
                         Some("sse") => LiveMode::Sse,
                         Some("long-poll") => LiveMode::LongPoll,
                         other => {
-                            return Err(format!("--live is auto, sse or long-poll, not {other:?}").into());
+                            let other = other.unwrap_or("nothing");
+                            return Err(format!("--live is auto, sse or long-poll, not {other}").into());
                         }
                     }
                 }
                 url if options.url.is_none() && !url.starts_with('-') => options.url = Some(argument),
-                other => return Err(format!("what is {other:?}?").into()),
+                other => return Err(format!("what is {other:?}?\n{USAGE}").into()),
             }
         }
         Ok(options)

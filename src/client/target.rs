@@ -86,7 +86,7 @@ fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
             return Err(refuse(
                 "url",
                 text,
-                "it is no absolute URL, and the client has no base_url to put before it",
+                "it does not begin with http:// or https://, and the client has no base_url to put before it",
             ));
         }
     };

@@ -33,7 +33,11 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase) -> TransportError {
             _ => Kind::Other,
         })
     };
-    let root = chain(&error).last().map(ToString::to_string).unwrap_or_default();
+    let mut root = chain(&error).last().map(ToString::to_string).unwrap_or_default();
+    // What rustls and OpenSSL say to an answer that is no TLS.
+    if kind == Kind::Tls && ["InvalidContentType", "wrong version number"].iter().any(|e| root.contains(e)) {
+        root.push_str("; does this port speak http, without TLS?");
+    }
     let sent =
         if connecting || TransportError::new(kind).sent() == Sent::No { Sent::No } else { Sent::Maybe };
     TransportError::new(kind).with_sent(sent).with_message(root).with_source(error)
