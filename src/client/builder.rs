@@ -41,6 +41,29 @@ enum Source<S, F> {
 ///
 /// Start from `Client::builder()` of a stack (`durable_streams::tokio::Client` and its kin), or from
 /// [`ClientBuilder::new`] with a transport and a runtime of your own.
+///
+#[cfg_attr(feature = "tokio", doc = "```no_run")]
+#[cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+/// # fn fresh_token() -> String { "…".into() }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use durable_streams::tokio::Client;
+/// use durable_streams::{HeaderMap, RetryConfig};
+/// use std::time::Duration;
+///
+/// let client = Client::builder()
+///     .base_url("https://streams.example.com/v1")
+///     .header_provider(|| {
+///         let mut headers = HeaderMap::new();
+///         if let Ok(token) = format!("Bearer {}", fresh_token()).parse() {
+///             headers.insert("authorization", token);
+///         }
+///         headers
+///     })
+///     .header_timeout(Duration::from_secs(10))
+///     .retry_config(RetryConfig { max_retries: Some(5), ..RetryConfig::default() })
+///     .build()?;
+/// # let _ = client; Ok(()) }
+/// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder<T = AnyTransport, R = AnyRuntime> {
     transport: Source<T, MakeTransport<T>>,

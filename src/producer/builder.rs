@@ -21,6 +21,24 @@ type ErrorHandler = Box<dyn Fn(&StreamError) -> ErrorAction + Send + Sync>;
 const MAX_BATCH_BYTES: usize = 1 << 30;
 
 /// Builds an [`IdempotentProducer`]. Nothing is checked, started or sent before [`build`](Self::build).
+///
+#[cfg_attr(feature = "tokio", doc = "```no_run")]
+#[cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+/// # fn run(stream: durable_streams::tokio::DurableStream) {
+/// use durable_streams::RetryConfig;
+/// use std::time::Duration;
+///
+/// // Gives up, and halts, when nothing was acknowledged for ten minutes.
+/// let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(600)), ..RetryConfig::default() };
+/// let producer = stream
+///     .producer("order-service-1")
+///     .auto_claim(true)
+///     .linger(Duration::from_millis(20))
+///     .max_buffered_bytes(8_000_000)
+///     .retry(retry)
+///     .build();
+/// # let _ = producer; }
+/// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ProducerBuilder<T = AnyTransport, R = AnyRuntime> {
     stream: DurableStream<T, R>,

@@ -28,6 +28,27 @@ use std::time::Duration;
 ///   never a panic.
 /// - Connections are reused for sequential requests where the library does that safely.
 /// - It works wherever it is polled: a library that needs its reactor brings a handle along.
+///
+/// `examples/custom_transport.rs` of `durable-streams-client` is one over an HTTP library. One may also stand before
+/// another, whichever that is:
+///
+/// ```
+/// use durable_streams_contract::{Body, HttpTransport, SendOptions, TransportError, async_trait};
+///
+/// struct Logged<T>(T);
+///
+/// #[async_trait]
+/// impl<T: HttpTransport> HttpTransport for Logged<T> {
+///     async fn send(
+///         &self,
+///         request: http::Request<bytes::Bytes>,
+///         options: SendOptions,
+///     ) -> Result<http::Response<Body>, TransportError> {
+///         println!("{} {}", request.method(), request.uri().path());
+///         self.0.send(request, options).await
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait HttpTransport: Send + Sync + 'static {
     /// Sends `request`; its URI is absolute, its body complete.

@@ -59,6 +59,24 @@ fn an_unknown_authority_is_refused_for_good() {
 }
 
 #[test]
+fn a_port_without_tls_is_called_that() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut plain, _) = listener.accept().unwrap();
+        plain.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
+        // Open until the client has read it and gone: a reset could overtake the answer.
+        std::io::copy(&mut plain, &mut std::io::sink()).unwrap_or_default();
+    });
+    let tokio = Runtime::new().unwrap();
+    let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
+    let request = http::Request::get(url).body(Bytes::new()).unwrap();
+    let error = tokio.block_on(transport.send(request, SendOptions::new())).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Tls, Sent::No), "{error:?}");
+    assert!(error.to_string().contains("without TLS"), "{error}");
+}
+
+#[test]
 fn a_client_of_ones_own_brings_its_authority() {
     let (url, certificate) = server();
     let tokio = Runtime::new().unwrap();
