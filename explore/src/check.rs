@@ -60,7 +60,7 @@ fn records(
     }
     for (id, fate) in fates.iter().filter(|(id, _)| plan.writers[id.writer].stream == stream) {
         let stored = times.get(id).copied().unwrap_or(0);
-        if stored > 1 && !forgetful {
+        if stored > 1 && (!forgetful || knows_what_was_forgotten(plan, *id, fate)) {
             return Err(format!("record {id} is stored {stored} times ({fate:?})"));
         }
         if let Fate::Failed { error, alone, .. } = fate
@@ -71,6 +71,9 @@ fn records(
         match fate {
             Fate::Acked { .. } if stored == 0 && !is_indistinct(plan, requests, *id, fate) => {
                 return Err(format!("record {id} was acknowledged and is not stored"));
+            }
+            Fate::Failed { error, .. } if stored > 0 && is_definite(error) => {
+                return Err(format!("record {id} is stored, and its receipt said: {error}"));
             }
             Fate::Failed { error, may_be_stored: false, .. } if stored > 0 => {
                 return Err(format!(
@@ -112,6 +115,22 @@ fn looks(
     Ok(())
 }
 
+/// Whether a producer whose server forgets it has to notice that before it sends this record again. It cannot where
+/// the record is in the first batch of all: to a server that knows nothing that is as good as new.
+fn knows_what_was_forgotten(plan: &Plan, id: RecordId, fate: &Fate) -> bool {
+    let claims = matches!(plan.writers[id.writer].way, Way::Producer { auto_claim: true, .. });
+    let is_first = match fate {
+        Fate::Acked { first, epoch, .. } => *first && *epoch == 0,
+        Fate::Failed { .. } | Fate::Unknown => true,
+    };
+    claims && plan.is_punctual() && !is_first
+}
+
+/// An error that leaves no doubt: a stream that is closed takes nothing.
+fn is_definite(error: &str) -> bool {
+    error.contains("stream is closed") && !error.starts_with("outcome unknown")
+}
+
 /// Whether the day was bad enough for a record to fail: what passes by itself is no reason.
 fn has_reason(plan: &Plan, requests: &[RequestRecord], id: RecordId, error: &str, alone: bool) -> bool {
     let writer = &plan.writers[id.writer];
@@ -125,7 +144,8 @@ fn has_reason(plan: &Plan, requests: &[RequestRecord], id: RecordId, error: &str
     let ends = |finish| matches!(finish, Finish::CloseStream(_));
     let closed = error.contains("closed")
         && plan.writers.iter().any(|other| other.stream == writer.stream && ends(other.finish));
-    let given_up = writer.finish == Finish::Drop && error.contains("not yet acknowledged");
+    let given_up =
+        matches!(writer.finish, Finish::Drop | Finish::Detach) && error.contains("not yet acknowledged");
     // A fence after an attempt that went unanswered.
     let claimed = *auto_claim && (id.run > 0 || has_rival);
     let unknown = error.starts_with("outcome unknown") && (repeats(plan) || claimed);
@@ -140,9 +160,10 @@ fn repeats(plan: &Plan) -> bool {
 
 /// Whether nobody could tell this record from the first of an earlier run; see [`is_shared`].
 fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId, fate: &Fate) -> bool {
-    let rival = plan.zombie(id.writer).is_some();
+    // Of a crashed run later batches may arrive too.
+    let any = plan.zombie(id.writer).is_some() || arrives_late(requests, id);
     match fate {
-        Fate::Acked { duplicate, first } if !duplicate || !(*first || rival) => false,
+        Fate::Acked { duplicate, first, .. } if !duplicate || !(*first || any) => false,
         _ => is_shared(plan, requests, id),
     }
 }
@@ -158,14 +179,16 @@ fn is_shared(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool {
         return false;
     }
     let others = plan.writers.iter().filter(|other| other.stream == writer.stream).count() > 1;
+    others || rival || plan.is_misled() || arrives_late(requests, id)
+}
+
+/// Whether a batch of an earlier run may have arrived when that had crashed.
+fn arrives_late(requests: &[RequestRecord], id: RecordId) -> bool {
     let earlier: Vec<String> = (0..id.run).map(|run| format!("writer{}-{run}", id.writer)).collect();
-    others
-        || rival
-        || plan.is_misled()
-        || requests.iter().any(|request| {
-            let host = request.uri.host().unwrap_or_default();
-            request.method == Method::POST && request.status.is_none() && earlier.iter().any(|e| e == host)
-        })
+    requests.iter().any(|request| {
+        let host = request.uri.host().unwrap_or_default();
+        request.method == Method::POST && request.status.is_none() && earlier.iter().any(|e| e == host)
+    })
 }
 
 /// A producer's records are stored in the order in which it appended them, over all its runs. A single append

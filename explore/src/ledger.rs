@@ -32,8 +32,10 @@ pub(crate) enum Fate {
     Acked {
         /// The server had it already, or something else under its number.
         duplicate: bool,
-        /// It was in the first batch of an epoch.
+        /// It was in the first batch of its epoch.
         first: bool,
+        /// Its epoch.
+        epoch: u64,
     },
     /// It is not stored, or not known to be.
     Failed {

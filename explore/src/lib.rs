@@ -1,7 +1,8 @@
 //! Explores what becomes of the client on bad days.
 //!
 //! A seed is a [`Plan`]: streams, writers, readers, a server and a network with their peculiarities, and all
-//! that goes wrong. [`play`] runs it in a simulated world and checks that
+//! that goes wrong. Half of the days are about one thing, their [`Theme`]: what takes several rare things at once hardly
+//! happens by chance. [`play`] runs it in a simulated world and checks that
 //!
 //! - every acknowledged record is stored, none twice, each writer's in order and without holes;
 //! - nothing is stored that the application was told is not;
@@ -10,14 +11,17 @@
 //! - everything ends: no deadlock, no endless wait, no task left behind.
 
 mod check;
+mod disk;
 mod ledger;
 mod plan;
 mod prepare;
 mod reading;
 mod run;
 mod stage;
+mod theme;
 mod wire;
 mod writing;
 
 pub use plan::{Beginning, Content, Expiry, Finish, Live, Mishap, Plan, Reader, Way, Who, Writer};
 pub use run::{Played, play, shrunk};
+pub use theme::Theme;

@@ -1,5 +1,6 @@
 //! A bad day as data: everything that chance decides, decided before it begins.
 
+use crate::theme::Theme;
 use durable_streams_sim::model::{Dialect, OffsetStyle, ServerOptions};
 use durable_streams_sim::{
     Event, Fault, FaultPlan, Incident, Memory, NetworkOptions, REFUSALS, Rng, Schedule,
@@ -12,6 +13,8 @@ use std::time::Duration;
 pub struct Plan {
     /// The seed it was made of.
     pub seed: u64,
+    /// What the day is about.
+    pub theme: Theme,
     /// How the server behaves.
     pub server: ServerOptions,
     /// How the network is on a good day.
@@ -78,6 +81,8 @@ pub enum Expiry {
 pub struct Writer {
     /// The number of its stream.
     pub stream: usize,
+    /// It knows the stream's content type, and does not ask for it.
+    pub knows_type: bool,
     /// How it writes.
     pub way: Way,
     /// Records of each run.
@@ -92,6 +97,8 @@ pub struct Writer {
     pub impatience: Option<Duration>,
     /// It drops some of the receipts.
     pub careless: bool,
+    /// How long it waits for an answer's head; `None`: as long as clients do. What arrives later arrives nevertheless.
+    pub header_timeout: Option<Duration>,
 }
 
 /// How a writer writes.
@@ -129,6 +136,8 @@ pub enum Finish {
     CloseStream(bool),
     /// It drops its handles and waits for what comes of the records.
     Drop,
+    /// It lets the producer drain by itself, and asks it in the end.
+    Detach,
 }
 
 /// A reader: a process that saves how far it is, and its successors after crashes.
@@ -144,6 +153,9 @@ pub struct Reader {
     pub from_now: bool,
     /// It saves after so many chunks.
     pub save_every: usize,
+    /// It has a store of its own, and acknowledges what it has consumed; otherwise output and checkpoint are saved
+    /// together.
+    pub acknowledges: bool,
     /// Its largest chunk, in bytes.
     pub chunk_bytes: usize,
     /// Its largest server-sent event, in bytes; every record is smaller.
@@ -230,6 +242,7 @@ impl Plan {
         let singles = writers.iter().any(|writer| matches!(writer.way, Way::Single));
         let mut plan = Self {
             seed,
+            theme: Theme::of(&mut rng),
             server: server(&mut rng),
             network: network(&mut rng),
             streams,
@@ -239,6 +252,7 @@ impl Plan {
             mishaps: vec![],
         };
         plan.mishaps = mishaps(&mut rng, &plan, !singles);
+        plan.theme.shape(&mut rng, &mut plan);
         plan
     }
 
@@ -296,6 +310,27 @@ impl Plan {
         worst
     }
 
+    /// Whether a process sleeps some time.
+    #[must_use]
+    pub fn has_sleep(&self) -> bool {
+        self.mishaps.iter().any(|mishap| {
+            matches!(mishap, Mishap::Zombie { .. } | Mishap::World(Event::At(_, Incident::Sleep(_))))
+        })
+    }
+
+    /// Whether no request arrives after its client has given it up.
+    #[must_use]
+    pub fn is_punctual(&self) -> bool {
+        self.mishaps.iter().all(|mishap| match mishap {
+            Mishap::World(Event::Request(_, fault)) => {
+                !matches!(fault, Fault::Delay { .. } | Fault::Twice { .. })
+            }
+            Mishap::World(Event::At(_, incident)) => matches!(incident, Incident::Restart { .. }),
+            Mishap::Crash { who, .. } => matches!(who, Who::Reader(_)),
+            Mishap::Zombie { .. } => false,
+        })
+    }
+
     /// Whether something between says what a client may take for final: a captive portal, or a refusal.
     #[must_use]
     pub fn is_misled(&self) -> bool {
@@ -332,6 +367,13 @@ fn server(rng: &mut Rng) -> ServerOptions {
     options.long_poll = rng.duration(Duration::from_millis(500), Duration::from_secs(30));
     options.events_lifetime = rng.duration(Duration::from_secs(1), Duration::from_secs(60));
     if rng.percent(10) {
+        // It never holds anything for long.
+        let shortest = Duration::from_micros(1);
+        options.long_poll = rng.duration(shortest, Duration::from_millis(50));
+        options.events_lifetime = rng.duration(shortest, Duration::from_millis(50));
+    }
+    options.events_line_end = *rng.pick(&["\n", "\n", "\n", "\r\n", "\r"]);
+    if rng.percent(10) {
         options.max_body = rng.between(60, 600) as usize;
     }
     options.refuse_events = rng.percent(8);
@@ -367,6 +409,7 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
     };
     Writer {
         stream: rng.index(streams),
+        knows_type: rng.percent(75),
         way,
         // A run of a single batch is what the next one is most easily mistaken for.
         records: if rng.percent(25) { rng.between(1, 2) } else { rng.between(1, 24) } as usize,
@@ -378,6 +421,9 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
             .then(|| rng.duration(Duration::from_millis(1), Duration::from_millis(100))),
         // Where it waits for nothing else, its successor would start beside it.
         careless: rng.percent(15) && finish != Finish::Drop,
+        header_timeout: rng
+            .percent(10)
+            .then(|| rng.duration(Duration::from_millis(50), Duration::from_millis(500))),
     }
 }
 
@@ -392,6 +438,7 @@ fn reader(rng: &mut Rng, streams: usize) -> Reader {
         items: live != Live::Off && rng.percent(40),
         from_now: rng.percent(15),
         save_every: rng.between(1, 4) as usize,
+        acknowledges: rng.percent(25),
         chunk_bytes: *rng.pick(&[1, 7, 64, 1 << 20]),
         event_bytes: *rng.pick(&[16 << 20, 16 << 20, 16 << 20, 250]),
         prefetch: *rng.pick(&[0, 0, 0, 1, 3]),
@@ -404,7 +451,7 @@ fn reader(rng: &mut Rng, streams: usize) -> Reader {
 }
 
 /// Most mishaps strike while the writers are at work.
-const BUSY: Duration = Duration::from_millis(600);
+pub(crate) const BUSY: Duration = Duration::from_millis(600);
 
 fn mishaps(rng: &mut Rng, plan: &Plan, idempotent: bool) -> Vec<Mishap> {
     let mut faults = FaultPlan::default();

@@ -1,5 +1,6 @@
 //! Readers: processes that consume chunks, save how far they are, and start again from there.
 
+use crate::disk::Disk;
 use crate::ledger::Ledger;
 use crate::plan::{Content, Live, Plan, Reader, Who};
 use crate::stage::Stage;
@@ -8,7 +9,7 @@ use durable_streams::{
     ReaderBuilder, TextStream, WithCheckpoints,
 };
 use durable_streams_contract::Timer;
-use durable_streams_sim::{SimRuntime, SimTransport};
+use durable_streams_sim::{Rng, SimRuntime, SimTransport};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,21 @@ impl Consumed {
     /// Whether it saw the end.
     pub(crate) fn is_closed(&self) -> bool {
         self.state().closed
+    }
+
+    /// The checkpoint that a crash falls back to.
+    pub(crate) fn saved(&self) -> Option<String> {
+        self.state().saved.as_ref().map(|(text, _)| text.clone())
+    }
+
+    /// How much was consumed.
+    pub(crate) fn length(&self) -> usize {
+        self.state().output.len()
+    }
+
+    /// From now on a crash falls back to this.
+    pub(crate) fn save_at(&self, checkpoint: String, length: usize) {
+        self.state().saved = Some((checkpoint, length));
     }
 
     /// An orderly end: everything is saved.
@@ -171,6 +187,8 @@ async fn run_reader(
     };
     let saved = consumed.state().saved.clone();
     let start: Checkpoint = match &saved {
+        // Its own store says where.
+        Some(_) if reader.acknowledges => Offset::Beginning.into(),
         Some((text, _)) => match text.parse() {
             Ok(checkpoint) => checkpoint,
             Err(error) => return stop(&stage.ledger, format!("{text:?} does not parse: {error}")),
@@ -187,13 +205,17 @@ async fn run_reader(
         Live::LongPoll => LiveMode::LongPoll,
         Live::Sse => LiveMode::Sse,
     };
-    let opening = stream
+    let mut opening = stream
         .reader()
         .offset(start)
         .live(live)
         .max_chunk_bytes(reader.chunk_bytes)
         .max_event_bytes(reader.event_bytes)
         .prefetch(reader.prefetch);
+    if reader.acknowledges {
+        let rng = Rng::new(plan.seed).fork(2000 + 10 * number as u64 + run as u64);
+        opening = opening.checkpoint_store(Disk::new(consumed.clone(), runtime.clone(), rng));
+    }
     let mut source = match Source::open(opening, content, reader.items).await {
         Ok(source) => source,
         Err(error) => return Ended::Failed(error),
@@ -226,8 +248,13 @@ async fn run_reader(
         };
         closed = piece.closed;
         runtime.note(|| format!("{} bytes, {}{}", piece.data.len(), piece.checkpoint, piece.flags));
-        if let Err(wrong) = take(&plan, reader, &consumed, &piece) {
-            return stop(&stage.ledger, format!("reader {number}: {wrong}"));
+        let due = match take(&plan, reader, &consumed, &piece) {
+            Ok(due) => due,
+            Err(wrong) => return stop(&stage.ledger, format!("reader {number}: {wrong}")),
+        };
+        if due && reader.acknowledges {
+            // One that fails is made good by the next.
+            let _ = source.acknowledge(&piece.checkpoint, plan.seed.is_multiple_of(2)).await;
         }
         if !reader.pause.is_zero() {
             runtime.sleep(reader.pause).await;
@@ -261,6 +288,20 @@ impl Source {
             Content::Binary => Self::Bytes(builder.bytes().await?.with_checkpoints()),
             Content::Json => Self::Values(Box::new(builder.json().await?.with_checkpoints())),
         })
+    }
+
+    /// Lets the reader save how far the application is: all that was handed out, or up to what it says.
+    async fn acknowledge(&mut self, checkpoint: &Checkpoint, all: bool) -> Result<(), Error> {
+        match self {
+            Self::Chunks(view, _) if all => view.acknowledge().await,
+            Self::Chunks(view, _) => view.acknowledge_up_to(checkpoint).await,
+            Self::Text(items) if all => items.get_mut().acknowledge().await,
+            Self::Text(items) => items.get_mut().acknowledge_up_to(checkpoint).await,
+            Self::Bytes(items) if all => items.get_mut().acknowledge().await,
+            Self::Bytes(items) => items.get_mut().acknowledge_up_to(checkpoint).await,
+            Self::Values(items) if all => items.get_mut().acknowledge().await,
+            Self::Values(items) => items.get_mut().acknowledge_up_to(checkpoint).await,
+        }
     }
 
     async fn next(&mut self) -> Option<Result<Piece, Error>> {
@@ -328,8 +369,8 @@ fn messages(data: &[u8]) -> usize {
     data.windows(7).filter(|window| window == b"{\"id\":\"").count()
 }
 
-/// Consumes a piece, and saves now and then.
-fn take(plan: &Plan, reader: &Reader, consumed: &Consumed, piece: &Piece) -> Result<(), String> {
+/// Consumes a piece, and saves now and then: whether this is such a time.
+fn take(plan: &Plan, reader: &Reader, consumed: &Consumed, piece: &Piece) -> Result<bool, String> {
     let mut state = consumed.state();
     // Text from server-sent events is not cut, and a message never is.
     let cut = match plan.streams[reader.stream] {
@@ -347,9 +388,10 @@ fn take(plan: &Plan, reader: &Reader, consumed: &Consumed, piece: &Piece) -> Res
     }
     state.chunks += 1;
     state.last = Some((text, state.output.len()));
-    if state.chunks.is_multiple_of(reader.save_every) || piece.closed {
+    let due = state.chunks.is_multiple_of(reader.save_every) || piece.closed;
+    if due && !reader.acknowledges {
         state.saved = state.last.clone();
     }
     state.closed |= piece.closed;
-    Ok(())
+    Ok(due)
 }

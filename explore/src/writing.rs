@@ -17,6 +17,12 @@ use std::time::Duration;
 type Stream = DurableStream<SimTransport, SimRuntime>;
 type Producer = IdempotentProducer<SimTransport, SimRuntime>;
 
+/// How long a producer that nobody holds goes on, and a little more.
+const DRAIN: Duration = Duration::from_secs(31);
+
+/// Claims within a minute, before a producer leaves the stream to the other.
+const CLAIMS: u64 = 5;
+
 /// Whether the stream still takes records when a run has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
@@ -70,16 +76,32 @@ async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize
     let content = plan.streams[writer.stream];
     let rng = Rng::new(plan.seed).fork(1000 + 10 * number as u64 + run as u64);
     let host = format!("http://writer{number}-{run}");
-    let client = match ClientBuilder::new(stage.transport.clone(), runtime.clone()).base_url(host).build() {
+    let mut client = ClientBuilder::new(stage.transport.clone(), runtime.clone()).base_url(host);
+    if let Some(timeout) = writer.header_timeout {
+        client = client.header_timeout(timeout);
+    }
+    let client = match client.build() {
         Ok(client) => client,
         Err(error) => {
             stage.ledger.violation(format!("the client could not be built: {error}"));
             return Left::Open;
         }
     };
-    let stream = client.stream(Plan::path(writer.stream)).content_type(content.content_type());
-    let job =
-        Job { ledger: stage.ledger, runtime, writer: writer.clone(), content, number, run, rng, taken: 0 };
+    let mut stream = client.stream(Plan::path(writer.stream));
+    if writer.knows_type {
+        stream = stream.content_type(content.content_type());
+    }
+    let job = Job {
+        ledger: stage.ledger,
+        runtime,
+        writer: writer.clone(),
+        content,
+        number,
+        run,
+        rng,
+        is_awake: !plan.has_sleep(),
+        taken: 0,
+    };
     match writer.way.clone() {
         Way::Single => job.write_singly(&stream).await,
         Way::Producer {
@@ -118,6 +140,8 @@ struct Job {
     number: usize,
     run: usize,
     rng: Rng,
+    /// Nothing lets it sleep.
+    is_awake: bool,
     /// Records that the producer has taken.
     taken: u64,
 }
@@ -153,7 +177,7 @@ impl Job {
                 },
             };
             match appended {
-                Ok(_) => self.ledger.settle(id, Fate::Acked { duplicate: false, first: false }),
+                Ok(_) => self.ledger.settle(id, Fate::Acked { duplicate: false, first: false, epoch: 0 }),
                 Err(error) => {
                     let may_be_stored = matches!(error.kind(), StreamError::OutcomeUnknown { .. });
                     let fate = Fate::Failed { error: error.to_string(), may_be_stored, alone: true };
@@ -190,9 +214,14 @@ impl Job {
             if halted {
                 break;
             }
-            if self.rng.percent(10) && self.patiently(|| producer.flush()).await.is_err() {
-                halted = true;
-                break;
+            if self.rng.percent(10) {
+                halted = self.patiently(|| producer.flush()).await.is_err();
+                if let Some((id, _)) = pending.iter().find(|(_, delivery)| delivery.try_result().is_none()) {
+                    self.ledger.violation(format!("record {id} is not settled when all was flushed"));
+                }
+                if halted {
+                    break;
+                }
             }
         }
         let closed = self.finish(producer, &mut pending, halted).await;
@@ -225,13 +254,17 @@ impl Job {
         ask().await
     }
 
-    /// The queue holds no more than it may.
+    /// The queue holds no more than it may, and nobody claims for ever.
     fn measure(&self, producer: &Producer) {
         let Way::Producer { buffered_bytes, buffered_records, .. } = self.writer.way else { return };
         let stats = producer.stats();
         if stats.queued_bytes > buffered_bytes || stats.queued_records > buffered_records {
             let most = format!("{buffered_bytes} bytes and {buffered_records} records");
             self.ledger.violation(format!("the queue holds {stats:?}, and may hold {most}"));
+        }
+        let minutes = self.runtime.elapsed().as_secs() / 60;
+        if stats.claims > CLAIMS * (1 + minutes) {
+            self.ledger.violation(format!("{} claims in {minutes} minutes", stats.claims));
         }
     }
 
@@ -268,6 +301,10 @@ impl Job {
         let mut kept = None;
         match self.writer.finish {
             Finish::Drop if !halted => drop(producer),
+            Finish::Detach if !halted => {
+                producer.detach();
+                kept = Some(producer);
+            }
             Finish::CloseStream(with_record) if !halted => {
                 let last = self.id(self.writer.records);
                 let ended = match with_record {
@@ -303,8 +340,17 @@ impl Job {
             }
         }
         let mut failures = Vec::new();
+        let drained = self.runtime.elapsed() + DRAIN;
+        let lets_go = matches!(self.writer.finish, Finish::Drop | Finish::Detach);
         for (id, delivery) in pending.drain(..) {
-            match delivery.await {
+            let settled = delivery.await;
+            if self.is_awake && lets_go && self.runtime.elapsed() > drained {
+                self.ledger.violation(format!(
+                    "record {id} was settled {:?} after the producer was let go",
+                    self.runtime.elapsed() - drained + DRAIN
+                ));
+            }
+            match settled {
                 Ok(ack) => self.ledger.settle(id, acked(&ack)),
                 Err(failure) => failures.push((id, failure)),
             }
@@ -342,7 +388,7 @@ impl Job {
 }
 
 fn acked(ack: &Ack) -> Fate {
-    Fate::Acked { duplicate: ack.duplicate, first: ack.seq == 0 }
+    Fate::Acked { duplicate: ack.duplicate, first: ack.seq == 0, epoch: ack.epoch }
 }
 
 fn failed(error: &ProducerError, may_be_stored: bool, alone: bool) -> Fate {

@@ -1,6 +1,7 @@
 //! The ordinary share of exploring: some hundred seeds, and that a seed is what it says it is.
 
-use explore::{Expiry, Live, Mishap, Plan, Way, play};
+use explore::{Expiry, Live, Mishap, Plan, Theme, Way, play};
+use std::time::Duration;
 
 #[test]
 fn two_hundred_bad_days_end_well() {
@@ -52,7 +53,15 @@ fn everything_is_tried() {
     share("dropped receipts", &|plan| plan.writers.iter().any(|writer| writer.careless));
     share("slow consumers", &|plan| plan.readers.iter().any(|reader| !reader.pause.is_zero()));
     share("reading ahead", &|plan| plan.readers.iter().any(|reader| reader.prefetch > 0));
+    share("stores of checkpoints", &|plan| plan.readers.iter().any(|reader| reader.acknowledges));
+    for theme in Theme::ALL {
+        share("a theme", &|plan| plan.theme == theme);
+    }
     share("paging", &|plan| plan.server.page_bytes < 400 || plan.server.page_messages < 6);
+    share("a server that holds nothing", &|plan| plan.server.long_poll < Duration::from_millis(100));
+    share("other line ends", &|plan| plan.server.events_line_end == "\r\n");
+    share("writers that do not know the type", &|plan| plan.writers.iter().any(|writer| !writer.knows_type));
+    share("impatient clients", &|plan| plan.writers.iter().any(|writer| writer.header_timeout.is_some()));
     share("a server without events", &|plan| plan.server.refuse_events);
     share("a server that takes little", &|plan| plan.server.max_body < 600);
     share("streams with a past", &|plan| plan.beginnings.iter().any(|beginning| beginning.records > 0));

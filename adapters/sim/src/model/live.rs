@@ -120,6 +120,9 @@ impl Model {
         let (last, closed) = (end == stream.tail(), stream.closed);
         let cursor = self.cursor(at, events.cursor);
         control_event(&mut out, &options, end, cursor, last, closed);
+        if options.events_line_end != "\n" {
+            out = end_lines(&out, options.events_line_end.as_bytes());
+        }
         events.cursor = Some(cursor);
         events.position = end;
         events.begun = true;
@@ -211,9 +214,19 @@ fn control_event(
     out.extend_from_slice(b"}\n\n");
 }
 
+/// The same lines with another end.
+fn end_lines(text: &[u8], end: &[u8]) -> Vec<u8> {
+    text.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(end)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::lines;
+    use super::{end_lines, lines};
+
+    #[test]
+    fn other_line_ends() {
+        assert_eq!(end_lines(b"a\nb\n\n", b"\r\n"), b"a\r\nb\r\n\r\n");
+    }
 
     #[test]
     fn line_ends() {

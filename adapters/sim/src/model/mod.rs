@@ -44,6 +44,8 @@ pub struct ServerOptions {
     pub long_poll: Duration,
     /// After how long server-sent events are cut. Default: 60 s.
     pub events_lifetime: Duration,
+    /// How the lines of server-sent events end: `"\n"`, `"\r\n"` or `"\r"`. Default: `"\n"`.
+    pub events_line_end: &'static str,
     /// A body above this many bytes is answered 413. Default: 8 MiB.
     pub max_body: usize,
     /// Whether server-sent events are refused, with 400. Default: false.
@@ -61,6 +63,7 @@ impl Default for ServerOptions {
             last_page_up_to_date: true,
             long_poll: Duration::from_secs(2),
             events_lifetime: Duration::from_secs(60),
+            events_line_end: "\n",
             max_body: 8 << 20,
             refuse_events: false,
         }

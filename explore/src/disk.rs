@@ -1,0 +1,50 @@
+//! Where a reader's own checkpoint is kept: a disk that takes its time, fails now and then, and survives crashes.
+
+use crate::reading::Consumed;
+use async_trait::async_trait;
+use durable_streams::{Checkpoint, CheckpointStore};
+use durable_streams_contract::Timer;
+use durable_streams_sim::{Rng, SimRuntime};
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The longest that saving takes.
+const SLOWEST: Duration = Duration::from_millis(20);
+
+pub(crate) struct Disk {
+    consumed: Consumed,
+    runtime: SimRuntime,
+    rng: Mutex<Rng>,
+}
+
+impl Disk {
+    pub(crate) fn new(consumed: Consumed, runtime: SimRuntime, rng: Rng) -> Self {
+        Self { consumed, runtime, rng: Mutex::new(rng) }
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for Disk {
+    async fn load(&self) -> io::Result<Option<Checkpoint>> {
+        let saved = self.consumed.saved();
+        saved
+            .map(|text| text.parse().map_err(|error| io::Error::other(format!("{text}: {error}"))))
+            .transpose()
+    }
+
+    async fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        // What was dealt with when the reader was told to save: a crash falls back to this.
+        let length = self.consumed.length();
+        let (wait, fails) = {
+            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            (rng.duration(Duration::ZERO, SLOWEST), rng.percent(5))
+        };
+        self.runtime.sleep(wait).await;
+        if fails {
+            return Err(io::Error::other("the disk is full"));
+        }
+        self.consumed.save_at(checkpoint.to_string(), length);
+        Ok(())
+    }
+}
