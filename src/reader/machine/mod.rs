@@ -141,6 +141,8 @@ pub(super) struct Machine {
     closed: bool,
     /// Plain requests have nothing more to give: time to go live.
     caught_up: bool,
+    /// The server does not answer to what only asks for metadata: a plain request tells the content type.
+    headless: bool,
     /// An event exceeded the limit once: plain requests catch up from then on, also where events were asked for.
     outgrown: bool,
     /// What it held is not fetched yet.
@@ -205,6 +207,7 @@ impl Machine {
             up_to_date: false,
             closed: false,
             caught_up: false,
+            headless: false,
             outgrown: false,
             too_large: false,
             empty_pages: 0,
@@ -548,10 +551,7 @@ impl Machine {
         if self.past_caches {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
-        let if_none_match = match ask {
-            Ask::Page if !self.ready => self.options.if_none_match.clone(),
-            _ => None,
-        };
+        let if_none_match = self.compares().then(|| self.options.if_none_match.clone()).flatten();
         Request {
             ask,
             offset: self.position.base().clone(),
@@ -559,6 +559,11 @@ impl Machine {
             if_none_match,
             headers,
         }
+    }
+
+    /// Whether the request asks for what differs from an entity tag.
+    fn compares(&self) -> bool {
+        self.ask == Ask::Page && !self.ready && self.options.if_none_match.is_some()
     }
 
     fn choose(&self, now: Instant) -> Ask {
@@ -573,7 +578,13 @@ impl Machine {
         match self.options.live {
             LiveMode::Off => Ask::Page,
             LiveMode::Sse if plain => Ask::Page,
-            LiveMode::Sse if self.content_type.is_none() && self.assumed_type.is_none() => Ask::Metadata,
+            LiveMode::Sse if self.content_type.is_none() && self.assumed_type.is_none() => {
+                if self.headless {
+                    Ask::Page
+                } else {
+                    Ask::Metadata
+                }
+            }
             LiveMode::Sse => Ask::Events,
             LiveMode::LongPoll | LiveMode::Auto if plain || !self.caught_up => Ask::Page,
             LiveMode::LongPoll => Ask::LongPoll,
