@@ -529,6 +529,13 @@ impl Machine {
         self.state = State::Idle { until: now + wait };
     }
 
+    /// Whether a long-poll was waited for as it should be. Before it the server had answered; what ends it then, a
+    /// proxy's patience for instance, is no sequel to what failed earlier.
+    fn is_held_long_poll(&self, now: Instant) -> bool {
+        let held = now.saturating_duration_since(self.sent);
+        self.ask == Ask::LongPoll && matches!(self.state, State::Sent) && pace::is_healthy(held)
+    }
+
     /// What is to be thought of event streams after this one: how long it lived, and whether it brought news.
     fn judge_session(&mut self, now: Instant) -> (Duration, bool) {
         let Some(session) = &self.session else { return (Duration::ZERO, false) };
@@ -611,6 +618,8 @@ impl Machine {
             self.judge_session(now);
         } else if self.ask == Ask::Events {
             self.trust.ended(now, Duration::ZERO, false);
+        } else if self.is_held_long_poll(now) {
+            self.backoff.reset();
         }
         self.abandon();
         let attempts = self.backoff.retries() + 1;
