@@ -1,6 +1,6 @@
 //! One attempt of one request: headers, redirects, and the deadline for the response's head.
 
-use super::builder::HeaderProvider;
+use super::builder::{HeaderProvider, check_header};
 use super::target::{Place, check_parameter, with_query};
 use super::{Client, Inner};
 use crate::error::{Context, Error, StreamError};
@@ -149,7 +149,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
     }
 
     /// The client's headers and the caller's, each name from the strongest that has it.
-    async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, TransportError> {
+    async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, Failure> {
         let mut headers = self.headers.clone();
         match &self.providers.headers {
             None => {}
@@ -167,6 +167,8 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         if !extra.is_empty() {
             replace(&mut headers, extra.clone());
         }
+        // What providers and error handlers give was not looked at before.
+        headers.keys().try_for_each(check_header).map_err(Failure::Refused)?;
         Ok(headers)
     }
 
