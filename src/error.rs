@@ -158,7 +158,8 @@ pub enum StreamError {
 
     /// A body in an encoding that was not asked for.
     #[error(
-        "the server sent Content-Encoding {encoding}, which was not asked for; enable the feature `compression`"
+        "the server sent Content-Encoding {encoding}, which was not asked for; have it send the stream as it is, or use \
+         tokio with the feature `compression`, which decodes gzip and brotli"
     )]
     UnexpectedEncoding {
         /// The encoding's name.
