@@ -1,7 +1,7 @@
 //! What an answer's head says, in the protocol's terms.
 
 use crate::Offset;
-use crate::error::{Context, Error, StreamError};
+use crate::error::{Context, Error, StreamError, shown};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::time::{Duration, SystemTime};
@@ -48,6 +48,7 @@ impl Head {
             Some(value) => Some(
                 DateTime::parse_from_rfc3339(value)
                     .map_err(|e| {
+                        let value = shown(value);
                         StreamError::protocol(format!("Stream-Expires-At {value:?} is no RFC 3339 time: {e}"))
                     })?
                     .to_utc(),
@@ -163,11 +164,14 @@ impl Fields<'_> {
         let Some(token) = self.next_offset.text()? else { return Ok(None) };
         // To choose one would be to skip, or to repeat, what lies between them.
         if let Some(other) = self.next_offset.other {
+            let (token, other) = (shown(token), String::from_utf8_lossy(other.as_bytes()));
             return Err(StreamError::protocol(format!(
-                "the server sent Stream-Next-Offset twice, {token:?} and {other:?}"
+                "the server sent Stream-Next-Offset twice, {token:?} and {:?}",
+                shown(&other)
             )));
         }
         let offset = Offset::from_server(token).map_err(|reason| {
+            let token = shown(token);
             StreamError::protocol(format!("the server sent Stream-Next-Offset {token:?}: {reason}"))
         })?;
         Ok(Some(offset))
@@ -192,9 +196,10 @@ impl<'h> Field<'h> {
 
     fn text(self) -> Result<Option<&'h str>, StreamError> {
         let Some((name, value)) = self.first else { return Ok(None) };
-        std::str::from_utf8(value.as_bytes())
-            .map(Some)
-            .map_err(|_| StreamError::protocol(format!("the header {name} is not valid UTF-8: {value:?}")))
+        std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            StreamError::protocol(format!("the header {name} is not valid UTF-8: {:?}", shown(&value)))
+        })
     }
 
     /// Set only when its value is `true`, in any case.
@@ -205,12 +210,9 @@ impl<'h> Field<'h> {
     fn number(self) -> Result<Option<u64>, StreamError> {
         let (Some(value), Some((name, _))) = (self.text()?, self.first) else { return Ok(None) };
         let digits = value.trim();
-        digits
-            .parse()
-            .ok()
-            .filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
-            .map(Some)
-            .ok_or_else(|| StreamError::protocol(format!("the header {name} is no number: {value:?}")))
+        digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit())).map(Some).ok_or_else(
+            || StreamError::protocol(format!("the header {name} is no number: {:?}", shown(value))),
+        )
     }
 }
 
@@ -239,7 +241,7 @@ fn beyond(headers: &HeaderMap, name: &HeaderName, usual: &str) -> Option<String>
     };
     let mut lists = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let list = lists.find(|list| !list.split(|byte| *byte == b',').all(is_usual))?;
-    Some(String::from_utf8_lossy(list.trim_ascii()).into_owned())
+    Some(shown(&String::from_utf8_lossy(list.trim_ascii())).into_owned())
 }
 
 /// `Retry-After`, in seconds or as a date; a date in the past is zero. Nonsense is ignored. `now` is for servers that do
@@ -305,7 +307,8 @@ pub(crate) struct Refused<'a> {
 impl Refused<'_> {
     /// The error behind it. `now` is the wall clock, to which a date in `Retry-After` is compared.
     pub(crate) fn into_error(self, now: SystemTime) -> Error {
-        let message = describe(self.message);
+        // What is in some encoding has no words to show.
+        let message = check_encoding(self.headers).ok().and_then(|()| describe(self.message));
         let retry_after = retry_after(self.headers, now);
         let kind = self.kind(message.as_deref(), retry_after);
         Error::with_context(
@@ -362,7 +365,9 @@ impl Refused<'_> {
 fn describe(message: &[u8]) -> Option<String> {
     let message = &message[..message.len().min(Context::MAX_MESSAGE)];
     let text = String::from_utf8_lossy(message);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What steers a terminal does not belong into a log.
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
     (!line.is_empty()).then_some(line)
 }
 
@@ -457,6 +462,27 @@ mod tests {
             assert_eq!(head.data_encoding, expected);
         }
         assert_eq!(Head::of_read(&headers(&[])).unwrap().data_encoding, DataEncoding::Plain);
+    }
+
+    #[test]
+    fn messages_are_bounded_and_show_no_more_than_words() {
+        let long = "é".repeat(100_000);
+        let of = |name| Head::parse(&HeaderMap::from_iter([(name, HeaderValue::from_str(&long).unwrap())]));
+        for name in ["stream-next-offset", "stream-ttl", "stream-expires-at"] {
+            let error = of(HeaderName::from_static(name)).unwrap_err().to_string();
+            assert!(error.len() < 500 && error.contains("(200000 bytes)"), "{error}");
+        }
+        let refused = |headers: &HeaderMap, message: &[u8]| {
+            let (operation, status) = (Operation::Read, StatusCode::BAD_GATEWAY);
+            Refused { operation, url: "http://h/s", offset: None, status, headers, message, size: 0 }
+                .into_error(SystemTime::UNIX_EPOCH)
+                .to_string()
+        };
+        let error = refused(&HeaderMap::new(), b"\x1b[31mno\0\r\n\tway\x07");
+        assert!(error.contains("[31mno way;") || error.ends_with("[31mno way"), "{error:?}");
+        assert!(!error.contains(char::is_control), "{error:?}");
+        let error = refused(&headers(&[("content-encoding", "gzip")]), b"\x1f\x8b\x08garbage");
+        assert!(!error.contains("garbage"), "{error:?}");
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use crate::error::shown;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use std::fmt;
 
@@ -54,10 +55,10 @@ impl Control {
     /// [`ControlError`], when there is no usable offset or no usable JSON.
     pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
         let fields: Fields = serde_json::from_slice(data)
-            .map_err(|error| ControlError::Malformed { message: bounded(error.to_string()) })?;
+            .map_err(|error| ControlError::Malformed { message: shown(&error.to_string()).into_owned() })?;
         let next_offset = fields.next_offset.ok_or(ControlError::MissingOffset)?;
         if !is_valid_offset(&next_offset) {
-            return Err(ControlError::InvalidOffset { offset: bounded(next_offset) });
+            return Err(ControlError::InvalidOffset { offset: shown(&next_offset).into_owned() });
         }
         Ok(Self {
             next_offset,
@@ -66,16 +67,6 @@ impl Control {
             closed: fields.closed,
         })
     }
-}
-
-fn bounded(mut text: String) -> String {
-    const MAX: usize = 256;
-    if text.len() > MAX {
-        let end = (0..=MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[derive(Default)]

@@ -4,7 +4,7 @@ use super::page::{BodyLength, Boundary};
 use super::session::{Group, Session};
 use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, UNTYPED, Unit, next_random};
 use crate::Offset;
-use crate::error::{Error, StreamError};
+use crate::error::{Error, StreamError, shown};
 use crate::protocol::answer::{DataEncoding, Head, check_encoding};
 use crate::protocol::content_type;
 use crate::reader::options::LiveMode;
@@ -128,8 +128,9 @@ impl Machine {
             }
             if let (true, Some(name)) = (is_events, unknown) {
                 return Err(StreamError::protocol(format!(
-                    "the server's events carry data as {name:?} (Stream-SSE-Data-Encoding), which is unknown here; \
-                     read with LiveMode::LongPoll or LiveMode::Auto"
+                    "the server's events carry data as {:?} (Stream-SSE-Data-Encoding), which is unknown here; \
+                     read with LiveMode::LongPoll or LiveMode::Auto",
+                    shown(name)
                 )));
             }
             // An answer in the stream's own terms comes from a server that knows no events.
@@ -138,7 +139,7 @@ impl Machine {
             } else {
                 StreamError::ContentTypeMismatch {
                     expected: "text/event-stream".into(),
-                    actual: answered.to_owned(),
+                    actual: shown(answered).into_owned(),
                 }
             });
         }
@@ -167,7 +168,7 @@ impl Machine {
         };
         match content_type {
             Some(got) if !content_type::same(got, known) => Err(StreamError::Recreated {
-                evidence: format!("its content type was {known} and is {got} now"),
+                evidence: format!("its content type was {} and is {} now", shown(known), shown(got)),
             }),
             _ => Ok(()),
         }

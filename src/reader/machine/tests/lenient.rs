@@ -137,3 +137,28 @@ fn a_tail_that_turns_out_to_be_the_whole_stream_is_not_waited_for() {
     rig.page("a9", UP_TO_DATE, "[]                       ");
     assert_eq!(rig.gives(), ("[]".into(), "a9".into()));
 }
+
+#[test]
+fn what_is_wrong_is_shown_in_short() {
+    let long = "9".repeat(100_000);
+    let listening = || {
+        let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
+        rig.request();
+        rig
+    };
+    let mut offset = listening();
+    offset.events();
+    offset.control(&long, "");
+    let mut encoding = listening();
+    encoding.head(200, &[("content-type", "text/event-stream"), ("stream-sse-data-encoding", &long)]);
+    let mut answered = listening();
+    answered.head(200, &[("content-type", &long)]);
+    let mut changed = Rig::new(options(LiveMode::LongPoll), JSON);
+    changed.caught_up();
+    changed.request();
+    changed.head(200, &[("content-type", &long), ("stream-next-offset", "a1")]);
+    for mut rig in [offset, encoding, answered, changed] {
+        let error = rig.fails().to_string();
+        assert!(error.len() < 600 && error.contains("(100000 bytes)"), "{error}");
+    }
+}
