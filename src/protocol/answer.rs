@@ -202,9 +202,10 @@ impl<'h> Field<'h> {
         })
     }
 
-    /// Set only when its value is `true`, in any case.
+    /// Set only when its value is `true`, in any case; also where it was sent twice, and put into one list.
     fn flag(self) -> bool {
-        self.first.is_some_and(|(_, value)| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
+        let is_true = |word: &[u8]| word.trim_ascii().eq_ignore_ascii_case(b"true");
+        self.first.is_some_and(|(_, value)| value.as_bytes().split(|byte| *byte == b',').all(is_true))
     }
 
     fn number(self) -> Result<Option<u64>, StreamError> {
@@ -392,6 +393,8 @@ mod tests {
         .unwrap();
         assert_eq!(head.next_offset, Some(Offset::parse("0_7")));
         assert!(head.up_to_date && !head.closed);
+        let closed = |value| Head::of_read(&headers(&[("stream-closed", value)])).unwrap().closed;
+        assert!(closed("true, True") && !closed("true, false") && !closed("true,") && !closed(""));
         assert_eq!(head.ttl, Some(Duration::from_secs(60)));
         assert_eq!(head.expires_at.unwrap().to_rfc3339(), "2030-01-02T03:04:05+00:00");
     }

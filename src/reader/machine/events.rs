@@ -45,6 +45,10 @@ impl Machine {
             Ask::Metadata => self.on_metadata(&head, now),
             Ask::Tail => self.on_tail(head),
             Ask::Page | Ask::LongPoll => self.on_page(status, head, body_length(headers)),
+            // No events because none will come: what tells a browser not to connect again.
+            Ask::Events if status == StatusCode::NO_CONTENT && head.closed && head.next_offset.is_some() => {
+                self.on_page(status, head, BodyLength::Known(0))
+            }
             Ask::Events => self.on_events(&head, now),
         });
         if let Err(kind) = judged {

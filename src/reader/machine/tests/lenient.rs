@@ -162,3 +162,22 @@ fn what_is_wrong_is_shown_in_short() {
         assert!(error.len() < 600 && error.contains("(100000 bytes)"), "{error}");
     }
 }
+
+#[test]
+fn no_events_from_a_closed_stream_is_its_end() {
+    let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
+    rig.request();
+    rig.head(204, &[&[("stream-next-offset", "a0")], CLOSED].concat());
+    rig.end();
+    let chunk = rig.chunk();
+    assert!(chunk.closed && chunk.up_to_date && chunk.is_empty());
+    assert!(matches!(rig.step(), Step::End));
+    // Where something lies before the end, that is asked for; and without the end it is no answer at all.
+    let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
+    rig.request();
+    rig.head(204, &[&[("stream-next-offset", "a9")], CLOSED].concat());
+    rig.end();
+    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    rig.head(204, &[("stream-next-offset", "a0")]);
+    assert!(matches!(rig.fails().kind(), StreamError::SseNotSupported { .. }));
+}
