@@ -92,6 +92,12 @@ impl Machine {
                 self.learn_type(None)?;
                 // The tail may have moved on since the server looked: what lies between is asked for.
                 let here = next == base;
+                // Once is a race; twice in a row, and asked to answer at once, it makes no sense.
+                if !here && self.ask == Ask::Page && self.empty_pages > 0 {
+                    return Err(StreamError::protocol(format!(
+                        "204 No Content after offset {base}, though the server's next offset is {next}"
+                    )));
+                }
                 head.up_to_date &= here;
                 head.closed &= here;
                 let mut page = Page::nothing(boundary(base.clone(), &head), &base);
