@@ -252,6 +252,10 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
+    // HTTP knows no parts of a second, but some that speak it do.
+    if value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Duration::try_from_secs_f64(value.parse().ok()?).ok();
+    }
     let date = http_date(value)?;
     let now = headers.get(header::DATE).and_then(|date| http_date(date.to_str().ok()?.trim())).unwrap_or(now);
     Some(date.duration_since(now).unwrap_or_default())
@@ -493,6 +497,7 @@ mod tests {
         let date: SystemTime = DateTime::parse_from_rfc3339("2030-01-02T03:04:05Z").unwrap().into();
         let at = |value: &'static str| retry_after(&headers(&[("retry-after", value)]), date);
         assert_eq!(at("7"), Some(Duration::from_secs(7)));
+        assert_eq!((at("1.5"), at("1.5.5"), at(".")), (Some(Duration::from_millis(1500)), None, None));
         assert_eq!(at("Wed, 02 Jan 2030 03:04:15 GMT"), Some(Duration::from_secs(10)));
         assert_eq!(at("Wed, 02 Jan 2030 03:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(at("whenever"), None);

@@ -65,7 +65,7 @@ pub(super) enum Ask {
 pub(super) struct Request {
     pub(super) ask: Ask,
     pub(super) offset: Offset,
-    /// The last cursor, to be sent back with a long-poll.
+    /// The last cursor, to be sent back with what waits for news: a cache must not answer it as it did before.
     pub(super) cursor: Option<String>,
     pub(super) if_none_match: Option<HeaderValue>,
     /// What the error handler wants on it.
@@ -562,7 +562,7 @@ impl Machine {
         Request {
             ask,
             offset: self.position.base().clone(),
-            cursor: (ask == Ask::LongPoll).then(|| self.cursor.clone()).flatten(),
+            cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),
             if_none_match,
             headers,
         }
