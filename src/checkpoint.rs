@@ -42,6 +42,11 @@ impl Checkpoint {
     /// The position `offset` itself.
     #[must_use]
     pub fn at(offset: Offset) -> Self {
+        // A sentinel is one however it was put together: `now` as a token would be a position before all others.
+        let offset = match offset {
+            Offset::At(token) => Offset::from(token),
+            sentinel => sentinel,
+        };
         Self { offset, skip: Skip::None }
     }
 
@@ -145,6 +150,9 @@ mod tests {
             assert_eq!(text.parse::<Checkpoint>().unwrap().to_string(), text);
         }
         assert_eq!("0_42,b0".parse::<Checkpoint>().unwrap().to_string(), "0_42");
+        for (token, offset) in [("now", Offset::Now), ("-1", Offset::Beginning)] {
+            assert_eq!(Checkpoint::at(Offset::At(token.into())).offset(), &offset);
+        }
     }
 
     #[test]

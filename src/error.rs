@@ -1,10 +1,21 @@
 use crate::Offset;
 use durable_streams_contract::{RuntimeError, TransportError, TransportErrorKind};
 use http::StatusCode;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error as ThisError;
+
+/// A server's token as it can stand in a message: what is longer than any sensible one is cut.
+pub(crate) fn shown(token: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 256;
+    if token.len() <= LONGEST {
+        return Cow::Borrowed(token);
+    }
+    let end = (0..=LONGEST).rev().find(|&end| token.is_char_boundary(end)).unwrap_or(0);
+    Cow::Owned(format!("{}… ({} bytes)", &token[..end], token.len()))
+}
 
 /// What went wrong, as a kind to match on.
 ///
@@ -158,7 +169,8 @@ pub enum StreamError {
 
     /// A body in an encoding that was not asked for.
     #[error(
-        "the server sent Content-Encoding {encoding}, which was not asked for; enable the feature `compression`"
+        "the server sent Content-Encoding {encoding}, which was not asked for; have it send the stream as it is, or use \
+         tokio with the feature `compression`, which decodes gzip and brotli"
     )]
     UnexpectedEncoding {
         /// The encoding's name.

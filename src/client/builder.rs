@@ -6,6 +6,7 @@ use durable_streams_contract::{
     AnyRuntime, AnyTransport, DefaultRuntime, DefaultTransport, HttpTransport, Runtime, RuntimeError,
     TransportError, TransportOptions,
 };
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 use std::future::Future;
@@ -300,7 +301,22 @@ pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
         let shown = if may_be_secret(name) { "(not shown)".to_owned() } else { format!("{value:?}") };
         StreamError::config("header", format!("{name}: {shown}"), reason)
     })?;
+    check_header(&parsed)?;
     Ok((parsed, value))
+}
+
+/// Refuses a header that says how a request is cut: it would contradict what the transport says of it, and the server
+/// would wait for a body that never comes, or take the next request for one.
+pub(super) fn check_header(name: &HeaderName) -> Result<(), Error> {
+    if [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+        return Err(StreamError::config(
+            "header",
+            name.as_str(),
+            "the transport alone says how long a body is",
+        )
+        .into());
+    }
+    Ok(())
 }
 
 fn may_be_secret(name: &str) -> bool {

@@ -1,9 +1,9 @@
 //! One attempt of one request: headers, redirects, and the deadline for the response's head.
 
-use super::builder::HeaderProvider;
+use super::builder::{HeaderProvider, check_header};
 use super::target::{Place, check_parameter, with_query};
 use super::{Client, Inner};
-use crate::error::{Context, Error, StreamError};
+use crate::error::{Context, Error, StreamError, shown};
 use crate::protocol::answer::Operation;
 use bytes::Bytes;
 use durable_streams_contract::{
@@ -151,12 +151,15 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
                 .map_err(Failure::Refused)?;
             same_origin &= place.url().origin() == call.url().origin();
         }
-        let reason = format!("more than {MAX_REDIRECTS} redirects in a row, the last to {}", place.url());
+        let reason = format!(
+            "more than {MAX_REDIRECTS} redirects in a row, the last to {}",
+            shown(place.url().as_str())
+        );
         Err(Failure::Refused(refused(call, None, reason)))
     }
 
     /// The client's headers and the caller's, each name from the strongest that has it.
-    async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, TransportError> {
+    async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, Failure> {
         let mut headers = self.headers.clone();
         match &self.providers.headers {
             None => {}
@@ -174,6 +177,8 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         if !extra.is_empty() {
             replace(&mut headers, extra.clone());
         }
+        // What providers and error handlers give was not looked at before.
+        headers.keys().try_for_each(check_header).map_err(Failure::Refused)?;
         Ok(headers)
     }
 
@@ -249,21 +254,22 @@ fn redirected(call: &Call, from: &Url, status: StatusCode, headers: &HeaderMap) 
     };
     let location = String::from_utf8_lossy(location);
     let Ok(mut to) = from.join(&location) else {
-        return refuse(format!("its Location is no URL: {location:?}"));
+        return refuse(format!("its Location is no URL: {:?}", shown(&location)));
     };
     to.set_fragment(None);
+    let shown = shown(to.as_str()).into_owned();
     let reads = matches!(call.operation, Operation::Read | Operation::Head);
     if !reads && !matches!(status.as_u16(), 307 | 308) {
         let method = call.method();
         return refuse(format!(
-            "{status} to {to} may turn a {method} into a GET; use the new URL for writes"
+            "{status} to {shown} may turn a {method} into a GET; use the new URL for writes"
         ));
     }
     if !matches!(to.scheme(), "http" | "https") || to.host_str().is_none() {
-        return refuse(format!("{to} is neither http nor https"));
+        return refuse(format!("{shown} is neither http nor https"));
     }
     if from.scheme() == "https" && to.scheme() == "http" {
-        return refuse(format!("{to} gives up the encryption"));
+        return refuse(format!("{shown} gives up the encryption"));
     }
     // A Location that forgets the query would send a reader back to the start of the stream.
     let present: Vec<String> = to.query_pairs().map(|(key, _)| key.into_owned()).collect();

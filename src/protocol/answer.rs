@@ -1,7 +1,7 @@
 //! What an answer's head says, in the protocol's terms.
 
 use crate::Offset;
-use crate::error::{Context, Error, StreamError};
+use crate::error::{Context, Error, StreamError, shown};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::time::{Duration, SystemTime};
@@ -21,8 +21,18 @@ pub(crate) struct Head {
     pub(crate) producer_seq: Option<u64>,
     pub(crate) expected_seq: Option<u64>,
     pub(crate) received_seq: Option<u64>,
-    /// Server-sent data events carry base64.
-    pub(crate) base64: bool,
+    pub(crate) data_encoding: DataEncoding,
+}
+
+/// How server-sent data events carry content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum DataEncoding {
+    /// As it is.
+    #[default]
+    Plain,
+    Base64,
+    /// In a way that this client does not know, by this name.
+    Unknown(String),
 }
 
 impl Head {
@@ -33,49 +43,44 @@ impl Head {
     /// [`StreamError::Protocol`] for a header that is there and makes no sense, with its value.
     pub(crate) fn parse(headers: &HeaderMap) -> Result<Self, StreamError> {
         let fields = Fields::find(headers);
-        let next_offset = match fields.next_offset.text()? {
-            None => None,
-            Some(token) => Some(Offset::from_server(token).map_err(|reason| {
-                StreamError::protocol(format!("the server sent Stream-Next-Offset {token:?}: {reason}"))
-            })?),
-        };
         let expires_at = match fields.expires_at.text()? {
             None => None,
             Some(value) => Some(
                 DateTime::parse_from_rfc3339(value)
                     .map_err(|e| {
+                        let value = shown(value);
                         StreamError::protocol(format!("Stream-Expires-At {value:?} is no RFC 3339 time: {e}"))
                     })?
                     .to_utc(),
             ),
         };
         Ok(Self {
-            next_offset,
-            cursor: fields.cursor.text()?.filter(|c| !c.is_empty()).map(str::to_owned),
-            up_to_date: fields.up_to_date.flag(),
-            closed: fields.closed.flag(),
-            content_type: fields.content_type.text()?.map(str::to_owned),
-            etag: fields.etag.text()?.map(str::to_owned),
             ttl: fields.ttl.number()?.map(Duration::from_secs),
             expires_at,
             producer_epoch: fields.producer_epoch.number()?,
             producer_seq: fields.producer_seq.number()?,
             expected_seq: fields.expected_seq.number()?,
             received_seq: fields.received_seq.number()?,
-            base64: fields
-                .sse_data_encoding
-                .text()?
-                .is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("base64")),
+            ..fields.of_read()?
         })
+    }
+
+    /// Reads what the headers of an answer to a reader say. What they say beside that is not asked for: a wrong
+    /// expiry must not keep anybody from reading.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Protocol`] for a header that reading depends on and that makes no sense, with its value.
+    pub(crate) fn of_read(headers: &HeaderMap) -> Result<Self, StreamError> {
+        Fields::find(headers).of_read()
     }
 
     /// What the headers of a refusal say, as far as they make sense: one that makes none must not hide what the others
     /// say, and the body is not the stream's.
     pub(crate) fn of_refusal(headers: &HeaderMap) -> Self {
         let fields = Fields::find(headers);
-        let offset = fields.next_offset.text().ok().flatten();
         Self {
-            next_offset: offset.and_then(|token| Offset::from_server(token).ok()),
+            next_offset: fields.next_offset().ok().flatten(),
             closed: fields.closed.flag(),
             producer_epoch: fields.producer_epoch.number().ok().flatten(),
             producer_seq: fields.producer_seq.number().ok().flatten(),
@@ -110,7 +115,7 @@ macro_rules! fields {
                         $($name => &mut fields.$field,)+
                         _ => continue,
                     };
-                    field.0.get_or_insert((name, value));
+                    field.add(name, value);
                 }
                 fields
             }
@@ -134,32 +139,81 @@ fields! {
     received_seq = "producer-received-seq",
 }
 
-/// A header field, if it is there.
-#[derive(Clone, Copy, Default)]
-struct Field<'h>(Option<(&'h HeaderName, &'h HeaderValue)>);
-
-impl<'h> Field<'h> {
-    fn text(self) -> Result<Option<&'h str>, StreamError> {
-        let Some((name, value)) = self.0 else { return Ok(None) };
-        std::str::from_utf8(value.as_bytes())
-            .map(Some)
-            .map_err(|_| StreamError::protocol(format!("the header {name} is not valid UTF-8: {value:?}")))
+impl Fields<'_> {
+    fn of_read(&self) -> Result<Head, StreamError> {
+        // These two are for caches alone: what cannot be sent back is not.
+        let (cursor, etag) = (self.cursor.text().ok().flatten(), self.etag.text().ok().flatten());
+        Ok(Head {
+            next_offset: self.next_offset()?,
+            cursor: cursor.filter(|cursor| !cursor.is_empty()).map(str::to_owned),
+            up_to_date: self.up_to_date.flag(),
+            closed: self.closed.flag(),
+            content_type: self.content_type.text()?.map(str::to_owned),
+            etag: etag.map(str::to_owned),
+            data_encoding: match self.sse_data_encoding.text()?.map(str::trim) {
+                None | Some("") => DataEncoding::Plain,
+                Some(name) if name.eq_ignore_ascii_case("identity") => DataEncoding::Plain,
+                Some(name) if name.eq_ignore_ascii_case("base64") => DataEncoding::Base64,
+                Some(name) => DataEncoding::Unknown(name.to_owned()),
+            },
+            ..Head::default()
+        })
     }
 
-    /// Set only when its value is `true`, in any case.
+    fn next_offset(&self) -> Result<Option<Offset>, StreamError> {
+        let Some(token) = self.next_offset.text()? else { return Ok(None) };
+        // To choose one would be to skip, or to repeat, what lies between them.
+        if let Some(other) = self.next_offset.other {
+            let (token, other) = (shown(token), String::from_utf8_lossy(other.as_bytes()));
+            return Err(StreamError::protocol(format!(
+                "the server sent Stream-Next-Offset twice, {token:?} and {:?}",
+                shown(&other)
+            )));
+        }
+        let offset = Offset::from_server(token).map_err(|reason| {
+            let token = shown(token);
+            StreamError::protocol(format!("the server sent Stream-Next-Offset {token:?}: {reason}"))
+        })?;
+        Ok(Some(offset))
+    }
+}
+
+/// A header field, if it is there.
+#[derive(Clone, Copy, Default)]
+struct Field<'h> {
+    first: Option<(&'h HeaderName, &'h HeaderValue)>,
+    /// A value that it has besides, and that is another.
+    other: Option<&'h HeaderValue>,
+}
+
+impl<'h> Field<'h> {
+    fn add(&mut self, name: &'h HeaderName, value: &'h HeaderValue) {
+        let (_, first) = *self.first.get_or_insert((name, value));
+        if first != value {
+            self.other = Some(value);
+        }
+    }
+
+    fn text(self) -> Result<Option<&'h str>, StreamError> {
+        let Some((name, value)) = self.first else { return Ok(None) };
+        std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            StreamError::protocol(format!("the header {name} is not valid UTF-8: {:?}", shown(&value)))
+        })
+    }
+
+    /// Set only when its value is `true`, in any case; also where it was sent twice, and put into one list.
     fn flag(self) -> bool {
-        self.0.is_some_and(|(_, value)| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
+        let is_true = |word: &[u8]| word.trim_ascii().eq_ignore_ascii_case(b"true");
+        self.first.is_some_and(|(_, value)| value.as_bytes().split(|byte| *byte == b',').all(is_true))
     }
 
     fn number(self) -> Result<Option<u64>, StreamError> {
-        let (Some(value), Some((name, _))) = (self.text()?, self.0) else { return Ok(None) };
+        let (Some(value), Some((name, _))) = (self.text()?, self.first) else { return Ok(None) };
         let digits = value.trim();
-        digits
-            .parse()
-            .ok()
-            .filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
-            .map(Some)
-            .ok_or_else(|| StreamError::protocol(format!("the header {name} is no number: {value:?}")))
+        digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit())).map(Some).ok_or_else(
+            || StreamError::protocol(format!("the header {name} is no number: {:?}", shown(value))),
+        )
     }
 }
 
@@ -167,16 +221,28 @@ impl<'h> Field<'h> {
 ///
 /// # Errors
 ///
-/// [`StreamError::UnexpectedEncoding`] with the encoding's name.
+/// [`StreamError::UnexpectedEncoding`] with the encoding's name; [`StreamError::Protocol`] where it is one of the
+/// transfer, which no client of HTTP undoes unasked.
 pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), StreamError> {
-    match headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.as_bytes().trim_ascii()) {
-        None | Some(b"") => Ok(()),
-        Some(encoding) if encoding.eq_ignore_ascii_case(b"identity") => Ok(()),
-        Some(encoding) => {
-            let encoding = String::from_utf8_lossy(encoding).into_owned();
-            Err(StreamError::UnexpectedEncoding { encoding })
-        }
+    if let Some(encoding) = beyond(headers, &header::CONTENT_ENCODING, "identity") {
+        return Err(StreamError::UnexpectedEncoding { encoding });
     }
+    if let Some(coding) = beyond(headers, &header::TRANSFER_ENCODING, "chunked") {
+        let message = format!("the server sent Transfer-Encoding {coding}, which was not asked for");
+        return Err(StreamError::protocol(message));
+    }
+    Ok(())
+}
+
+/// The first of the header's lists that has more in it than `usual`.
+fn beyond(headers: &HeaderMap, name: &HeaderName, usual: &str) -> Option<String> {
+    let is_usual = |coding: &[u8]| {
+        let coding = coding.trim_ascii();
+        ["", "identity", usual].iter().any(|known| coding.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    let mut lists = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let list = lists.find(|list| !list.split(|byte| *byte == b',').all(is_usual))?;
+    Some(shown(&String::from_utf8_lossy(list.trim_ascii())).into_owned())
 }
 
 /// `Retry-After`, in seconds or as a date; a date in the past is zero. Nonsense is ignored. `now` is for servers that do
@@ -185,6 +251,10 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
+    }
+    // HTTP knows no parts of a second, but some that speak it do.
+    if value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Duration::try_from_secs_f64(value.parse().ok()?).ok();
     }
     let date = http_date(value)?;
     let now = headers.get(header::DATE).and_then(|date| http_date(date.to_str().ok()?.trim())).unwrap_or(now);
@@ -242,7 +312,8 @@ pub(crate) struct Refused<'a> {
 impl Refused<'_> {
     /// The error behind it. `now` is the wall clock, to which a date in `Retry-After` is compared.
     pub(crate) fn into_error(self, now: SystemTime) -> Error {
-        let message = describe(self.message);
+        // What is in some encoding has no words to show.
+        let message = check_encoding(self.headers).ok().and_then(|()| describe(self.message));
         let retry_after = retry_after(self.headers, now);
         let kind = self.kind(message.as_deref(), retry_after);
         Error::with_context(
@@ -299,7 +370,9 @@ impl Refused<'_> {
 fn describe(message: &[u8]) -> Option<String> {
     let message = &message[..message.len().min(Context::MAX_MESSAGE)];
     let text = String::from_utf8_lossy(message);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What steers a terminal does not belong into a log.
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
     (!line.is_empty()).then_some(line)
 }
 
@@ -324,6 +397,8 @@ mod tests {
         .unwrap();
         assert_eq!(head.next_offset, Some(Offset::parse("0_7")));
         assert!(head.up_to_date && !head.closed);
+        let closed = |value| Head::of_read(&headers(&[("stream-closed", value)])).unwrap().closed;
+        assert!(closed("true, True") && !closed("true, false") && !closed("true,") && !closed(""));
         assert_eq!(head.ttl, Some(Duration::from_secs(60)));
         assert_eq!(head.expires_at.unwrap().to_rfc3339(), "2030-01-02T03:04:05+00:00");
     }
@@ -350,6 +425,71 @@ mod tests {
         let check = |value| check_encoding(&headers(&[("content-encoding", value)]));
         assert!(check("").is_ok() && check(" Identity").is_ok() && check_encoding(&headers(&[])).is_ok());
         assert!(check("gzip, br").unwrap_err().to_string().contains("gzip, br"));
+        assert!(check("identity, GZIP").unwrap_err().to_string().contains("GZIP"));
+        // Nor is one that comes second, or that is one of the transfer.
+        let mut twice = headers(&[("content-encoding", "identity")]);
+        twice.append("content-encoding", HeaderValue::from_static("gzip"));
+        assert!(check_encoding(&twice).unwrap_err().to_string().contains("gzip"));
+        let transfer = |value| check_encoding(&headers(&[("transfer-encoding", value)]));
+        assert!(transfer("chunked").is_ok() && transfer("identity, Chunked").is_ok());
+        assert!(transfer("gzip, chunked").unwrap_err().to_string().contains("gzip, chunked"));
+    }
+
+    #[test]
+    fn a_reader_asks_for_what_it_needs_and_no_more() {
+        let mut sent = headers(&[
+            ("stream-next-offset", "a5"),
+            ("stream-ttl", "soon"),
+            ("stream-expires-at", "never"),
+            ("producer-epoch", "x"),
+        ]);
+        sent.insert("etag", HeaderValue::from_bytes(b"\"caf\xE9\"").unwrap());
+        sent.insert("stream-cursor", HeaderValue::from_bytes(b"\xE9").unwrap());
+        let head = Head::of_read(&sent).unwrap();
+        assert_eq!((head.next_offset, head.etag, head.cursor), (Some(Offset::parse("a5")), None, None));
+        assert!(Head::parse(&sent).is_err());
+        // The same offset twice is one; two of them are none.
+        sent.append("stream-next-offset", HeaderValue::from_static("a5"));
+        assert!(Head::of_read(&sent).is_ok());
+        sent.append("stream-next-offset", HeaderValue::from_static("a9"));
+        let error = Head::of_read(&sent).unwrap_err().to_string();
+        assert!(error.contains("a5") && error.contains("a9"), "{error}");
+        assert_eq!(Head::of_refusal(&sent).next_offset, None);
+    }
+
+    #[test]
+    fn how_events_carry_data_is_told_by_name() {
+        for (name, expected) in [
+            ("", DataEncoding::Plain),
+            ("Identity", DataEncoding::Plain),
+            (" BASE64 ", DataEncoding::Base64),
+            ("hex", DataEncoding::Unknown("hex".into())),
+        ] {
+            let head = Head::of_read(&headers(&[("stream-sse-data-encoding", name)])).unwrap();
+            assert_eq!(head.data_encoding, expected);
+        }
+        assert_eq!(Head::of_read(&headers(&[])).unwrap().data_encoding, DataEncoding::Plain);
+    }
+
+    #[test]
+    fn messages_are_bounded_and_show_no_more_than_words() {
+        let long = "é".repeat(100_000);
+        let of = |name| Head::parse(&HeaderMap::from_iter([(name, HeaderValue::from_str(&long).unwrap())]));
+        for name in ["stream-next-offset", "stream-ttl", "stream-expires-at"] {
+            let error = of(HeaderName::from_static(name)).unwrap_err().to_string();
+            assert!(error.len() < 500 && error.contains("(200000 bytes)"), "{error}");
+        }
+        let refused = |headers: &HeaderMap, message: &[u8]| {
+            let (operation, status) = (Operation::Read, StatusCode::BAD_GATEWAY);
+            Refused { operation, url: "http://h/s", offset: None, status, headers, message, size: 0 }
+                .into_error(SystemTime::UNIX_EPOCH)
+                .to_string()
+        };
+        let error = refused(&HeaderMap::new(), b"\x1b[31mno\0\r\n\tway\x07");
+        assert!(error.contains("[31mno way;") || error.ends_with("[31mno way"), "{error:?}");
+        assert!(!error.contains(char::is_control), "{error:?}");
+        let error = refused(&headers(&[("content-encoding", "gzip")]), b"\x1f\x8b\x08garbage");
+        assert!(!error.contains("garbage"), "{error:?}");
     }
 
     #[test]
@@ -357,6 +497,7 @@ mod tests {
         let date: SystemTime = DateTime::parse_from_rfc3339("2030-01-02T03:04:05Z").unwrap().into();
         let at = |value: &'static str| retry_after(&headers(&[("retry-after", value)]), date);
         assert_eq!(at("7"), Some(Duration::from_secs(7)));
+        assert_eq!((at("1.5"), at("1.5.5"), at(".")), (Some(Duration::from_millis(1500)), None, None));
         assert_eq!(at("Wed, 02 Jan 2030 03:04:15 GMT"), Some(Duration::from_secs(10)));
         assert_eq!(at("Wed, 02 Jan 2030 03:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(at("whenever"), None);

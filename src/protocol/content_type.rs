@@ -1,8 +1,8 @@
 //! What a content type means to this client.
 
-/// The type without its parameters.
+/// The type without its parameters. What sends a header twice may come as a list.
 fn essence(content_type: &str) -> &str {
-    content_type.split(';').next().unwrap_or_default().trim()
+    content_type.split([';', ',']).next().unwrap_or_default().trim()
 }
 
 /// Whether a stream of this type has JSON messages rather than bytes.
@@ -36,5 +36,6 @@ mod tests {
         assert!(is_text("TEXT/plain") && !is_text("text") && !is_text("texté"));
         assert!(is_event_stream("text/event-stream;charset=utf-8"));
         assert!(same("a/b; x=1", "A/B") && !same("a/b", "a/c"));
+        assert!(is_json("application/json, application/json") && is_json("application/json;,text/html"));
     }
 }

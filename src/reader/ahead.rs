@@ -10,6 +10,7 @@ use durable_streams_contract::{HttpTransport, Runtime, Task, TransportError, Tra
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread::panicking;
 
 /// The consumer's end. What it tells is what was handed out, not what was fetched.
 pub(super) struct Ahead {
@@ -170,8 +171,11 @@ impl Drop for Filler {
     fn drop(&mut self) {
         if !self.0.lock().ended {
             // A consumer that waits must not wait for ever.
-            let error = TransportError::new(TransportErrorKind::Runtime)
-                .with_message("the task that reads ahead was dropped: its runtime has shut down");
+            let error = TransportError::new(TransportErrorKind::Runtime).with_message(if panicking() {
+                "the task that reads ahead panicked, in the application's error handler or provider perhaps"
+            } else {
+                "the task that reads ahead was dropped: its runtime has shut down"
+            });
             self.add(Some(Err(error.into())), true);
         }
     }

@@ -196,6 +196,7 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         if let Some(store) = &store
             && let Some(saved) = store.load().await.map_err(StreamError::store)?
         {
+            saved.offset().validate()?;
             self.start = saved;
         }
         let (url, max_message_bytes) = (self.stream.url()?.to_owned(), self.options.max_event_bytes);

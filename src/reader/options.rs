@@ -28,7 +28,7 @@ pub enum LiveMode {
     ///
     /// Plain requests are only made for the rest of a page that a checkpoint points into, to resolve
     /// [`Offset::Now`](crate::Offset::Now), and for what is too large for one event; where that has happened
-    /// once, also to catch up after an outage.
+    /// once, also to catch up after an outage. Where the server answers no HEAD, the first request is a plain one.
     ///
     /// Events are exact for JSON and for binary streams. For `text/*` they are not: a server turns CR into
     /// LF, and a space at the start of a line gets lost; checkpoints are then the server's offsets alone.

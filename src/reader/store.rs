@@ -1,4 +1,5 @@
 use crate::Checkpoint;
+use crate::error::Error;
 use async_trait::async_trait;
 use std::fs::{self, File};
 use std::future::Future;
@@ -93,13 +94,13 @@ impl FileCheckpointStore {
 impl CheckpointStore for FileCheckpointStore {
     async fn load(&self) -> io::Result<Option<Checkpoint>> {
         let place = self.0.clone();
-        off_thread(move || place.load())?.await
+        off_thread(move || place.load().map_err(|error| place.name(&error)))?.await
     }
 
     async fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         let (place, text) = (self.0.clone(), format!("{checkpoint}\n"));
         let number = place.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        off_thread(move || place.save(number, text.as_bytes()))?.await
+        off_thread(move || place.save(number, text.as_bytes()).map_err(|error| place.name(&error)))?.await
     }
 }
 
@@ -109,10 +110,13 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text?,
         };
-        let checkpoint = text.trim_end().parse().map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", self.path.display()))
-        })?;
-        Ok(Some(checkpoint))
+        let checkpoint = text.trim_end().parse();
+        Ok(Some(checkpoint.map_err(|error: Error| io::Error::new(io::ErrorKind::InvalidData, error))?))
+    }
+
+    /// The error with the file that it is about, which the operating system does not say.
+    fn name(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
     }
 
     fn save(&self, number: u64, text: &[u8]) -> io::Result<()> {
@@ -258,7 +262,10 @@ mod tests {
         let error = block_on(store.load()).unwrap_err();
         assert!(error.to_string().contains("reader"), "{error}");
         let nowhere = FileCheckpointStore::new(directory.join("missing").join("reader"));
-        assert!(block_on(nowhere.save(&"0_1".parse().unwrap())).is_err());
+        let error = block_on(nowhere.save(&"0_1".parse().unwrap())).unwrap_err();
+        assert!(error.kind() == io::ErrorKind::NotFound && error.to_string().contains("missing"), "{error}");
+        let error = block_on(FileCheckpointStore::new(&directory).load()).unwrap_err().to_string();
+        assert!(error.contains(&directory.display().to_string()), "{error}");
         fs::remove_dir_all(directory).unwrap();
     }
 

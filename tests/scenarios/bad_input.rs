@@ -2,12 +2,13 @@
 
 use crate::support::Stack;
 use durable_streams::{
-    CreateOptions, DateTime, Error, Fork, HeaderMap, HeaderValue, RetryConfig, StreamError,
+    CreateOptions, DateTime, Error, ErrorAction, Fork, HeaderMap, HeaderName, HeaderValue, RetryConfig,
+    StreamError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use test_servers::{Proxy, RustServer};
+use test_servers::{Proxy, RustServer, Script};
 
 /// The error is about configuration and shows the offending value.
 fn assert_config(error: &Error, value: &str) {
@@ -25,6 +26,7 @@ pub async fn nothing_is_sent_for_bad_input<S: Stack>() {
         (S::builder().base_url("ftp://h").build().unwrap_err(), "ftp://h"),
         (S::builder().default_header("bad name", "x").build().unwrap_err(), "bad name"),
         (S::builder().default_header("x", "line\nfeed").build().unwrap_err(), "line\\nfeed"),
+        (S::builder().default_header("Content-Length", "5").build().unwrap_err(), "content-length"),
         (S::builder().header_timeout(Duration::ZERO).build().unwrap_err(), "header_timeout"),
         (S::builder().idle_timeout(Duration::ZERO).build().unwrap_err(), "idle_timeout"),
         (S::builder().connect_timeout(Duration::ZERO).build().unwrap_err(), "connect_timeout"),
@@ -70,6 +72,21 @@ pub async fn nothing_is_sent_for_bad_input<S: Stack>() {
     ] {
         assert_config(&error, value);
     }
+    // What a provider or a handler gives is known late, and refused no less.
+    let framing = HeaderName::from_static("transfer-encoding");
+    let framed = move || HeaderMap::from_iter([(framing.clone(), HeaderValue::from_static("chunked"))]);
+    let provided = S::builder().base_url(proxy.url()).header_provider(framed.clone()).build().unwrap();
+    assert_config(&provided.stream("s").head().await.unwrap_err(), "transfer-encoding");
+    assert_config(&provided.stream("s").reader().read_all().await.unwrap_err(), "transfer-encoding");
+    let script = Script::start(|exchange| exchange.respond(401, (), "")).unwrap();
+    let reader = S::client(script.url()).stream("s").reader();
+    let reader = reader.on_error(move |error| match error {
+        StreamError::Unauthorized => ErrorAction::Retry { headers: Some(framed()) },
+        _ => ErrorAction::Stop,
+    });
+    assert_config(&reader.read_all().await.unwrap_err(), "transfer-encoding");
+    assert_eq!(script.requests().len(), 1);
+
     let error = stream.append_json(&std::collections::HashMap::from([((1, 2), 3)])).await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::Json(_)), "{error}");
     assert_eq!(proxy.requests().len(), 0, "something was sent");

@@ -144,6 +144,9 @@ macro_rules! on {
             what_a_failed_reader_leaves_is_no_value,
             answers_as_http_allows_them,
             event_streams_as_servers_may_write_them,
+            a_tail_on_a_server_without_head,
+            one_answer_has_one_offset_and_no_encoding,
+            what_goes_wrong_in_the_application_is_told,
             a_producer_among_odd_answers,
         ]);
         $crate::scenarios::tests!($stack, redirects: [

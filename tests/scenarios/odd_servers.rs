@@ -1,9 +1,9 @@
 //! What servers, and what stands before them, may do and seldom do.
 
 use crate::support::{Stack, StackStream};
-use durable_streams::{LiveMode, Offset, RetryConfig, StreamError};
+use durable_streams::{Checkpoint, CheckpointStore, LiveMode, Offset, RetryConfig, StreamError};
 use std::time::Duration;
-use test_servers::{Flag, Script, stream_headers};
+use test_servers::{Flag, Script, sse_data, stream_headers};
 
 /// A stream on the scripted server, with few and short retries.
 fn scripted<S: Stack>(script: &Script) -> StackStream<S> {
@@ -108,6 +108,83 @@ pub async fn event_streams_as_servers_may_write_them<S: Stack>() {
         assert!(values.is_closed());
         assert_eq!(script.requests().len(), 2, "{size}");
     }
+}
+
+pub async fn a_tail_on_a_server_without_head<S: Stack>() {
+    let json = Flag::ContentType("application/json");
+    for status in [405, 501] {
+        let script =
+            Script::start(move |exchange| match (exchange.method.as_str(), exchange.query("live")) {
+                ("HEAD", _) => exchange.respond(status, (), ""),
+                (_, None) => exchange.respond(200, stream_headers("a1", &[json]), "[1]"),
+                _ => {
+                    let control =
+                        "{\"streamNextOffset\":\"a2\",\"streamCursor\":7,\"streamClosed\":\"true\"}";
+                    exchange.sse(sse_data("[2]") + &format!("event: control\ndata: {control}\n\n"));
+                    exchange.finish();
+                }
+            })
+            .unwrap();
+        let reader = scripted::<S>(&script).reader().offset(Offset::parse("a0")).live(LiveMode::Sse);
+        assert_eq!(reader.read_json::<u32>().await.unwrap(), [1, 2]);
+        let asked: Vec<_> = script.requests().iter().map(|request| request.target.clone()).collect();
+        assert_eq!(asked, ["/s", "/s?offset=a0", "/s?live=sse&offset=a1"], "{status}");
+    }
+}
+
+pub async fn one_answer_has_one_offset_and_no_encoding<S: Stack>() {
+    let usual = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nstream-next-offset: a5\r\n";
+    for (more, told) in [
+        ("stream-next-offset: a9\r\ncontent-length: 5\r\n\r\nhello", "a9"),
+        ("content-encoding: identity\r\ncontent-encoding: rot13\r\ncontent-length: 5\r\n\r\nhello", "rot13"),
+        ("transfer-encoding: rot13, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "ncoding"),
+    ] {
+        let script = Script::start(move |exchange| exchange.raw(format!("{usual}{more}"))).unwrap();
+        let error = scripted::<S>(&script).reader().read_all().await.unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    // What only describes the stream is not what reading depends on.
+    let script = Script::start(move |exchange| {
+        exchange.raw(format!(
+            "{usual}stream-ttl: 1.5\r\nstream-expires-at: never\r\nstream-up-to-date: true\r\n\r\nhello"
+        ));
+    })
+    .unwrap();
+    assert_eq!(scripted::<S>(&script).reader().read_all().await.unwrap(), "hello");
+}
+
+/// A store that never saw a server.
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl CheckpointStore for Nowhere {
+    async fn load(&self) -> std::io::Result<Option<Checkpoint>> {
+        Ok(Some(Checkpoint::at(Offset::At("a/b".into()))))
+    }
+
+    async fn save(&self, _: &Checkpoint) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub async fn what_goes_wrong_in_the_application_is_told<S: Stack>() {
+    let script = Script::start(|exchange| match exchange.query("live") {
+        None => exchange.respond(200, stream_headers("a1", &[Flag::UpToDate]), "hi"),
+        Some(_) => exchange.respond(500, (), ""),
+    })
+    .unwrap();
+    let stream = scripted::<S>(&script);
+    let reader = stream.reader().live(LiveMode::LongPoll).prefetch(2).on_error(|error| panic!("on {error}"));
+    let mut chunks = reader.chunks().await.unwrap();
+    assert_eq!(chunks.try_next().await.unwrap().unwrap().data, "hi");
+    let error = chunks.try_next().await.unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    assert!(chunks.next().await.is_none());
+
+    script.forget_requests();
+    let error = stream.reader().checkpoint_store(Nowhere).chunks().await.unwrap_err();
+    assert!(matches!(error.kind(), StreamError::Config(_)) && error.to_string().contains("a/b"), "{error}");
+    assert!(script.requests().is_empty());
 }
 
 pub async fn a_producer_among_odd_answers<S: Stack>() {

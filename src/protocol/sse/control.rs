@@ -1,4 +1,5 @@
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use crate::error::shown;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use std::fmt;
 
 /// What a control event says.
@@ -54,10 +55,10 @@ impl Control {
     /// [`ControlError`], when there is no usable offset or no usable JSON.
     pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
         let fields: Fields = serde_json::from_slice(data)
-            .map_err(|error| ControlError::Malformed { message: bounded(error.to_string()) })?;
+            .map_err(|error| ControlError::Malformed { message: shown(&error.to_string()).into_owned() })?;
         let next_offset = fields.next_offset.ok_or(ControlError::MissingOffset)?;
         if !is_valid_offset(&next_offset) {
-            return Err(ControlError::InvalidOffset { offset: bounded(next_offset) });
+            return Err(ControlError::InvalidOffset { offset: shown(&next_offset).into_owned() });
         }
         Ok(Self {
             next_offset,
@@ -66,16 +67,6 @@ impl Control {
             closed: fields.closed,
         })
     }
-}
-
-fn bounded(mut text: String) -> String {
-    const MAX: usize = 256;
-    if text.len() > MAX {
-        let end = (0..=MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[derive(Default)]
@@ -103,11 +94,9 @@ impl<'de> Deserialize<'de> for Fields {
                 while let Some(name) = map.next_key::<Name>()? {
                     match name {
                         Name::NextOffset => fields.next_offset = map.next_value()?,
-                        Name::Cursor => fields.cursor = map.next_value()?,
-                        Name::UpToDate => {
-                            fields.up_to_date = map.next_value::<Option<bool>>()?.unwrap_or(false)
-                        }
-                        Name::Closed => fields.closed = map.next_value::<Option<bool>>()?.unwrap_or(false),
+                        Name::Cursor => fields.cursor = map.next_value::<Cursor>()?.0,
+                        Name::UpToDate => fields.up_to_date = map.next_value::<Flag>()?.0,
+                        Name::Closed => fields.closed = map.next_value::<Flag>()?.0,
                         Name::Unknown => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
@@ -116,6 +105,97 @@ impl<'de> Deserialize<'de> for Fields {
         }
 
         deserializer.deserialize_map(Object)
+    }
+}
+
+/// A cursor is only sent back. A whole number does for its digits; what cannot be sent back is none, since a reader
+/// that reads on without one is better than none.
+struct Cursor(Option<String>);
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Cursor;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a cursor")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Cursor, E> {
+                Ok(Cursor((!text.is_empty()).then(|| text.to_owned())))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Cursor, E> {
+                Ok(Cursor(Some(number.to_string())))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Cursor, E> {
+                Ok(Cursor(Some(number.to_string())))
+            }
+
+            // What this is rounded to may be another's.
+            fn visit_f64<E>(self, _: f64) -> Result<Cursor, E> {
+                Ok(Cursor(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Cursor, E> {
+                Ok(Cursor(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Cursor, E> {
+                Ok(Cursor(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Cursor, A::Error> {
+                IgnoredAny.visit_seq(seq)?;
+                Ok(Cursor(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cursor, A::Error> {
+                IgnoredAny.visit_map(map)?;
+                Ok(Cursor(None))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// True or not; `null` is not, and the words in quotes do as they do in a header. Anything else is malformed: to take
+/// it for one or the other would end a tail early, or never.
+struct Flag(bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bool;
+
+        impl Visitor<'_> for Bool {
+            type Value = Flag;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true or false")
+            }
+
+            fn visit_bool<E>(self, set: bool) -> Result<Flag, E> {
+                Ok(Flag(set))
+            }
+
+            fn visit_unit<E>(self) -> Result<Flag, E> {
+                Ok(Flag(false))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
+                match text {
+                    _ if text.eq_ignore_ascii_case("true") => Ok(Flag(true)),
+                    _ if text.eq_ignore_ascii_case("false") => Ok(Flag(false)),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Bool)
     }
 }
 

@@ -367,10 +367,42 @@ mod control {
             r#"{"streamNextOffset":"1"}x"#,
             r#"{"streamNextOffset":1}"#,
             r#"{"streamNextOffset":"1","upToDate":1}"#,
+            r#"{"streamNextOffset":"1","upToDate":"yes"}"#,
+            r#"{"streamNextOffset":"1","streamClosed":[]}"#,
             "<html>",
-            r#"{"streamNextOffset":"1","streamCursor":7}"#,
         ] {
             assert!(matches!(offset(text), Err(ControlError::Malformed { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_whatever_can_be_sent_back() {
+        for (cursor, expected) in [
+            ("\"abc\"", Some("abc")),
+            ("7", Some("7")),
+            ("-7", Some("-7")),
+            ("18446744073709551615", Some("18446744073709551615")),
+            ("18446744073709551616", None),
+            ("1.5", None),
+            ("\"\"", None),
+            ("null", None),
+            ("true", None),
+            (r#"[1,{"a":[]}]"#, None),
+            (r#"{"streamNextOffset":"2","a":[1]}"#, None),
+        ] {
+            let text = format!(r#"{{"streamCursor":{cursor},"streamNextOffset":"1","upToDate":true}}"#);
+            let control = Control::parse(text.as_bytes()).unwrap();
+            assert_eq!(control.cursor.as_deref(), expected, "{cursor}");
+            assert!(control.next_offset == "1" && control.up_to_date, "{cursor}");
+        }
+    }
+
+    #[test]
+    fn flags_may_be_words() {
+        for (flag, expected) in [(r#""true""#, true), (r#""TRUE""#, true), (r#""false""#, false)] {
+            let text = format!(r#"{{"streamNextOffset":"1","upToDate":{flag},"streamClosed":{flag}}}"#);
+            let control = Control::parse(text.as_bytes()).unwrap();
+            assert_eq!((control.up_to_date, control.closed), (expected, expected), "{flag}");
         }
     }
 

@@ -4,8 +4,8 @@ use super::page::{BodyLength, Boundary};
 use super::session::{Group, Session};
 use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, UNTYPED, Unit, next_random};
 use crate::Offset;
-use crate::error::{Error, StreamError};
-use crate::protocol::answer::{Head, check_encoding};
+use crate::error::{Error, StreamError, shown};
+use crate::protocol::answer::{DataEncoding, Head, check_encoding};
 use crate::protocol::content_type;
 use crate::reader::options::LiveMode;
 use bytes::Bytes;
@@ -41,10 +41,14 @@ impl Machine {
             (StatusCode::NO_CONTENT, _) | (_, Ask::Metadata) => Ok(()),
             _ => check_encoding(headers),
         };
-        let judged = encoding.and_then(|()| Head::parse(headers)).and_then(|head| match self.ask {
+        let judged = encoding.and_then(|()| Head::of_read(headers)).and_then(|head| match self.ask {
             Ask::Metadata => self.on_metadata(&head, now),
             Ask::Tail => self.on_tail(head),
             Ask::Page | Ask::LongPoll => self.on_page(status, head, body_length(headers)),
+            // No events because none will come: what tells a browser not to connect again.
+            Ask::Events if status == StatusCode::NO_CONTENT && head.closed && head.next_offset.is_some() => {
+                self.on_page(status, head, BodyLength::Known(0))
+            }
             Ask::Events => self.on_events(&head, now),
         });
         if let Err(kind) = judged {
@@ -78,16 +82,26 @@ impl Machine {
         let base = self.position.base().clone();
         let page = match status {
             StatusCode::OK => {
-                self.learn_type(head.content_type.as_deref())?;
+                // Nobody else will tell it.
+                let untyped = self.headless.then_some(UNTYPED);
+                self.learn_type(head.content_type.as_deref().or(untyped))?;
                 Page::body(boundary(next, &head), &base, self.unit, length, self.options.max_event_bytes)
             }
             StatusCode::NO_CONTENT => {
+                // What a default of a server or proxy says of nothing does not count.
+                self.learn_type(None)?;
                 // The tail may have moved on since the server looked: what lies between is asked for.
                 let here = next == base;
+                // Once is a race; twice in a row, and asked to answer at once, it makes no sense.
+                if !here && self.ask == Ask::Page && self.empty_pages > 0 {
+                    return Err(StreamError::protocol(format!(
+                        "204 No Content after offset {base}, though the server's next offset is {next}"
+                    )));
+                }
                 head.up_to_date &= here;
                 head.closed &= here;
                 let mut page = Page::nothing(boundary(base.clone(), &head), &base);
-                page.stuck = here || self.ask == Ask::Page;
+                page.stuck = here;
                 page
             }
             status => {
@@ -105,17 +119,29 @@ impl Machine {
     }
 
     fn on_events(&mut self, head: &Head, now: Instant) -> Result<(), StreamError> {
-        let answered = head.content_type.as_deref().unwrap_or_default();
+        let answered = head.content_type.as_deref().unwrap_or("no type");
         let stream_type = self.content_type.clone().or_else(|| self.assumed_type.clone());
         let textual = stream_type
             .as_deref()
             .is_some_and(|kind| content_type::is_json(kind) || content_type::is_text(kind));
         let is_events = content_type::is_event_stream(answered);
+        let (base64, unknown) = match &head.data_encoding {
+            DataEncoding::Plain => (false, None),
+            DataEncoding::Base64 => (true, None),
+            DataEncoding::Unknown(name) => (false, Some(name)),
+        };
         // Binary content that is not base64 does not survive as an event.
-        if !is_events || (!head.base64 && !textual) {
+        if !is_events || unknown.is_some() || (!base64 && !textual) {
             if self.options.live == LiveMode::Auto {
                 self.give_up_events(now);
                 return Ok(());
+            }
+            if let (true, Some(name)) = (is_events, unknown) {
+                return Err(StreamError::protocol(format!(
+                    "the server's events carry data as {:?} (Stream-SSE-Data-Encoding), which is unknown here; \
+                     read with LiveMode::LongPoll or LiveMode::Auto",
+                    shown(name)
+                )));
             }
             // An answer in the stream's own terms comes from a server that knows no events.
             return Err(if is_events || head.next_offset.is_some() {
@@ -123,12 +149,12 @@ impl Machine {
             } else {
                 StreamError::ContentTypeMismatch {
                     expected: "text/event-stream".into(),
-                    actual: answered.to_owned(),
+                    actual: shown(answered).into_owned(),
                 }
             });
         }
         self.learn_type(stream_type.as_deref())?;
-        self.session = Some(Session::new(self.sent, head.base64, self.options.max_event_bytes));
+        self.session = Some(Session::new(self.sent, base64, self.options.max_event_bytes));
         self.ready = true;
         Ok(())
     }
@@ -152,7 +178,7 @@ impl Machine {
         };
         match content_type {
             Some(got) if !content_type::same(got, known) => Err(StreamError::Recreated {
-                evidence: format!("its content type was {known} and is {got} now"),
+                evidence: format!("its content type was {} and is {} now", shown(known), shown(got)),
             }),
             _ => Ok(()),
         }
@@ -205,6 +231,11 @@ impl Machine {
             self.state = State::Idle { until: now };
             return;
         }
+        if self.ask == Ask::Metadata && matches!(error.kind(), StreamError::NotSupported) {
+            self.headless = true;
+            self.state = State::Idle { until: now };
+            return;
+        }
         if self.ask == Ask::Events {
             let status = error.status_code().unwrap_or_default();
             match self.options.live {
@@ -224,7 +255,13 @@ impl Machine {
                 _ => {}
             }
         }
-        self.fail(self.here(error), now);
+        let unasked = matches!(error.kind(), StreamError::NotModified) && !self.compares();
+        let error = self.here(error).edit(|context| {
+            if unasked {
+                context.detail = Some("the reader gave none; is a cache on the way out of order?".into());
+            }
+        });
+        self.fail(error, now);
     }
 
     /// The error with the offset asked for, where it does not say it.
@@ -261,6 +298,10 @@ impl Machine {
         } else if let Some(tail) = &mut self.tail {
             let room = Tail::KEPT - tail.content.len();
             tail.content.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            // It may be all of the stream: that is not waited for.
+            if tail.content.len() == Tail::KEPT && tail.has_content() {
+                self.fail_with_tail(now);
+            }
         } else if let State::Turned { outcome, .. } = &mut self.state {
             outcome.page.push(bytes);
             if !outcome.page.is_over() {
@@ -269,6 +310,12 @@ impl Machine {
                 self.fail(error, now);
             }
         }
+    }
+
+    fn fail_with_tail(&mut self, now: Instant) {
+        let kind = StreamError::protocol("the answer to offset=now has content, and must not");
+        let error = self.error(kind);
+        self.fail(error, now);
     }
 
     /// The body is complete.
@@ -283,9 +330,7 @@ impl Machine {
             page.finish();
         } else if let Some(tail) = self.tail.take() {
             if tail.has_content() {
-                let kind = StreamError::protocol("the answer to offset=now has content, and must not");
-                let error = self.error(kind);
-                return self.fail(error, now);
+                return self.fail_with_tail(now);
             }
             self.ready = true;
             self.position.turn(tail.boundary.next.clone());

@@ -65,7 +65,7 @@ pub(super) enum Ask {
 pub(super) struct Request {
     pub(super) ask: Ask,
     pub(super) offset: Offset,
-    /// The last cursor, to be sent back with a long-poll.
+    /// The last cursor, to be sent back with what waits for news: a cache must not answer it as it did before.
     pub(super) cursor: Option<String>,
     pub(super) if_none_match: Option<HeaderValue>,
     /// What the error handler wants on it.
@@ -141,6 +141,8 @@ pub(super) struct Machine {
     closed: bool,
     /// Plain requests have nothing more to give: time to go live.
     caught_up: bool,
+    /// The server does not answer to what only asks for metadata: a plain request tells the content type.
+    headless: bool,
     /// An event exceeded the limit once: plain requests catch up from then on, also where events were asked for.
     outgrown: bool,
     /// What it held is not fetched yet.
@@ -205,6 +207,7 @@ impl Machine {
             up_to_date: false,
             closed: false,
             caught_up: false,
+            headless: false,
             outgrown: false,
             too_large: false,
             empty_pages: 0,
@@ -526,6 +529,13 @@ impl Machine {
         self.state = State::Idle { until: now + wait };
     }
 
+    /// Whether a long-poll was waited for as it should be. Before it the server had answered; what ends it then, a
+    /// proxy's patience for instance, is no sequel to what failed earlier.
+    fn is_held_long_poll(&self, now: Instant) -> bool {
+        let held = now.saturating_duration_since(self.sent);
+        self.ask == Ask::LongPoll && matches!(self.state, State::Sent) && pace::is_healthy(held)
+    }
+
     /// What is to be thought of event streams after this one: how long it lived, and whether it brought news.
     fn judge_session(&mut self, now: Instant) -> (Duration, bool) {
         let Some(session) = &self.session else { return (Duration::ZERO, false) };
@@ -548,17 +558,19 @@ impl Machine {
         if self.past_caches {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
-        let if_none_match = match ask {
-            Ask::Page if !self.ready => self.options.if_none_match.clone(),
-            _ => None,
-        };
+        let if_none_match = self.compares().then(|| self.options.if_none_match.clone()).flatten();
         Request {
             ask,
             offset: self.position.base().clone(),
-            cursor: (ask == Ask::LongPoll).then(|| self.cursor.clone()).flatten(),
+            cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),
             if_none_match,
             headers,
         }
+    }
+
+    /// Whether the request asks for what differs from an entity tag.
+    fn compares(&self) -> bool {
+        self.ask == Ask::Page && !self.ready && self.options.if_none_match.is_some()
     }
 
     fn choose(&self, now: Instant) -> Ask {
@@ -573,7 +585,13 @@ impl Machine {
         match self.options.live {
             LiveMode::Off => Ask::Page,
             LiveMode::Sse if plain => Ask::Page,
-            LiveMode::Sse if self.content_type.is_none() && self.assumed_type.is_none() => Ask::Metadata,
+            LiveMode::Sse if self.content_type.is_none() && self.assumed_type.is_none() => {
+                if self.headless {
+                    Ask::Page
+                } else {
+                    Ask::Metadata
+                }
+            }
             LiveMode::Sse => Ask::Events,
             LiveMode::LongPoll | LiveMode::Auto if plain || !self.caught_up => Ask::Page,
             LiveMode::LongPoll => Ask::LongPoll,
@@ -600,6 +618,8 @@ impl Machine {
             self.judge_session(now);
         } else if self.ask == Ask::Events {
             self.trust.ended(now, Duration::ZERO, false);
+        } else if self.is_held_long_poll(now) {
+            self.backoff.reset();
         }
         self.abandon();
         let attempts = self.backoff.retries() + 1;

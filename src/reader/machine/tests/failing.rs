@@ -161,6 +161,39 @@ fn a_quiet_tail_that_lived_renews_the_budget_if_it_said_where_it_stands() {
 }
 
 /// A handler that answers by `action`, and how often it was asked.
+/// Goes through what comes before a long-poll after a failure: a page with nothing new.
+fn until_long_poll(rig: &mut Rig) {
+    loop {
+        match rig.step() {
+            Step::Send(request) if request.ask == Ask::Page => rig.page("a0", UP_TO_DATE, ""),
+            Step::Send(request) => return assert_eq!(request.ask, Ask::LongPoll),
+            Step::Rest(wait) => rig.pass(wait),
+            Step::Chunk(chunk) => assert!(chunk.is_empty()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_ends_each_quiet_long_poll_wears_nothing_out() {
+    let gateway = || StreamError::ServerError { status: 504, message: "gateway timeout".into() };
+    let mut rig = Rig::new(bounded(LiveMode::LongPoll, 2), TEXT);
+    for _ in 0..100 {
+        until_long_poll(&mut rig);
+        rig.pass(Duration::from_secs(60));
+        rig.refuse(gateway());
+        let Step::Rest(wait) = rig.step() else { panic!("no rest") };
+        assert!(wait <= Duration::from_millis(100), "{wait:?}");
+        rig.pass(wait);
+    }
+    // One that is refused at once is a failure like any other.
+    until_long_poll(&mut rig);
+    rig.refuse(gateway());
+    until_long_poll(&mut rig);
+    rig.refuse(gateway());
+    assert_eq!(rig.fails().status_code(), Some(504));
+}
+
 fn handled(
     options: Options,
     action: impl Fn(usize, &StreamError) -> ErrorAction + Send + Sync + 'static,

@@ -4,6 +4,7 @@ mod choosing;
 mod failing;
 mod holding;
 mod judging;
+mod lenient;
 
 use super::*;
 use durable_streams_contract::{TransportError, TransportErrorKind};
