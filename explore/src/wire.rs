@@ -10,6 +10,7 @@ use std::time::Duration;
 pub(crate) fn check(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
     pace(plan, requests)?;
     patience(plan, requests)?;
+    cursors(requests)?;
     sizes(plan, requests)?;
     in_flight(plan, requests)
 }
@@ -124,6 +125,24 @@ fn patience(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
             let host = host.unwrap_or_default();
             return Err(format!("{host} was asked to wait until {until:?}, and came at {:?}", next.at));
         }
+    }
+    Ok(())
+}
+
+/// A reader whose long-poll brought nothing has a cursor, which its next live request sends back.
+fn cursors(requests: &[RequestRecord]) -> Result<(), String> {
+    let mut has_cursor: BTreeMap<&str, bool> = BTreeMap::new();
+    for request in requests {
+        let query = request.uri.query().unwrap_or_default();
+        if !query.contains("live=") {
+            continue;
+        }
+        let host = request.uri.host().unwrap_or_default();
+        let has_cursor = has_cursor.entry(host).or_default();
+        if *has_cursor && !query.contains("cursor=") {
+            return Err(format!("{host} asks for news without a cursor at {:?}", request.at));
+        }
+        *has_cursor |= query.contains("live=long-poll") && request.status.is_some_and(|status| status == 204);
     }
     Ok(())
 }
