@@ -13,10 +13,17 @@ pub(crate) struct Mutation {
 const MACHINE: &str = "src/producer/machine/mod.rs";
 const RECOVER: &str = "src/producer/machine/recover.rs";
 const QUEUE: &str = "src/producer/queue.rs";
+const DRIVER: &str = "src/producer/driver.rs";
+const BATCH: &str = "src/producer/batch.rs";
+const SHARED: &str = "src/producer/shared.rs";
 const READER: &str = "src/reader/machine/mod.rs";
 const EVENTS: &str = "src/reader/machine/events.rs";
 const SESSION: &str = "src/reader/machine/session.rs";
 const POSITION: &str = "src/reader/machine/position.rs";
+const PACE: &str = "src/reader/machine/pace.rs";
+const AHEAD: &str = "src/reader/ahead.rs";
+const SSE: &str = "src/protocol/sse.rs";
+const SPLITTER: &str = "src/protocol/json/splitter.rs";
 const RETRY: &str = "src/retry.rs";
 
 pub(crate) const MUTATIONS: &[Mutation] = &[
@@ -210,6 +217,218 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "page.take(&mut self.position, usize::MAX)",
         )],
         seed: 1,
+    },
+    Mutation {
+        name: "producer: a claim keeps what the last epoch had stored",
+        edits: &[(RECOVER, "        self.stored_to = None;\n        self.claimed", "        self.claimed")],
+        seed: 122,
+    },
+    Mutation {
+        name: "producer: each repetition is the first attempt",
+        edits: &[(MACHINE, "                entry.may_echo |= fate != Fate::NotSent;\n", "")],
+        seed: 13,
+    },
+    Mutation {
+        name: "producer: what is in doubt goes out again in a new epoch",
+        edits: &[(
+            RECOVER,
+            "if first.not_before.as_ref() == tail =>",
+            "if first.not_before.is_some() || tail.is_some() =>",
+        )],
+        seed: 85,
+    },
+    Mutation {
+        name: "producer: a server forgets only once",
+        edits: &[(
+            RECOVER,
+            "        self.claimed_from_oblivion = true;",
+            "        self.claimed_from_oblivion = false;",
+        )],
+        seed: 562,
+    },
+    Mutation {
+        name: "producer: the unsent are looked for too far on",
+        edits: &[(
+            RECOVER,
+            "            self.tail_seen = first.not_before.clone();",
+            "            let _ = first;",
+        )],
+        seed: 38,
+    },
+    Mutation {
+        name: "producer: a closed stream leaves no doubt",
+        edits: &[(
+            RECOVER,
+            "let outcome = if was_closed && entry.maybe_applied {",
+            "let outcome = if false && was_closed && entry.maybe_applied {",
+        )],
+        seed: 20,
+    },
+    Mutation {
+        name: "producer: a batch in doubt is split",
+        edits: &[(
+            RECOVER,
+            "        if entry.maybe_applied {\n            self.entries.push_front(entry);",
+            "        if false {\n            self.entries.push_front(entry);",
+        )],
+        seed: 47,
+    },
+    Mutation {
+        name: "producer: claims for ever",
+        edits: &[(RECOVER, "        self.recent <= MAX_CLAIMS", "        true")],
+        seed: 43,
+    },
+    Mutation {
+        name: "producer: what it gives up was never sent",
+        edits: &[(
+            MACHINE,
+            "            entry.maybe_applied |= std::mem::take(&mut entry.in_flight);",
+            "            entry.in_flight = false;",
+        )],
+        seed: 26,
+    },
+    Mutation {
+        name: "producer: a tail that was told too late is proof",
+        edits: &[(
+            MACHINE,
+            "            entry.not_before = self.tail_seen.clone();\n        }",
+            "        }\n        entry.not_before = self.tail_seen.clone();",
+        )],
+        seed: 38,
+    },
+    Mutation {
+        name: "producer: a split does not renumber",
+        edits: &[(RECOVER, "            self.renumber(seq);\n", "            let _ = seq;\n")],
+        seed: 105,
+    },
+    Mutation {
+        name: "producer: nothing wakes it for what lingers",
+        edits: &[(
+            DRIVER,
+            "            deadlines[2] = self.shared.lock().queue.due_at();",
+            "            deadlines[2] = None;",
+        )],
+        seed: 5,
+    },
+    Mutation {
+        name: "producer: a flush is done one batch too soon",
+        edits: &[(
+            QUEUE,
+            "        self.first_unsettled >= target",
+            "        self.first_unsettled + 1 >= target",
+        )],
+        seed: 1,
+    },
+    Mutation {
+        name: "producer: the halves of a batch share their receipts",
+        edits: &[(BATCH, "first: self.first + head_records as u32", "first: self.first")],
+        seed: 63,
+    },
+    Mutation {
+        name: "producer: what was queued does not come back",
+        edits: &[(SHARED, "        self.unsent.push(Unsent::Sealed(sealed));", "        drop(sealed);")],
+        seed: 1,
+    },
+    Mutation {
+        name: "producer: draining has no end",
+        edits: &[(
+            DRIVER,
+            "state.detached && self.drain_until.is_none()",
+            "false && self.drain_until.is_none()",
+        )],
+        seed: 25,
+    },
+    Mutation {
+        name: "producer: records are framed before the type is known",
+        edits: &[(
+            QUEUE,
+            "            if self.open.records() > 0 {\n                self.seal(false);\n            }\n            self.framing",
+            "            self.framing",
+        )],
+        seed: 2,
+    },
+    Mutation {
+        name: "reader: a second break forgets the first",
+        edits: &[(POSITION, "self.target = self.target.max(self.passed);", "self.target = self.passed;")],
+        seed: 100,
+    },
+    Mutation {
+        name: "reader: a broken connection is no break",
+        edits: &[(READER, "        self.position.interrupt();\n    }", "    }")],
+        seed: 103,
+    },
+    Mutation {
+        name: "reader: a closed stream does not end it",
+        edits: &[(READER, "if outcome.closed || (self.options", "if (self.options")],
+        seed: 0,
+    },
+    Mutation {
+        name: "reader: silence is waited for",
+        edits: &[(
+            EVENTS,
+            "State::Body { .. } => self.quiet_since.checked_add(self.patience()),",
+            "State::Body { .. } => None,",
+        )],
+        seed: 69,
+    },
+    Mutation {
+        name: "reader: reading ahead counts as handed out",
+        edits: &[(
+            AHEAD,
+            "            self.checkpoint = chunk.checkpoint.clone();",
+            "            let queue = self.queue.lock();\n            let last = queue.chunks.back().and_then(|last| last.as_ref().ok());\n            self.checkpoint = last.unwrap_or(chunk).checkpoint.clone();\n            drop(queue);",
+        )],
+        seed: 187,
+    },
+    Mutation {
+        name: "reader: the lines of an event lose what was between them",
+        edits: &[(SSE, "            self.joined.extend(b\"\\n\", limit);", "")],
+        seed: 11,
+    },
+    Mutation {
+        name: "reader: CRLF ends two lines",
+        edits: &[(
+            SSE,
+            "                if after_cr { None } else { self.dispatch() }",
+            "                self.dispatch()",
+        )],
+        seed: 25,
+    },
+    Mutation {
+        name: "reader: a message is sought in the wrong buffer",
+        edits: &[(
+            SPLITTER,
+            "                if self.input.next_buffer() {\n                    self.scanner.forget_block();",
+            "                if self.input.next_buffer() {",
+        )],
+        seed: 22,
+    },
+    Mutation {
+        name: "reader: the cursor is not sent back",
+        edits: &[(
+            READER,
+            "cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),",
+            "cursor: None,",
+        )],
+        seed: 0,
+    },
+    Mutation {
+        name: "reader: answers without news are asked for at once",
+        edits: &[(
+            PACE,
+            "        let doublings = (self.fruitless - 2).min(16);",
+            "        if self.fruitless < 1000 {\n            return Duration::ZERO;\n        }\n        let doublings = (self.fruitless - 2).min(16);",
+        )],
+        seed: 103,
+    },
+    Mutation {
+        name: "reader: a failure is progress",
+        edits: &[(
+            READER,
+            "        let attempts = self.backoff.retries() + 1;",
+            "        self.backoff.reset();\n        let attempts = self.backoff.retries() + 1;",
+        )],
+        seed: 2,
     },
     Mutation {
         name: "both: what a server asks to wait is not waited",
