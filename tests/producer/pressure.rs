@@ -97,6 +97,29 @@ fn waiting_appends_keep_their_turn_and_may_be_given_up() {
     });
 }
 
+/// What lingers in a full queue waits for nothing: no more will come before some of it is sent.
+#[test]
+fn a_full_queue_does_not_linger() {
+    let mut world = World::new(8);
+    let stream = lines(&mut world);
+    world.run(async {
+        for (bytes, records) in [(1000, usize::MAX), (usize::MAX, 3)] {
+            let producer = stream.producer(format!("p{records}")).linger(Duration::MAX);
+            let producer = producer.max_buffered_bytes(bytes).max_buffered_records(records).build();
+            for _ in 0..1000 {
+                producer.append_wait("x\n").await.unwrap();
+            }
+            // Who does not wait is told, and finds room soon after.
+            while producer.append("y\n").is_ok() {}
+            while producer.append("z\n").is_err() {
+                stream.client().runtime().sleep(SECOND / 100).await;
+            }
+            producer.close().await.unwrap();
+        }
+    });
+    assert!(world.elapsed() < 60 * SECOND, "{:?}", world.elapsed());
+}
+
 /// ROBUSTNESS 38.
 #[test]
 fn without_linger_a_record_leaves_at_once() {
