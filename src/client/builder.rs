@@ -164,6 +164,9 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
 
     /// Longest wait for a response's head, connecting included. Default: 30 s. Not zero.
     ///
+    /// A request with a body gets a second more for every 10,000 bytes of it, so that an uplink which carries as much still
+    /// gets it through: with the default, a producer's batch of 1,000,000 bytes is given up after 130 s.
+    ///
     /// A long-poll, which a server answers late on purpose, is bounded by the
     /// [idle timeout](Self::idle_timeout) instead.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {

@@ -12,11 +12,15 @@ use durable_streams_contract::{
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use std::borrow::{Borrow, Cow};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use url::Url;
 
 /// How many redirects one attempt follows.
 const MAX_REDIRECTS: usize = 10;
+
+/// In bytes a second: a body gets as long as this takes on top of the deadline for the answer.
+const SLOWEST_UPLINK: u64 = 10_000;
 
 /// How long a request waits for its answer's head, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,31 +113,44 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
         async move {
             let call = call.borrow();
             let options = SendOptions::new();
+            let head = inner.header_timeout.saturating_add(upload_time(call.body.len()));
             let (deadline, options) = match call.wait {
                 // It must never be the first to fire, nor cut a body that takes its time.
-                Wait::Head => {
-                    (inner.header_timeout, options.backstop(inner.header_timeout.saturating_mul(2)))
-                }
-                Wait::Page => (inner.header_timeout, options),
+                Wait::Head => (head, options.backstop(head.saturating_mul(2))),
+                Wait::Page => (head, options),
                 Wait::LongPoll(idle) => (idle, options.live(true)),
-                Wait::Events => (inner.header_timeout, options.live(true)),
+                Wait::Events => (head, options.live(true)),
             };
-            let answer = inner.alarms.within(&inner.runtime, deadline, inner.follow(call, options)).await;
+            let handed_over = AtomicBool::new(false);
+            let attempt = inner.follow(call, options, &handed_over);
+            let answer = inner.alarms.within(&inner.runtime, deadline, attempt).await;
             answer.unwrap_or_else(|| {
-                let message = format!("no answer within {deadline:?}");
-                Err(TransportError::new(TransportErrorKind::Timeout).with_message(message).into())
+                let error = TransportError::new(TransportErrorKind::Timeout);
+                Err(Failure::Transport(if handed_over.load(Ordering::Relaxed) {
+                    error.with_message(format!("no answer within {deadline:?}"))
+                } else {
+                    let message = format!("the header provider gave no headers within {deadline:?}");
+                    error.with_sent(Sent::No).with_message(message)
+                }))
             })
         }
     }
 }
 
 impl<T: HttpTransport, R: Runtime> Inner<T, R> {
-    async fn follow(&self, call: &Call, options: SendOptions) -> Result<Answer, Failure> {
+    /// Says by `handed_over` when the transport gets the request: before that nothing can have left.
+    async fn follow(
+        &self,
+        call: &Call,
+        options: SendOptions,
+        handed_over: &AtomicBool,
+    ) -> Result<Answer, Failure> {
         let configured = self.configured_headers(&call.extra_headers).await?;
         let mut place = self.place(call).map_err(Failure::Refused)?;
         let mut same_origin = true;
         for _ in 0..=MAX_REDIRECTS {
             let request = build(call, &place, same_origin.then_some(&configured));
+            handed_over.store(true, Ordering::Relaxed);
             let response = self.transport.send(request, options).await?;
             let (head, body) = response.into_parts();
             if !is_redirect(head.status) {
@@ -182,6 +199,11 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         let own = call.query.iter().map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_str())));
         Place::new(with_query(call.url(), provided.chain(own)))
     }
+}
+
+/// How long a body of this size may take to leave, in whole seconds.
+fn upload_time(bytes: usize) -> Duration {
+    Duration::from_secs(bytes as u64 / SLOWEST_UPLINK)
 }
 
 /// Puts each name of `stronger` in place of what `headers` has under it.

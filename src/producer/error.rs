@@ -17,7 +17,7 @@ pub enum ProducerError {
 
     /// Another producer took over this id with a higher epoch. Halts.
     #[error(
-        "stale epoch: server has epoch {server_epoch}, we have {our_epoch}; start with a higher epoch, or use auto_claim"
+        "stale epoch: server has epoch {server_epoch}, we have {our_epoch}; another producer uses this id, and only one at a time may: stop one of them, and start with a higher epoch, or with auto_claim"
     )]
     StaleEpoch {
         /// The epoch that the server has for this id.
@@ -37,7 +37,7 @@ pub enum ProducerError {
 
     /// The server calls a batch a duplicate that was sent for the first time: it was not stored. Halts.
     #[error(
-        "unexpected duplicate: the server already has epoch {epoch}, seq {seq}, which was sent for the first time. Either this producer id was used before with the same epoch (give each run a higher epoch, or use auto_claim), or something between here and the server repeats requests"
+        "unexpected duplicate: the server already has epoch {epoch}, seq {seq}, which was sent for the first time. Either this producer id was used before with the same epoch (give each run a higher epoch, or use auto_claim), or something between here and the server repeats requests. Append what take_unsent hands back with a producer of a higher epoch; for a deliberate replay set accept_duplicates"
     )]
     UnexpectedDuplicate {
         /// The producer's epoch.
@@ -84,8 +84,11 @@ pub enum ProducerError {
         after: Duration,
     },
 
-    /// The async runtime that delivers the records has shut down, or never ran. Halts.
-    #[error("the runtime that delivers the records is gone")]
+    /// The task that delivers the records ended before its time: its async runtime has shut down, or a function of the
+    /// application that it called, a header provider for instance, has panicked. Halts.
+    #[error(
+        "the task that delivers the records is gone: its runtime has shut down, or a function that it called (a header provider, on_error) has panicked"
+    )]
     RuntimeGone,
 
     /// The server refused, or could not be reached within the retry policy. Halts, but for a single record that is

@@ -81,7 +81,8 @@ impl<T: HttpTransport, R: Runtime> Append<T, R> {
     }
 
     /// Gives the append an identity: stored once, however often it is sent. `seq` starts at 0 in each
-    /// epoch and grows by one; both are at most 2^53-1.
+    /// epoch and grows by one; both are at most 2^53-1. Where the server has a higher epoch for `id`, the append
+    /// ends with [`StreamError::Forbidden`], and [`Error::server_epoch`] says it.
     pub fn producer(self, id: impl Into<String>, epoch: u64, seq: u64) -> Self {
         let producer = (id.into(), epoch, seq);
         self.edit(|request| request.producer = Some(producer))
