@@ -6,6 +6,7 @@ use durable_streams_contract::{
     AnyRuntime, AnyTransport, DefaultRuntime, DefaultTransport, HttpTransport, Runtime, RuntimeError,
     TransportError, TransportOptions,
 };
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 use std::future::Future;
@@ -105,7 +106,8 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
 
     /// A header for every request, the producers' included. A name given twice is sent twice.
     ///
-    /// The protocol's own headers, where a request has them, win over it.
+    /// The protocol's own headers, where a request has them, win over it. How long a request is the transport says:
+    /// `content-length` and `transfer-encoding` are refused, here and wherever else headers are given.
     pub fn default_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -280,7 +282,18 @@ pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
         let shown = if may_be_secret(name) { "(not shown)".to_owned() } else { format!("{value:?}") };
         StreamError::config("header", format!("{name}: {shown}"), reason)
     })?;
+    check_framing(&parsed)?;
     Ok((parsed, value))
+}
+
+/// Refuses the headers by which a message is cut out of its connection: with one of the application's, passed on from
+/// another request for instance, a record would be stored in part.
+pub(super) fn check_framing(name: &HeaderName) -> Result<(), Error> {
+    if matches!(*name, CONTENT_LENGTH | TRANSFER_ENCODING) {
+        let reason = "the transport itself says how long a request is";
+        return Err(StreamError::config("header", name.as_str(), reason).into());
+    }
+    Ok(())
 }
 
 fn may_be_secret(name: &str) -> bool {
@@ -291,6 +304,15 @@ fn may_be_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::header;
+
+    #[test]
+    fn a_requests_length_is_not_the_applications() {
+        for name in ["content-length", "Transfer-Encoding"] {
+            let error = header(name, "3").unwrap_err().to_string();
+            assert!(error.contains(&name.to_ascii_lowercase()) && error.contains("transport"), "{error}");
+        }
+        assert!(header("content-language", "de").is_ok());
+    }
 
     #[test]
     fn a_refused_header_is_shown_unless_it_may_be_a_secret() {

@@ -1,6 +1,6 @@
 //! One attempt of one request: headers, redirects, and the deadline for the response's head.
 
-use super::builder::HeaderProvider;
+use super::builder::{HeaderProvider, check_framing};
 use super::target::{Place, check_parameter, with_query};
 use super::{Client, Inner};
 use crate::error::{Context, Error, StreamError};
@@ -146,6 +146,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         handed_over: &AtomicBool,
     ) -> Result<Answer, Failure> {
         let configured = self.configured_headers(&call.extra_headers).await?;
+        configured.keys().try_for_each(check_framing).map_err(Failure::Refused)?;
         let mut place = self.place(call).map_err(Failure::Refused)?;
         let mut same_origin = true;
         for _ in 0..=MAX_REDIRECTS {

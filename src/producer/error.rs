@@ -62,7 +62,7 @@ pub enum ProducerError {
     },
 
     /// The record is larger than the whole queue. It is handed back; only this append failed.
-    #[error("a record of {} bytes is larger than {option} ({limit} bytes)", .record.len())]
+    #[error("a record of {} bytes, and up to five more to keep it, does not fit into {option} ({limit} bytes); raise that option", .record.len())]
     RecordTooLarge {
         /// The record; of an `append_json`, its JSON text.
         record: Bytes,

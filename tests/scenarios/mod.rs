@@ -52,6 +52,7 @@ macro_rules! on {
             a_server_that_keeps_forgetting_is_told,
             whatever_handles_do_at_once_every_receipt_is_told,
             a_token_that_runs_out_is_renewed_and_nothing_is_lost,
+            a_length_that_is_passed_on_is_refused,
         ]);
         $crate::scenarios::tests!($stack, producer_limits: [
             no_body_is_larger_than_its_limit,

@@ -495,3 +495,30 @@ pub async fn a_token_that_runs_out_is_renewed_and_nothing_is_lost<S: Stack>() {
     }
     producer.close().await.unwrap();
 }
+
+/// What an application passes on from another request must not cut a record short.
+pub async fn a_length_that_is_passed_on_is_refused<S: Stack>() {
+    let script = Script::start(store).unwrap();
+    for (name, value) in [("content-length", "3"), ("transfer-encoding", "chunked")] {
+        let built = S::builder().base_url(script.url()).default_header(name, value).build();
+        assert!(built.unwrap_err().to_string().contains(name));
+        let mut passed_on = HeaderMap::new();
+        passed_on.insert(name, value.parse().unwrap());
+        let provided = passed_on.clone();
+        let client = S::builder().base_url(script.url()).header_provider(move || provided.clone());
+        let client = client.build().unwrap();
+        for stream in [client.stream("s"), at::<S>(script.url()).with_headers(passed_on)] {
+            let stream = stream.content_type("text/plain");
+            let error = stream.append("hello").await.unwrap_err();
+            assert!(matches!(error.kind(), StreamError::Config(_)), "{error}");
+            assert!(error.to_string().contains(name), "{error}");
+            let producer = stream.producer("p").build();
+            let error = producer.append("hello").unwrap().await.unwrap_err();
+            assert!(matches!(error.stream_error(), Some(StreamError::Config(_))), "{error}");
+            assert!(!producer.take_unsent()[0].may_be_stored);
+        }
+        let error = at::<S>(script.url()).append("x").header(name, value).await.unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    assert!(script.requests().is_empty());
+}
