@@ -69,6 +69,7 @@ impl Future for Delivery {
             None => {
                 // One slot for each record at most, which are counted in 32 bits.
                 this.slot = state.waiting.len() as u32;
+                state.mixed |= state.waiting.last().is_some_and(|(last, _)| *last > this.index);
                 state.waiting.push((this.index, Some(cx.waker().clone())));
                 None
             }
@@ -98,6 +99,8 @@ struct State {
     settled: Vec<Piece>,
     /// Those who wait, each for a record, in slots that stay until the receipt goes.
     waiting: Vec<(u32, Option<Waker>)>,
+    /// They did not come in the order of their records.
+    mixed: bool,
 }
 
 #[derive(Debug)]
@@ -126,24 +129,29 @@ impl Receipt {
         self.settle_all([(from..to, outcome)])
     }
 
-    /// Says what became of several runs of records: those who wait are looked through once.
+    /// Says what became of several runs of records: those who wait are looked through once at most.
     #[must_use]
     pub(super) fn settle_all(
         &self,
         runs: impl IntoIterator<Item = (Range<u32>, Result<Ack, ProducerError>)>,
     ) -> Vec<Waker> {
         let mut state = lock(&self.state);
+        let State { settled, waiting, mixed } = &mut *state;
+        let mut wakers = Vec::new();
         for (Range { start: from, end: to }, outcome) in runs {
-            let at = state.settled.partition_point(|piece| piece.from <= from);
-            state.settled.insert(at, Piece { from, to, outcome });
+            let at = settled.partition_point(|piece| piece.from <= from);
+            settled.insert(at, Piece { from, to, outcome });
+            if !*mixed {
+                let place = |record: u32| waiting.partition_point(|(index, _)| *index < record);
+                let concerned = place(from)..place(to);
+                wakers.extend(waiting[concerned].iter_mut().filter_map(|(_, waker)| waker.take()));
+            }
         }
-        let State { settled, waiting } = &mut *state;
-        let is_told = |index| piece_of(settled, index).is_some();
-        waiting
-            .iter_mut()
-            .filter(|(index, _)| is_told(*index))
-            .filter_map(|(_, waker)| waker.take())
-            .collect()
+        if *mixed {
+            let told = waiting.iter_mut().filter(|(index, _)| piece_of(settled, *index).is_some());
+            wakers.extend(told.filter_map(|(_, waker)| waker.take()));
+        }
+        wakers
     }
 }
 
@@ -208,23 +216,27 @@ mod tests {
                 self.0.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let receipt = Arc::new(Receipt::default());
-        let tasks: Vec<_> = (0..4).map(|_| Arc::new(Count(AtomicUsize::new(0)))).collect();
-        let mut deliveries: Vec<_> = (0..4).map(|index| Delivery::new(receipt.clone(), index)).collect();
-        for (delivery, task) in deliveries.iter_mut().zip(&tasks) {
-            let waker = Waker::from(task.clone());
-            assert!(Pin::new(delivery).poll(&mut Context::from_waker(&waker)).is_pending());
+        for polled in [[0, 1, 2, 3], [2, 0, 3, 1]] {
+            let receipt = Arc::new(Receipt::default());
+            let tasks: Vec<_> = (0..4).map(|_| Arc::new(Count(AtomicUsize::new(0)))).collect();
+            let mut deliveries: Vec<_> = (0..4).map(|index| Delivery::new(receipt.clone(), index)).collect();
+            for index in polled {
+                let (delivery, task) = (&mut deliveries[index], &tasks[index]);
+                let waker = Waker::from(task.clone());
+                assert!(Pin::new(delivery).poll(&mut Context::from_waker(&waker)).is_pending());
+            }
+            let woken = || tasks.iter().map(|task| task.0.load(Ordering::Relaxed)).collect::<Vec<_>>();
+            wake(receipt.settle_all([(3..4, ack(1)), (1..2, Err(ProducerError::Closed))]));
+            assert_eq!(woken(), [0, 1, 0, 1]);
+            wake(receipt.settle(2, 3, ack(2)));
+            wake(receipt.settle(0, 1, ack(3)));
+            assert_eq!(woken(), [1, 1, 1, 1]);
+            // A receipt that is kept for long keeps no task.
+            assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1));
+            let told =
+                deliveries.iter().map(|delivery| delivery.try_result().unwrap().ok().map(|ack| ack.seq));
+            assert_eq!(told.collect::<Vec<_>>(), [Some(3), None, Some(2), Some(1)]);
         }
-        let woken = || tasks.iter().map(|task| task.0.load(Ordering::Relaxed)).collect::<Vec<_>>();
-        wake(receipt.settle_all([(3..4, ack(1)), (1..2, Err(ProducerError::Closed))]));
-        assert_eq!(woken(), [0, 1, 0, 1]);
-        wake(receipt.settle(2, 3, ack(2)));
-        wake(receipt.settle(0, 1, ack(3)));
-        assert_eq!(woken(), [1, 1, 1, 1]);
-        // A receipt that is kept for long keeps no task.
-        assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1));
-        let told = deliveries.iter().map(|delivery| delivery.try_result().unwrap().ok().map(|ack| ack.seq));
-        assert_eq!(told.collect::<Vec<_>>(), [Some(3), None, Some(2), Some(1)]);
     }
 
     /// Which a task does that is held by its waker alone.

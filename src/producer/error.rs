@@ -27,7 +27,9 @@ pub enum ProducerError {
     },
 
     /// The server misses a batch that it had acknowledged, or has forgotten this producer. Halts.
-    #[error("sequence gap: expected {expected}, received {received}; the server forgot what it acknowledged")]
+    #[error(
+        "sequence gap: expected {expected}, received {received}; the server forgot what it acknowledged. Look what the stream has, and append what take_unsent hands back with a producer of a higher epoch; auto_claim does that where it is safe"
+    )]
     SequenceGap {
         /// The sequence number that the server waits for.
         expected: u64,
@@ -48,7 +50,9 @@ pub enum ProducerError {
 
     /// An attempt went unanswered, and now nobody can tell whether the record was stored. Halts.
     /// [`take_unsent`](crate::IdempotentProducer::take_unsent) says how to find out, and to go on.
-    #[error("outcome unknown: {reason}; the record may have been stored")]
+    #[error(
+        "outcome unknown: {reason}; the record may have been stored. take_unsent tells of which records that is so, and unsent_from where in the stream to look for them"
+    )]
     OutcomeUnknown {
         /// Why nobody can tell.
         reason: String,

@@ -5,7 +5,11 @@ use durable_streams::ProducerError;
 use durable_streams::contract::Timer;
 use durable_streams_sim::{Fault, Incident, Schedule};
 use futures_lite::future::poll_once;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake};
 
 /// ROBUSTNESS 34.
 #[test]
@@ -177,4 +181,38 @@ fn a_flush_waits_without_a_stir() {
 
 async fn world_day(stream: &SimStream) {
     stream.client().runtime().sleep(86_400 * SECOND).await;
+}
+
+/// Records that are no JSON, found out late, and everybody waits for his own.
+#[test]
+fn many_that_wait_for_records_that_fail_alone_cost_little() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    const RECORDS: usize = 6000;
+    let mut world = World::new(9);
+    let stream = stream(&mut world, "application/json");
+    let wakes = Arc::new(Count(AtomicUsize::new(0)));
+    world.run(async {
+        // A handle that does not know the type yet.
+        let stream = stream.client().stream("orders");
+        let producer = stream.producer("p").build();
+        let mut deliveries: Vec<_> = (0..RECORDS)
+            .map(|number| producer.append(if number % 2 == 0 { "{" } else { "1" }).unwrap())
+            .collect();
+        let waker = wakes.clone().into();
+        for delivery in &mut deliveries {
+            assert!(Pin::new(delivery).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert!(producer.flush().await.is_err());
+        let told = deliveries.iter().enumerate();
+        assert!(
+            told.into_iter().all(|(number, told)| told.try_result().unwrap().is_ok() == (number % 2 == 1))
+        );
+        producer.close().await.unwrap();
+    });
+    assert_eq!(wakes.0.load(Ordering::Relaxed), RECORDS, "once for each record");
 }
