@@ -79,7 +79,7 @@ pub enum StreamError {
     #[error("unauthorized")]
     Unauthorized,
 
-    /// 403: these credentials may not do this.
+    /// 403: these credentials may not do this; or, where [`Error::server_epoch`] says one, a producer's epoch is stale.
     #[error("forbidden")]
     Forbidden,
 
@@ -366,6 +366,8 @@ pub(crate) struct Context {
     pub(crate) retry_after: Option<Duration>,
     /// What the kind has no room for.
     pub(crate) detail: Option<String>,
+    /// By a higher epoch of the producer's id the server refused the append.
+    pub(crate) server_epoch: Option<u64>,
     /// How many attempts were made, if more than one.
     pub(crate) attempts: u32,
 }
@@ -433,6 +435,13 @@ impl Error {
         self.0.context.status.map(|status| status.as_u16()).or_else(|| self.0.kind.status_code())
     }
 
+    /// The epoch that the server has for the producer's id, where it refused an append for its epoch
+    /// ([`Append::producer`](crate::Append::producer)). Go on with a higher one, from seq 0.
+    #[must_use]
+    pub fn server_epoch(&self) -> Option<u64> {
+        self.0.context.server_epoch
+    }
+
     /// Whether the same request may succeed later. The library has already retried what it may.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -478,6 +487,12 @@ impl fmt::Display for Error {
         write!(f, "{kind}")?;
         if let Some(detail) = &context.detail {
             write!(f, ": {detail}")?;
+        }
+        if let Some(epoch) = context.server_epoch {
+            write!(
+                f,
+                ": the server has epoch {epoch} for this producer id; go on with a higher one, from seq 0"
+            )?;
         }
         let says_url = matches!(kind, StreamError::NotFound { .. } | StreamError::Gone { .. });
         if let (Some(url), false) = (&context.url, says_url) {

@@ -1,6 +1,6 @@
 //! One attempt of one request: headers, redirects, and the deadline for the response's head.
 
-use super::builder::{HeaderProvider, check_header};
+use super::builder::{HeaderProvider, check_framing};
 use super::target::{Place, check_parameter, with_query};
 use super::{Client, Inner};
 use crate::error::{Context, Error, StreamError, shown};
@@ -12,11 +12,15 @@ use durable_streams_contract::{
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use std::borrow::{Borrow, Cow};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use url::Url;
 
 /// How many redirects one attempt follows.
 const MAX_REDIRECTS: usize = 10;
+
+/// Each so many bytes of a body lengthen the deadline for the answer by a sixteenth.
+const BODY_PIECE: usize = 64 * 1024;
 
 /// How long a request waits for its answer's head, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,31 +115,45 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
         async move {
             let call = call.borrow();
             let options = SendOptions::new();
+            let head = with_upload(inner.header_timeout, call.body.len());
             let (deadline, options) = match call.wait {
                 // It must never be the first to fire, nor cut a body that takes its time.
-                Wait::Head => {
-                    (inner.header_timeout, options.backstop(inner.header_timeout.saturating_mul(2)))
-                }
-                Wait::Page => (inner.header_timeout, options),
+                Wait::Head => (head, options.backstop(head.saturating_mul(2))),
+                Wait::Page => (head, options),
                 Wait::LongPoll(idle) => (idle, options.live(true)),
-                Wait::Events => (inner.header_timeout, options.live(true)),
+                Wait::Events => (head, options.live(true)),
             };
-            let answer = inner.alarms.within(&inner.runtime, deadline, inner.follow(call, options)).await;
+            let handed_over = AtomicBool::new(false);
+            let attempt = inner.follow(call, options, &handed_over);
+            let answer = inner.alarms.within(&inner.runtime, deadline, attempt).await;
             answer.unwrap_or_else(|| {
-                let message = format!("no answer within {deadline:?}");
-                Err(TransportError::new(TransportErrorKind::Timeout).with_message(message).into())
+                let error = TransportError::new(TransportErrorKind::Timeout);
+                Err(Failure::Transport(if handed_over.load(Ordering::Relaxed) {
+                    error.with_message(format!("no answer within {deadline:?}"))
+                } else {
+                    let message = format!("the header provider gave no headers within {deadline:?}");
+                    error.with_sent(Sent::No).with_message(message)
+                }))
             })
         }
     }
 }
 
 impl<T: HttpTransport, R: Runtime> Inner<T, R> {
-    async fn follow(&self, call: &Call, options: SendOptions) -> Result<Answer, Failure> {
+    /// Says by `handed_over` when the transport gets the request: before that nothing can have left.
+    async fn follow(
+        &self,
+        call: &Call,
+        options: SendOptions,
+        handed_over: &AtomicBool,
+    ) -> Result<Answer, Failure> {
         let configured = self.configured_headers(&call.extra_headers).await?;
+        configured.keys().try_for_each(check_framing).map_err(Failure::Refused)?;
         let mut place = self.place(call).map_err(Failure::Refused)?;
         let mut same_origin = true;
         for _ in 0..=MAX_REDIRECTS {
             let request = build(call, &place, same_origin.then_some(&configured));
+            handed_over.store(true, Ordering::Relaxed);
             let response =
                 self.transport.send(request, options).await.map_err(|error| match same_origin {
                     true => error,
@@ -159,7 +177,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
     }
 
     /// The client's headers and the caller's, each name from the strongest that has it.
-    async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, Failure> {
+    async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, TransportError> {
         let mut headers = self.headers.clone();
         match &self.providers.headers {
             None => {}
@@ -177,8 +195,6 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         if !extra.is_empty() {
             replace(&mut headers, extra.clone());
         }
-        // What providers and error handlers give was not looked at before.
-        headers.keys().try_for_each(check_header).map_err(Failure::Refused)?;
         Ok(headers)
     }
 
@@ -194,6 +210,12 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         let own = call.query.iter().map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_str())));
         Place::new(with_query(call.url(), provided.chain(own)))
     }
+}
+
+/// The deadline for the answer to a request with a body of this size, which has to leave first.
+fn with_upload(header_timeout: Duration, bytes: usize) -> Duration {
+    let pieces = u32::try_from(bytes / BODY_PIECE).unwrap_or(u32::MAX);
+    header_timeout.saturating_add((header_timeout / 16).saturating_mul(pieces))
 }
 
 /// Puts each name of `stronger` in place of what `headers` has under it.

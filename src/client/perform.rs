@@ -44,15 +44,19 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
         let mut backoff = Backoff::new(self.inner.retry.bounded_by(OPERATION_BUDGET));
         let mut ambiguous = false;
         loop {
-            let (error, unapplied) = match self.exchange(call).await {
+            let (error, unapplied, answered) = match self.exchange(call).await {
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
-                Ok(answer) => self.refusal(call, answer).await,
+                Ok(answer) => {
+                    let (error, unapplied) = self.refusal(call, answer).await;
+                    (error, unapplied, true)
+                }
                 Err(Failure::Refused(error)) => return Err(Failed { error, ambiguous }),
-                Err(Failure::Transport(error)) => (located(&error, call), error.sent() == Sent::No),
+                Err(Failure::Transport(error)) => (located(&error, call), error.sent() == Sent::No, false),
             };
             let attempts = backoff.retries() + 1;
             let error = error.edit(|context| context.attempts = attempts);
-            if !error.is_retryable() {
+            // A refusal that will be the same next time says that nothing was done. Silence says nothing of it.
+            if !error.is_retryable() && (answered || unapplied || resend == Resend::Always) {
                 return Err(Failed { error, ambiguous });
             }
             if !unapplied && resend == Resend::IfUnapplied {

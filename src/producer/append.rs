@@ -11,7 +11,7 @@ use crate::protocol::json::batch as json;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::MutexGuard;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 /// Why a record was not taken. Small, because it is part of what every append returns.
 pub(super) enum Refusal {
@@ -45,7 +45,7 @@ impl Handles {
                 drop(state);
                 self.push_checked(record)
             }
-            Err((_, refusal)) => Err(refusal),
+            Err((state, refusal)) => Err(refused_by(state, refusal)),
             Ok(delivery) => Ok(delivery),
         }
     }
@@ -53,7 +53,8 @@ impl Handles {
     #[cold]
     fn push_checked(&self, record: &[u8]) -> Result<Delivery, Refusal> {
         let record = validated(record)?;
-        self.try_push(self.shared.lock(), Kind::Json, record, true).map_err(|(_, refusal)| refusal)
+        self.try_push(self.shared.lock(), Kind::Json, record, true)
+            .map_err(|(state, refusal)| refused_by(state, refusal))
     }
 
     /// Takes the record, and tells the driver if that is news to it. A refusal gives the lock back.
@@ -109,6 +110,7 @@ impl Handles {
                     Err((mut state, Refusal::Full)) => {
                         let cost = state.queue.cost(kind, record.len());
                         state.room.wait(&mut place.ticket, cost, cx.waker());
+                        send_what_lingers(state);
                         return Poll::Pending;
                     }
                     Err((state, Refusal::NotChecked)) => {
@@ -160,6 +162,25 @@ impl Handles {
             }
         }
     }
+}
+
+/// Where the queue is full, what lingers in it waits for nothing: it is sent.
+#[cold]
+fn send_what_lingers(mut state: MutexGuard<'_, State>) {
+    if state.queue.hurry() {
+        // The driver was started with the first of it.
+        let driver = state.driver.take();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cold]
+fn refused_by(state: MutexGuard<'_, State>, refusal: Refusal) -> Refusal {
+    if matches!(refusal, Refusal::Full) {
+        send_what_lingers(state);
+    }
+    refusal
 }
 
 /// A raw record of a JSON stream, if it is JSON.

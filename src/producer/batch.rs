@@ -219,7 +219,8 @@ pub(super) enum Sealed {
 #[derive(Debug)]
 pub(super) struct Unframed {
     pub(super) id: u64,
-    closing: bool,
+    /// The last batch of the stream.
+    pub(super) closing: bool,
     open: Open,
 }
 
@@ -267,6 +268,7 @@ impl Unframed {
         let receipt = self.open.receipt.clone();
         let mut next = Open::with_capacity(self.open.buffer.len() + self.records() + 1, self.records());
         let mut first = 0;
+        let mut refused = Vec::new();
         let seal = |open: Open, first: u32, batches: &mut Vec<Batch>| {
             if let (true, Sealed::Ready(mut batch)) =
                 (open.records() > 0, open.seal(self.id, Some(framing), false))
@@ -289,15 +291,16 @@ impl Unframed {
                 Err(error) => {
                     let error = ProducerError::from(StreamError::from(error));
                     let index = index as u32;
-                    framed.wakers.extend(self.open.receipt.settle(index, index + 1, Err(error.clone())));
-                    framed.error.get_or_insert(error);
-                    framed.refused += 1;
+                    framed.error.get_or_insert_with(|| error.clone());
+                    refused.push((index..index + 1, Err(error)));
                     seal(std::mem::take(&mut next), first, &mut framed.batches);
                     first = index + 1;
                 }
             }
         }
         seal(next, first, &mut framed.batches);
+        framed.refused = refused.len();
+        framed.wakers = receipt.settle_all(refused);
         if let (true, Some(last)) = (self.closing, framed.batches.last_mut()) {
             last.closing = true;
         }

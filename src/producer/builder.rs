@@ -135,7 +135,7 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
         self
     }
 
-    /// How long a batch that is not full waits for more records. Default: 5 ms. Zero sends at once.
+    /// How long a batch that is not full waits for more records. Default: 5 ms. Zero sends at once, and so does a full queue.
     pub fn linger(mut self, duration: Duration) -> Self {
         self.limits.linger = duration;
         self

@@ -5,6 +5,7 @@ use super::lock;
 use crate::Offset;
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -62,14 +63,20 @@ impl Future for Delivery {
         if let Some(outcome) = state.outcome(this.index) {
             return Poll::Ready(outcome);
         }
-        match state.wakers.get_mut(this.slot as usize) {
-            Some(waker) => waker.clone_from(cx.waker()),
+        let before = match state.waiting.get_mut(this.slot as usize) {
+            Some((_, Some(waker))) if waker.will_wake(cx.waker()) => None,
+            Some((_, waker)) => waker.replace(cx.waker().clone()),
             None => {
                 // One slot for each record at most, which are counted in 32 bits.
-                this.slot = state.wakers.len() as u32;
-                state.wakers.push(cx.waker().clone());
+                this.slot = state.waiting.len() as u32;
+                state.mixed |= state.waiting.last().is_some_and(|(last, _)| *last > this.index);
+                state.waiting.push((this.index, Some(cx.waker().clone())));
+                None
             }
-        }
+        };
+        drop(state);
+        // Not under the lock: it may be the last to hold a task, and that may hold anything.
+        drop(before);
         Poll::Pending
     }
 }
@@ -88,9 +95,12 @@ pub(super) struct Receipt {
 
 #[derive(Debug, Default)]
 struct State {
+    /// In order.
     settled: Vec<Piece>,
-    /// Those who wait, in slots that stay until the receipt goes.
-    wakers: Vec<Waker>,
+    /// Those who wait, each for a record, in slots that stay until the receipt goes.
+    waiting: Vec<(u32, Option<Waker>)>,
+    /// They did not come in the order of their records.
+    mixed: bool,
 }
 
 #[derive(Debug)]
@@ -102,20 +112,46 @@ struct Piece {
 
 impl State {
     fn outcome(&self, index: u32) -> Option<Result<Ack, ProducerError>> {
-        let piece = self.settled.iter().find(|piece| (piece.from..piece.to).contains(&index));
-        piece.map(|piece| piece.outcome.clone())
+        piece_of(&self.settled, index).map(|piece| piece.outcome.clone())
     }
 }
 
+fn piece_of(settled: &[Piece], index: u32) -> Option<&Piece> {
+    let at = settled.partition_point(|piece| piece.to <= index);
+    settled.get(at).filter(|piece| piece.from <= index)
+}
+
 impl Receipt {
-    /// Says what became of the records from `from` to before `to`. The first word holds. Returns who is to be woken,
-    /// for a caller that holds a lock.
+    /// Says what became of the records from `from` to before `to`, which is said once. Returns who is to be woken, for
+    /// a caller that holds a lock.
     #[must_use]
     pub(super) fn settle(&self, from: u32, to: u32, outcome: Result<Ack, ProducerError>) -> Vec<Waker> {
+        self.settle_all([(from..to, outcome)])
+    }
+
+    /// Says what became of several runs of records: those who wait are looked through once at most.
+    #[must_use]
+    pub(super) fn settle_all(
+        &self,
+        runs: impl IntoIterator<Item = (Range<u32>, Result<Ack, ProducerError>)>,
+    ) -> Vec<Waker> {
         let mut state = lock(&self.state);
-        state.settled.push(Piece { from, to, outcome });
-        // The slots stay: records of other pieces may wait still.
-        state.wakers.clone()
+        let State { settled, waiting, mixed } = &mut *state;
+        let mut wakers = Vec::new();
+        for (Range { start: from, end: to }, outcome) in runs {
+            let at = settled.partition_point(|piece| piece.from <= from);
+            settled.insert(at, Piece { from, to, outcome });
+            if !*mixed {
+                let place = |record: u32| waiting.partition_point(|(index, _)| *index < record);
+                let concerned = place(from)..place(to);
+                wakers.extend(waiting[concerned].iter_mut().filter_map(|(_, waker)| waker.take()));
+            }
+        }
+        if *mixed {
+            let told = waiting.iter_mut().filter(|(index, _)| piece_of(settled, *index).is_some());
+            wakers.extend(told.filter_map(|(_, waker)| waker.take()));
+        }
+        wakers
     }
 }
 
@@ -123,6 +159,8 @@ impl Receipt {
 mod tests {
     use super::*;
     use futures_lite::future::{block_on, poll_once};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
 
     fn wake(wakers: Vec<Waker>) {
         wakers.into_iter().for_each(Waker::wake);
@@ -157,12 +195,69 @@ mod tests {
             let poll = Pin::new(&mut delivery).poll(&mut Context::from_waker(Waker::noop()));
             assert!(poll.is_pending());
         }
-        assert_eq!(lock(&receipt.state).wakers.len(), 1);
+        assert_eq!(lock(&receipt.state).waiting.len(), 1);
         let task = std::thread::spawn(move || block_on(delivery));
-        while lock(&receipt.state).wakers[0].will_wake(Waker::noop()) {
+        let is_untouched = || match &lock(&receipt.state).waiting[0].1 {
+            Some(waker) => waker.will_wake(Waker::noop()),
+            None => false,
+        };
+        while is_untouched() {
             std::thread::yield_now();
         }
         wake(receipt.settle(0, 1, ack(0)));
         assert!(task.join().unwrap().is_ok());
+    }
+
+    #[test]
+    fn only_those_whose_record_is_settled_are_woken_and_none_is_kept() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        for polled in [[0, 1, 2, 3], [2, 0, 3, 1]] {
+            let receipt = Arc::new(Receipt::default());
+            let tasks: Vec<_> = (0..4).map(|_| Arc::new(Count(AtomicUsize::new(0)))).collect();
+            let mut deliveries: Vec<_> = (0..4).map(|index| Delivery::new(receipt.clone(), index)).collect();
+            for index in polled {
+                let (delivery, task) = (&mut deliveries[index], &tasks[index]);
+                let waker = Waker::from(task.clone());
+                assert!(Pin::new(delivery).poll(&mut Context::from_waker(&waker)).is_pending());
+            }
+            let woken = || tasks.iter().map(|task| task.0.load(Ordering::Relaxed)).collect::<Vec<_>>();
+            wake(receipt.settle_all([(3..4, ack(1)), (1..2, Err(ProducerError::Closed))]));
+            assert_eq!(woken(), [0, 1, 0, 1]);
+            wake(receipt.settle(2, 3, ack(2)));
+            wake(receipt.settle(0, 1, ack(3)));
+            assert_eq!(woken(), [1, 1, 1, 1]);
+            // A receipt that is kept for long keeps no task.
+            assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1));
+            let told =
+                deliveries.iter().map(|delivery| delivery.try_result().unwrap().ok().map(|ack| ack.seq));
+            assert_eq!(told.collect::<Vec<_>>(), [Some(3), None, Some(2), Some(1)]);
+        }
+    }
+
+    /// Which a task does that is held by its waker alone.
+    #[test]
+    fn a_waker_that_is_replaced_may_do_anything_when_it_goes() {
+        struct Held(Mutex<Option<Delivery>>);
+        impl Wake for Held {
+            fn wake(self: Arc<Self>) {}
+        }
+        impl Drop for Held {
+            fn drop(&mut self) {
+                let other = lock(&self.0).take();
+                assert!(other.unwrap().try_result().is_none());
+            }
+        }
+        let receipt = Arc::new(Receipt::default());
+        let mut delivery = Delivery::new(receipt.clone(), 0);
+        let first = Waker::from(Arc::new(Held(Mutex::new(Some(Delivery::new(receipt, 1))))));
+        assert!(Pin::new(&mut delivery).poll(&mut Context::from_waker(&first)).is_pending());
+        drop(first);
+        let second = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut delivery).poll(&mut { second }).is_pending());
     }
 }

@@ -17,7 +17,7 @@ pub enum ProducerError {
 
     /// Another producer took over this id with a higher epoch. Halts.
     #[error(
-        "stale epoch: server has epoch {server_epoch}, we have {our_epoch}; start with a higher epoch, or use auto_claim"
+        "stale epoch: server has epoch {server_epoch}, we have {our_epoch}; another producer uses this id, and only one at a time may: stop one of them, and start with a higher epoch, or with auto_claim"
     )]
     StaleEpoch {
         /// The epoch that the server has for this id.
@@ -27,7 +27,9 @@ pub enum ProducerError {
     },
 
     /// The server misses a batch that it had acknowledged, or has forgotten this producer. Halts.
-    #[error("sequence gap: expected {expected}, received {received}; the server forgot what it acknowledged")]
+    #[error(
+        "sequence gap: expected {expected}, received {received}; the server forgot what it acknowledged. Look what the stream has, and append what take_unsent hands back with a producer of a higher epoch; auto_claim does that where it is safe"
+    )]
     SequenceGap {
         /// The sequence number that the server waits for.
         expected: u64,
@@ -37,7 +39,7 @@ pub enum ProducerError {
 
     /// The server calls a batch a duplicate that was sent for the first time: it was not stored. Halts.
     #[error(
-        "unexpected duplicate: the server already has epoch {epoch}, seq {seq}, which was sent for the first time. Either this producer id was used before with the same epoch (give each run a higher epoch, or use auto_claim), or something between here and the server repeats requests"
+        "unexpected duplicate: the server already has epoch {epoch}, seq {seq}, which was sent for the first time. Either this producer id was used before with the same epoch (give each run a higher epoch, or use auto_claim), or something between here and the server repeats requests. Append what take_unsent hands back with a producer of a higher epoch; for a deliberate replay set accept_duplicates"
     )]
     UnexpectedDuplicate {
         /// The producer's epoch.
@@ -48,7 +50,9 @@ pub enum ProducerError {
 
     /// An attempt went unanswered, and now nobody can tell whether the record was stored. Halts.
     /// [`take_unsent`](crate::IdempotentProducer::take_unsent) says how to find out, and to go on.
-    #[error("outcome unknown: {reason}; the record may have been stored")]
+    #[error(
+        "outcome unknown: {reason}; the record may have been stored. take_unsent tells of which records that is so, and unsent_from where in the stream to look for them"
+    )]
     OutcomeUnknown {
         /// Why nobody can tell.
         reason: String,
@@ -62,7 +66,7 @@ pub enum ProducerError {
     },
 
     /// The record is larger than the whole queue. It is handed back; only this append failed.
-    #[error("a record of {} bytes is larger than {option} ({limit} bytes)", .record.len())]
+    #[error("a record of {} bytes, and up to five more to keep it, does not fit into {option} ({limit} bytes); raise that option", .record.len())]
     RecordTooLarge {
         /// The record; of an `append_json`, its JSON text.
         record: Bytes,
@@ -84,8 +88,11 @@ pub enum ProducerError {
         after: Duration,
     },
 
-    /// The async runtime that delivers the records has shut down, or never ran. Halts.
-    #[error("the runtime that delivers the records is gone")]
+    /// The task that delivers the records ended before its time: its async runtime has shut down, or a function of the
+    /// application that it called, a header provider for instance, has panicked. Halts.
+    #[error(
+        "the task that delivers the records is gone: its runtime has shut down, or a function that it called (a header provider, on_error) has panicked"
+    )]
     RuntimeGone,
 
     /// The server refused, or could not be reached within the retry policy. Halts, but for a single record that is

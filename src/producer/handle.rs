@@ -2,6 +2,7 @@ use super::append::{Refusal, Turn, validated};
 use super::batch::{Framing, Kind};
 use super::delivery::{Ack, Delivery};
 use super::place::{Place, Waiting};
+use super::queue::Room;
 use super::shared::{Life, Unsent};
 use super::{Handles, ProducerError, ProducerStats, UnsentRecord, detach};
 use crate::Offset;
@@ -233,7 +234,9 @@ impl<T, R> IdempotentProducer<T, R> {
     ///
     /// # Errors
     ///
-    /// As for [`close_stream`](Self::close_stream) and [`append`](Self::append).
+    /// As for [`close_stream`](Self::close_stream) and [`append`](Self::append), where the queue is never too full for it.
+    /// Where the last record fails by itself, being no JSON or too large for the server, the stream does not end, and
+    /// the producer goes on.
     ///
     /// # Cancel safety
     ///
@@ -318,8 +321,8 @@ impl<T, R> IdempotentProducer<T, R> {
             let mut state = shared.lock();
             let target = state.queue.flush();
             let mut room = Vec::new();
-            if close && matches!(state.life, Life::Open) {
-                state.life = Life::Closed;
+            if close {
+                state.close();
                 room = state.room.take_if(|_| true);
             }
             // Without a driver there is nothing to wait for, and from now on nothing to start one for.
@@ -366,9 +369,16 @@ impl<T, R> IdempotentProducer<T, R> {
                         }
                         last => last,
                     };
+                    if let Some((kind, record)) = last
+                        && state.queue.room(kind, record.len()) == Room::Never
+                    {
+                        let record = Bytes::copy_from_slice(record);
+                        drop(state);
+                        return Err(self.handles.refused(Refusal::TooLarge, || record));
+                    }
                     let receipt = state.queue.end(last, || self.handles.host.now());
                     state.end = Some(receipt.clone());
-                    state.life = Life::Closed;
+                    state.life = Life::Ending;
                     let mut wakers = state.room.take_if(|_| true);
                     wakers.extend(state.driver.take());
                     let start = !std::mem::replace(&mut state.started, true);

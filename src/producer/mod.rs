@@ -27,7 +27,7 @@ pub use stats::ProducerStats;
 
 use bytes::Bytes;
 use durable_streams_contract::Sleep;
-use shared::{Life, Shared};
+use shared::Shared;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -68,9 +68,7 @@ fn detach(shared: &Shared) {
     let waker = {
         let mut state = shared.lock();
         state.detached = true;
-        if matches!(state.life, Life::Open) {
-            state.life = Life::Closed;
-        }
+        state.close();
         state.driver.take()
     };
     if let Some(waker) = waker {

@@ -218,6 +218,11 @@ impl Queue {
         self.next_id() + 1
     }
 
+    /// There is no room for more, so that nothing is gained by waiting for it. Returns whether that is news.
+    pub(super) fn hurry(&mut self) -> bool {
+        self.open.records() > 0 && !std::mem::replace(&mut self.flushed, true)
+    }
+
     /// Whether all batches before `target` are settled.
     pub(super) fn is_settled_before(&self, target: u64) -> bool {
         self.first_unsettled >= target

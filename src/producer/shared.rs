@@ -21,6 +21,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) enum Life {
     Open,
+    /// No more records; what there is is delivered, and with it the stream ends.
+    Ending,
     /// No more records; what there is is delivered.
     Closed,
     Failed(ProducerError),
@@ -111,7 +113,11 @@ impl Shared {
         let (id, cost) = (unframed.id, unframed.cost());
         let mut state = self.lock();
         // Under the lock, as above: a flush tells of what a receipt has told.
+        let closing = unframed.closing;
         let framed = unframed.frame(framing);
+        if closing && framed.batches.is_empty() {
+            state.reopen();
+        }
         let saved = cost - framed.batches.iter().map(Batch::cost).sum::<usize>();
         let mut wakers = framed.wakers;
         state.counted.failed_records += framed.refused as u64;
@@ -136,7 +142,7 @@ impl State {
     pub(super) fn refusal(&self) -> Option<ProducerError> {
         match &self.life {
             Life::Open => None,
-            Life::Closed => Some(ProducerError::Closed),
+            Life::Ending | Life::Closed => Some(ProducerError::Closed),
             Life::Failed(cause) => Some(cause.clone()),
         }
     }
@@ -161,6 +167,9 @@ impl State {
         };
         self.counted.failed_records += records as u64;
         let Some(cause) = halted else {
+            if batch.closing {
+                self.reopen();
+            }
             self.unreported.get_or_insert(error);
             return Some(batch);
         };
@@ -213,6 +222,21 @@ impl State {
             queued_records: self.queue.records(),
             queued_bytes: self.queue.bytes(),
             ..self.counted
+        }
+    }
+
+    /// The stream's last record failed by itself, and the stream did not end: neither happened.
+    fn reopen(&mut self) {
+        self.end = None;
+        if matches!(self.life, Life::Ending) {
+            self.life = Life::Open;
+        }
+    }
+
+    /// Takes no more records, now or later.
+    pub(super) fn close(&mut self) {
+        if matches!(self.life, Life::Open | Life::Ending) {
+            self.life = Life::Closed;
         }
     }
 

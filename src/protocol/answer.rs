@@ -315,6 +315,11 @@ impl Refused<'_> {
         // What is in some encoding has no words to show.
         let message = check_encoding(self.headers).ok().and_then(|()| describe(self.message));
         let retry_after = retry_after(self.headers, now);
+        let is_append = matches!(self.operation, Operation::Append | Operation::Close);
+        let server_epoch = match self.status {
+            StatusCode::FORBIDDEN if is_append => Head::of_refusal(self.headers).producer_epoch,
+            _ => None,
+        };
         let kind = self.kind(message.as_deref(), retry_after);
         Error::with_context(
             kind,
@@ -325,6 +330,7 @@ impl Refused<'_> {
                 server_message: message,
                 offset: self.offset.cloned(),
                 retry_after,
+                server_epoch,
                 ..Context::default()
             },
         )
@@ -343,10 +349,18 @@ impl Refused<'_> {
             404 => StreamError::NotFound { url: url() },
             405 | 501 => StreamError::NotSupported,
             409 if self.operation == Operation::Create => StreamError::Conflict,
-            409 if Fields::find(self.headers).closed.flag() => {
-                StreamError::StreamClosed { final_offset: Head::of_refusal(self.headers).next_offset }
-            }
-            409 => StreamError::SeqConflict(said()),
+            409 => match Head::of_refusal(self.headers) {
+                Head { closed: true, next_offset, .. } => {
+                    StreamError::StreamClosed { final_offset: next_offset }
+                }
+                Head { expected_seq: Some(expected), received_seq: received, .. } => {
+                    let received = received.map(|seq| format!(", and got {seq}")).unwrap_or_default();
+                    StreamError::SeqConflict(format!(
+                        "the server waits for the producer's seq {expected}{received}"
+                    ))
+                }
+                _ => StreamError::SeqConflict(said()),
+            },
             410 => match self.offset {
                 Some(offset) => StreamError::OffsetGone { offset: offset.to_string() },
                 None => StreamError::Gone { url: url() },

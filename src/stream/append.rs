@@ -81,7 +81,8 @@ impl<T: HttpTransport, R: Runtime> Append<T, R> {
     }
 
     /// Gives the append an identity: stored once, however often it is sent. `seq` starts at 0 in each
-    /// epoch and grows by one; both are at most 2^53-1.
+    /// epoch and grows by one; both are at most 2^53-1. Where the server has a higher epoch for `id`, the append
+    /// ends with [`StreamError::Forbidden`], and [`Error::server_epoch`] says it.
     pub fn producer(self, id: impl Into<String>, epoch: u64, seq: u64) -> Self {
         let producer = (id.into(), epoch, seq);
         self.edit(|request| request.producer = Some(producer))
@@ -170,7 +171,7 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
             return Err(StreamError::config("data", "(empty)", reason).into());
         }
         if let Some(seq) = &self.seq {
-            call.headers.insert(headers::STREAM_SEQ, header_value("seq", seq)?);
+            call.headers.insert(headers::STREAM_SEQ, exact_value("seq", seq)?);
         }
         if let Some((id, epoch, seq)) = &self.producer {
             call.headers.insert(headers::PRODUCER_ID, producer_id_value(id)?);
@@ -268,7 +269,16 @@ pub(crate) fn producer_id_value(id: &str) -> Result<HeaderValue, Error> {
     if id.trim().is_empty() {
         return Err(StreamError::config("producer_id", format!("{id:?}"), "it must not be empty").into());
     }
-    header_value("producer_id", id)
+    exact_value("producer_id", id)
+}
+
+/// A header's value that has to arrive as it is: what white space is around it gets lost on the way.
+fn exact_value(option: &str, text: &str) -> Result<HeaderValue, Error> {
+    if text.trim() != text {
+        let reason = "a header loses the white space at its ends";
+        return Err(StreamError::config(option, format!("{text:?}"), reason).into());
+    }
+    header_value(option, text)
 }
 
 /// A producer's epoch or sequence number as a header's value.

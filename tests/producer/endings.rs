@@ -1,9 +1,13 @@
 //! Closing, detaching, dropping, and a runtime that goes away.
 
 use super::*;
-use durable_streams::ProducerError;
 use durable_streams::contract::Timer;
+use durable_streams::{Delivery, IdempotentProducer, ProducerError};
 use durable_streams_sim::{Incident, Schedule};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
 
 fn filled(stream: &SimStream, count: u32) -> SimProducer {
     let producer = stream.producer("p").max_batch_items(10).build();
@@ -159,4 +163,47 @@ fn the_end_of_the_stream_is_safe_to_repeat() {
             assert_eq!(stored_lines(&world), if with_record { vec!["1", "2"] } else { vec!["1"] });
         }
     }
+}
+
+/// Wakers may run anything, there and then.
+#[test]
+fn a_waker_may_use_the_producer_that_wakes_it() {
+    struct Chain {
+        producer: IdempotentProducer,
+        links: Mutex<(u32, Option<Delivery>)>,
+    }
+    impl Wake for Chain {
+        fn wake(self: Arc<Self>) {
+            let waker = self.clone().into();
+            let mut cx = Context::from_waker(&waker);
+            let mut flush = std::pin::pin!(self.producer.flush());
+            assert!(flush.as_mut().poll(&mut cx).is_ready(), "nothing was behind what is told");
+            let mut links = self.links.lock().unwrap();
+            let told = links.1.take().unwrap().try_result();
+            assert!(told.unwrap().is_ok());
+            assert!(self.producer.take_unsent().is_empty() && self.producer.stats().queued_records == 0);
+            if links.0 < 100 {
+                let mut next = self.producer.append(format!("{}\n", links.0)).unwrap();
+                assert!(Pin::new(&mut next).poll(&mut cx).is_pending());
+                *links = (links.0 + 1, Some(next));
+            } else {
+                self.producer.detach();
+            }
+        }
+    }
+    let mut world = World::new(9);
+    let stream = lines(&mut world);
+    world.run(async {
+        let producer = stream.producer("p").build().erase();
+        let mut first = producer.append("0\n").unwrap();
+        let chain = Arc::new(Chain { producer: producer.clone(), links: Mutex::default() });
+        let waker = chain.clone().into();
+        assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&waker)).is_pending());
+        *chain.links.lock().unwrap() = (1, Some(first));
+        while producer.stats().acked_records < 100 {
+            stream.client().runtime().sleep(SECOND).await;
+        }
+        producer.close().await.unwrap();
+    });
+    assert_eq!(stored_lines(&world), numbered(0..100));
 }

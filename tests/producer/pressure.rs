@@ -5,7 +5,11 @@ use durable_streams::ProducerError;
 use durable_streams::contract::Timer;
 use durable_streams_sim::{Fault, Incident, Schedule};
 use futures_lite::future::poll_once;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake};
 
 /// ROBUSTNESS 34.
 #[test]
@@ -97,6 +101,29 @@ fn waiting_appends_keep_their_turn_and_may_be_given_up() {
     });
 }
 
+/// What lingers in a full queue waits for nothing: no more will come before some of it is sent.
+#[test]
+fn a_full_queue_does_not_linger() {
+    let mut world = World::new(8);
+    let stream = lines(&mut world);
+    world.run(async {
+        for (bytes, records) in [(1000, usize::MAX), (usize::MAX, 3)] {
+            let producer = stream.producer(format!("p{records}")).linger(Duration::MAX);
+            let producer = producer.max_buffered_bytes(bytes).max_buffered_records(records).build();
+            for _ in 0..1000 {
+                producer.append_wait("x\n").await.unwrap();
+            }
+            // Who does not wait is told, and finds room soon after.
+            while producer.append("y\n").is_ok() {}
+            while producer.append("z\n").is_err() {
+                stream.client().runtime().sleep(SECOND / 100).await;
+            }
+            producer.close().await.unwrap();
+        }
+    });
+    assert!(world.elapsed() < 60 * SECOND, "{:?}", world.elapsed());
+}
+
 /// ROBUSTNESS 38.
 #[test]
 fn without_linger_a_record_leaves_at_once() {
@@ -154,4 +181,38 @@ fn a_flush_waits_without_a_stir() {
 
 async fn world_day(stream: &SimStream) {
     stream.client().runtime().sleep(86_400 * SECOND).await;
+}
+
+/// Records that are no JSON, found out late, and everybody waits for his own.
+#[test]
+fn many_that_wait_for_records_that_fail_alone_cost_little() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    const RECORDS: usize = 6000;
+    let mut world = World::new(9);
+    let stream = stream(&mut world, "application/json");
+    let wakes = Arc::new(Count(AtomicUsize::new(0)));
+    world.run(async {
+        // A handle that does not know the type yet.
+        let stream = stream.client().stream("orders");
+        let producer = stream.producer("p").build();
+        let mut deliveries: Vec<_> = (0..RECORDS)
+            .map(|number| producer.append(if number % 2 == 0 { "{" } else { "1" }).unwrap())
+            .collect();
+        let waker = wakes.clone().into();
+        for delivery in &mut deliveries {
+            assert!(Pin::new(delivery).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert!(producer.flush().await.is_err());
+        let told = deliveries.iter().enumerate();
+        assert!(
+            told.into_iter().all(|(number, told)| told.try_result().unwrap().is_ok() == (number % 2 == 1))
+        );
+        producer.close().await.unwrap();
+    });
+    assert_eq!(wakes.0.load(Ordering::Relaxed), RECORDS, "once for each record");
 }

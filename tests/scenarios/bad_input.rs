@@ -67,6 +67,10 @@ pub async fn nothing_is_sent_for_bad_input<S: Stack>() {
         (stream.append("").await.unwrap_err(), "empty"),
         (stream.append("x").seq("a\nb").await.unwrap_err(), "a\\nb"),
         (stream.append("x").producer(" ", 0, 0).await.unwrap_err(), "producer_id"),
+        // On the way they would become those of somebody else.
+        (stream.append("x").producer("p ", 0, 0).await.unwrap_err(), "producer_id: \"p \""),
+        (stream.producer("\tp").try_build().unwrap_err(), "producer_id"),
+        (stream.append("x").seq(" 7").await.unwrap_err(), "seq: \" 7\""),
         (stream.append("x").producer("p", 1 << 53, 0).await.unwrap_err(), "9007199254740992"),
         (stream.append("x").header("no good", "y").await.unwrap_err(), "no good"),
     ] {

@@ -9,6 +9,7 @@ pub mod live;
 pub mod odd_servers;
 pub mod producer_basics;
 pub mod producer_faults;
+pub mod producer_hostile;
 pub mod producer_limits;
 pub mod producer_outages;
 pub mod redirects;
@@ -38,6 +39,20 @@ macro_rules! on {
             a_success_must_come_from_the_protocol,
             a_connection_closed_while_idle_costs_no_copy,
             silence_is_not_waited_for_for_ever,
+        ]);
+        $crate::scenarios::tests!($stack, producer_hostile: [
+            every_refusal_names_its_place_and_its_words,
+            a_provider_that_hangs_leaves_nothing_in_doubt,
+            a_last_record_that_fails_alone_ends_nothing,
+            an_append_with_an_identity_is_told_where_the_server_stands,
+            a_body_gets_the_time_that_it_takes,
+            a_callback_that_panics_ends_its_producer_alone,
+            a_refusal_before_the_body_was_read_is_heard,
+            an_answer_that_falls_silent_is_an_answer,
+            a_server_that_keeps_forgetting_is_told,
+            whatever_handles_do_at_once_every_receipt_is_told,
+            a_token_that_runs_out_is_renewed_and_nothing_is_lost,
+            a_length_that_is_passed_on_is_refused,
         ]);
         $crate::scenarios::tests!($stack, producer_limits: [
             no_body_is_larger_than_its_limit,

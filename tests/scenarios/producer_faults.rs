@@ -291,7 +291,9 @@ pub async fn a_fenced_producer_that_may_not_claim_says_so<S: Stack>() {
     let producer = opened::<S>(&stream, false).await;
     let before = stored(&direct_url);
     take_over(&direct_url, 7);
-    let receipts: Vec<_> = (0..50).map(|_| producer.append("x").unwrap()).collect();
+    // As many as it takes before it has heard.
+    let receipts: Vec<_> = (0..50).map_while(|_| producer.append("x").ok()).collect();
+    let taken = receipts.len();
     let check = |error: ProducerError| {
         assert!(matches!(error, ProducerError::StaleEpoch { server_epoch: 7, our_epoch: 0 }), "{error}");
     };
@@ -302,7 +304,7 @@ pub async fn a_fenced_producer_that_may_not_claim_says_so<S: Stack>() {
     check(producer.append("x").unwrap_err());
     check(producer.close().await.unwrap_err());
     let unsent = producer.take_unsent();
-    assert!(unsent.len() == 50 && unsent.iter().all(|record| !record.may_be_stored));
+    assert!(taken > 0 && unsent.len() == taken && unsent.iter().all(|record| !record.may_be_stored));
     assert_eq!(stored(&direct_url), format!("{before}|"));
 }
 
@@ -344,8 +346,11 @@ pub async fn a_namesake_and_a_closed_stream_are_told<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
-    let first = stream.producer("p").build();
-    first.append("a").unwrap().await.unwrap();
+    // Long enough for a hundred records to get into one batch, on any machine.
+    let first = stream.producer("p").linger(Duration::from_secs(1)).build();
+    let receipt = first.append("a").unwrap();
+    first.flush().await.unwrap();
+    receipt.await.unwrap();
     let second = stream.producer("p").build();
     let error = second.append("b").unwrap().await.unwrap_err();
     assert!(matches!(error, ProducerError::UnexpectedDuplicate { .. }), "{error}");

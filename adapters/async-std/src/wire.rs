@@ -44,6 +44,8 @@ pub(crate) struct Wire {
     phase: Phase,
     /// Whether another response may follow on this connection.
     reusable: bool,
+    /// The server takes no more of the request. It may have said why before it stopped listening.
+    deaf: Option<Error>,
 }
 
 enum Phase {
@@ -61,7 +63,15 @@ enum Rest {
 
 impl Wire {
     pub(crate) fn new(io: Io, origin: Origin, idle: Arc<Idle>, exchange: Arc<Exchange>) -> Self {
-        Self { io: Some(io), origin, idle, exchange, phase: Phase::Head(Vec::new()), reusable: false }
+        Self {
+            io: Some(io),
+            origin,
+            idle,
+            exchange,
+            phase: Phase::Head(Vec::new()),
+            reusable: false,
+            deaf: None,
+        }
     }
 
     /// Takes the head out of what came, once it is whole, and puts one in its place that holds the framing alone.
@@ -89,7 +99,7 @@ impl Wire {
             }
             Framing::UntilClose => (Rest::UntilClose, false),
         };
-        self.reusable = head.keep_alive && !surplus;
+        self.reusable = head.keep_alive && !surplus && self.deaf.is_none();
         let length = match head.framing {
             Framing::Length(length) => length,
             // Longer than any: `poll_read` says where it ends.
@@ -117,9 +127,10 @@ impl Read for Wire {
         while let Phase::Head(bytes) = &mut this.phase {
             let io = this.io.as_mut().ok_or_else(cut_short)?;
             let mut piece = [0; 8 * 1024];
-            match ready!(Pin::new(io).poll_read(cx, &mut piece))? {
-                0 => return Poll::Ready(Err(cut_short())),
-                count => bytes.extend_from_slice(&piece[..count]),
+            match ready!(Pin::new(io).poll_read(cx, &mut piece)) {
+                Ok(0) => return Poll::Ready(Err(this.deaf.take().unwrap_or_else(cut_short))),
+                Ok(count) => bytes.extend_from_slice(&piece[..count]),
+                Err(error) => return Poll::Ready(Err(this.deaf.take().unwrap_or(error))),
             }
             this.read_head()?;
         }
@@ -172,11 +183,24 @@ impl Wire {
 }
 
 impl Write for Wire {
+    /// Where the server takes no more, the rest of the request goes nowhere, and what it answered is read.
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(self.io.as_mut().ok_or_else(cut_short)?).poll_write(cx, bytes)
+        if self.deaf.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        match ready!(Pin::new(self.io.as_mut().ok_or_else(cut_short)?).poll_write(cx, bytes)) {
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                self.deaf = Some(error);
+                Poll::Ready(Ok(bytes.len()))
+            }
+            written => Poll::Ready(written),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.deaf.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(self.io.as_mut().ok_or_else(cut_short)?).poll_flush(cx)
     }
 

@@ -18,6 +18,9 @@
 //! - reqwest sends `accept: */*` with a request that has no `accept` of its own.
 //! - A response of more than 100 header fields is refused, as
 //!   [`Malformed`](durable_streams_contract::TransportErrorKind::Malformed).
+//! - Where a server answers before it has read a body, and resets the connection, hyper may see only that: the answer (a
+//!   413 for instance) is then lost, and it is not known whether the request was sent. One that closes in good order
+//!   is heard.
 
 mod classify;
 mod context;

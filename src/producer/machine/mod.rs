@@ -313,12 +313,13 @@ impl Machine {
                 entry.maybe_applied |= fate == Fate::Unknown;
                 entry.may_echo |= fate != Fate::NotSent;
                 // A server that has forgotten the epoch refuses it like this, unless it begins with 0.
-                if matches!(error.kind(), StreamError::BadRequest { .. })
-                    && self.settings.auto_claim
-                    && self.established
-                {
+                if error.status_code() == Some(400) && self.settings.auto_claim && self.established {
                     self.refused_in_sequence(index, error.into(), now);
                     return self.advance(Some(now));
+                }
+                // The bodies on their way may be more than the uplink carries in time.
+                if entry.sent_first && matches!(error.kind(), StreamError::Timeout) {
+                    self.window.gap();
                 }
                 let wait = match again {
                     true => entry.backoff.next(now, random, error.retry_after()),

@@ -86,9 +86,9 @@ impl Machine {
             _ if lost => self.halt(error),
             (None, None) => self.halt(error),
             // Whatever was stored since, it is none of ours.
-            (Some(_), None) => self.reclaim(tail, now),
+            (Some(_), None) => self.reclaim(tail, error, now),
             // Nothing was stored since before the first that is in doubt was sent.
-            (Some(_), Some(first)) if first.not_before.as_ref() == tail => self.reclaim(tail, now),
+            (Some(_), Some(first)) if first.not_before.as_ref() == tail => self.reclaim(tail, error, now),
             (_, Some(_)) => {
                 let reason =
                     format!("an attempt went unanswered by a server that forgets its producers ({error})");
@@ -99,9 +99,19 @@ impl Machine {
     }
 
     /// Starts anew with a server that has forgotten this producer.
-    fn reclaim(&mut self, tail: Option<&Offset>, now: Instant) {
+    fn reclaim(&mut self, tail: Option<&Offset>, error: ProducerError, now: Instant) {
         self.see_tail(tail);
-        self.raise(self.epoch + 1, Some(now));
+        // Nobody took the epoch over: that is not what it may end with.
+        let still_forgetting = match error {
+            ProducerError::SequenceGap { .. } => error,
+            error => {
+                let message = format!(
+                    "the server forgot this producer {MAX_CLAIMS} times within a minute, and again ({error})"
+                );
+                StreamError::protocol(message).into()
+            }
+        };
+        self.raise(self.epoch + 1, still_forgetting, Some(now));
         self.claimed_from_oblivion = true;
     }
 
@@ -175,14 +185,18 @@ impl Machine {
             );
             return self.halt(ProducerError::OutcomeUnknown { reason });
         }
-        self.raise(epoch, now);
+        let (server_epoch, our_epoch) = (epoch.saturating_sub(1), self.epoch);
+        self.raise(epoch, ProducerError::StaleEpoch { server_epoch, our_epoch }, now);
     }
 
-    /// Renumbers what is left from 0 under `epoch`.
-    fn raise(&mut self, epoch: u64, now: Option<Instant>) {
-        if epoch > MAX_NUMBER || !self.claims.permit(now) {
-            let server_epoch = epoch.saturating_sub(1);
-            return self.halt(ProducerError::StaleEpoch { server_epoch, our_epoch: self.epoch });
+    /// Renumbers what is left from 0 under `epoch`, or halts with `too_often` where that has been done too often.
+    fn raise(&mut self, epoch: u64, too_often: ProducerError, now: Option<Instant>) {
+        if epoch > MAX_NUMBER {
+            let (server_epoch, our_epoch) = (epoch.saturating_sub(1), self.epoch);
+            return self.halt(ProducerError::StaleEpoch { server_epoch, our_epoch });
+        }
+        if !self.claims.permit(now) {
+            return self.halt(too_often);
         }
         #[cfg(feature = "tracing")]
         tracing::info!(
@@ -247,7 +261,10 @@ impl Machine {
             self.settled.push(Settled { batch: entry.batch, outcome, may_be_stored: false });
         }
         if is_loose {
-            self.raise(self.epoch + 1, now);
+            let reason = format!(
+                "a batch has to be split while a later one's attempt is unanswered, and epochs were claimed {MAX_CLAIMS} times within a minute already"
+            );
+            self.raise(self.epoch + 1, ProducerError::OutcomeUnknown { reason }, now);
         } else {
             self.renumber(seq);
         }

@@ -46,7 +46,7 @@ impl Window {
         }
     }
 
-    /// A batch overtook another that was sent before it.
+    /// A batch overtook another that was sent before it, or one did not arrive in time.
     pub(super) fn gap(&mut self) {
         self.size = (self.size / 2).max(1);
         if !self.starting {

@@ -322,3 +322,43 @@ fn the_first_batch_after_a_loss_is_not_sent_twice_blindly() {
         }
     }
 }
+
+/// Nobody else was there: another producer is not what it may end with.
+#[test]
+fn a_server_that_keeps_forgetting_is_not_another_producer() {
+    for unanswered in [false, true] {
+        let mut rig = forgotten(claiming(), false);
+        for epoch in 1..=5 {
+            rig.machine.tail(at("0_5").as_ref(), rig.now);
+            let next = rig.attempts();
+            assert_eq!((next[0].epoch, next[0].seq), (epoch, 0));
+            if unanswered {
+                rig.lost(&next[0]);
+            } else {
+                rig.gap(&next[0], 0);
+            }
+        }
+        rig.machine.tail(at("0_5").as_ref(), rig.now);
+        rig.collect();
+        match rig.halted() {
+            ProducerError::SequenceGap { .. } => assert!(!unanswered),
+            error => {
+                assert!(unanswered && matches!(error.stream_error(), Some(StreamError::Protocol { .. })));
+                let text = error.to_string();
+                assert!(text.contains("forgot this producer 5 times") && text.contains("busy"), "{text}");
+            }
+        }
+        assert_eq!(rig.failed, [(1, unanswered)]);
+    }
+}
+
+/// Only a 400 may mean that the epoch is unknown.
+#[test]
+fn a_refusal_of_another_kind_claims_nothing() {
+    let (mut rig, attempts) = Rig::in_flight(claiming(), 1);
+    let error = StreamError::BadRequest { message: "pay first".into() };
+    let error = Error::from(error).edit(|context| context.status = Some(http::StatusCode::PAYMENT_REQUIRED));
+    rig.answer(&attempts[0], Answer::Failed { error, fate: Fate::Refused, again: false });
+    assert!(matches!(rig.halted().stream_error(), Some(StreamError::BadRequest { .. })));
+    assert!(!rig.machine.asks_tail());
+}

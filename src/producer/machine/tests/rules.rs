@@ -257,3 +257,33 @@ fn it_is_known_from_where_to_look_for_the_unsent() {
     rig.stale(&next[0], 3);
     assert_eq!((rig.failed.clone(), rig.machine.unsent_from().cloned()), (vec![(2, false)], at("0_2")));
 }
+
+/// A slow uplink carries one body in time where it does not carry five.
+#[test]
+fn fewer_travel_after_one_did_not_arrive_in_time() {
+    let (mut rig, attempts) = Rig::in_flight(settings(), 5);
+    let late = |rig: &mut Rig, attempt: &Attempt| {
+        rig.answer(
+            attempt,
+            Answer::Failed { error: StreamError::Timeout.into(), fate: Fate::Unknown, again: true },
+        )
+    };
+    for attempt in &attempts {
+        assert!(late(&mut rig, attempt).is_empty());
+    }
+    // Once for all that were too late together.
+    assert_eq!(rig.machine.window.size(), 2);
+    let again = rig.wait();
+    late(&mut rig, &again[0]);
+    assert_eq!(rig.machine.window.size(), 1);
+    let mut again = rig.wait();
+    for _ in 0..5 {
+        // One after the other.
+        assert_eq!(again.len(), 1);
+        again = match rig.ok(&again[0]) {
+            none if none.is_empty() && rig.machine.deadline().is_some() => rig.wait(),
+            next => next,
+        };
+    }
+    assert_eq!(rig.stored, [1, 2, 3, 4, 5]);
+}

@@ -66,3 +66,23 @@ fn a_batch_that_may_be_stored_is_not_split() {
     assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }));
     assert_eq!(rig.failed, [(0, true), (1, true)]);
 }
+
+/// That it cannot be split any more has nothing to do with another producer.
+#[test]
+fn splits_that_raise_the_epoch_too_often_end_as_what_they_are() {
+    let (mut rig, mut attempts) = Rig::in_flight(claiming(), 2);
+    for epoch in 1..=6 {
+        rig.too_large(&attempts[0]);
+        let next = rig.lost(&attempts[1]);
+        if epoch == 6 {
+            break;
+        }
+        assert_eq!((rig.machine.epoch(), next.len()), (epoch, 1));
+        // The first of an epoch goes alone; then there are two again.
+        rig.ok(&next[0]);
+        attempts = (0..2).flat_map(|_| rig.offer(1)).collect();
+        assert_eq!(attempts.len(), 2);
+    }
+    assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
+    assert_eq!(rig.failed.last(), Some(&(rig.next - 1, true)));
+}
