@@ -362,7 +362,7 @@ pub async fn an_answer_that_falls_silent_is_an_answer<S: Stack>() {
     let script = Script::start(|exchange| {
         let seq = exchange.headers.get("producer-seq").unwrap_or_default().to_owned();
         exchange.raw(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSTREAM-NEXT-OFFSET: a{seq}\r\nProducer-Epoch:0\r\nproducer-SEQ: {seq} \r\nStream-Next-Offset: z\r\n\r\nx"
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSTREAM-NEXT-OFFSET: a{seq}\r\nProducer-Epoch:0\r\nproducer-SEQ: {seq} \r\n\r\nx"
         ));
         exchange.hang();
     })
