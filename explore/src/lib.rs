@@ -1,7 +1,7 @@
 //! Explores what becomes of the client on bad days.
 //!
 //! A seed is a [`Plan`]: streams, writers, readers, a server and a network with their peculiarities, and all
-//! that goes wrong. Half of the days are about one thing, their [`Theme`]: what takes several rare things at once hardly
+//! that goes wrong. Two days of three are about one thing, their [`Theme`]: what takes several rare things at once hardly
 //! happens by chance. [`play`] runs it in a simulated world and checks that
 //!
 //! - every acknowledged record is stored, none twice, each writer's in order and without holes;

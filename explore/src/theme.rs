@@ -41,9 +41,9 @@ impl Theme {
         Self::Breaking,
     ];
 
-    /// Every other day is about nothing in particular.
+    /// Every third day is about nothing in particular.
     pub(crate) fn of(rng: &mut Rng) -> Self {
-        if rng.percent(50) { Self::Anything } else { *rng.pick(&Self::ALL[1..]) }
+        if rng.percent(34) { Self::Anything } else { *rng.pick(&Self::ALL[1..]) }
     }
 
     /// Makes a day of chance one of this theme.
@@ -65,14 +65,18 @@ impl Theme {
 fn oblivion(rng: &mut Rng, plan: &mut Plan) {
     work_hard(rng, plan);
     for writer in &mut plan.writers {
-        producing(writer, |way| way.auto_claim = true);
+        producing(writer, |way| (way.auto_claim, way.in_flight) = (true, rng.between(2, 5) as usize));
     }
+    let percent = *rng.pick(&[15, 40]);
     plan.mishaps =
-        strewn(rng, 15, &[Fault::LoseAnswer, Fault::LoseAnswer, Fault::LoseRequest, Fault::Refuse]);
-    for _ in 0..rng.between(1, 3) {
-        let down = rng.duration(Duration::from_micros(1), Duration::from_millis(300));
+        strewn(rng, percent, &[Fault::LoseAnswer, Fault::LoseAnswer, Fault::LoseRequest, Fault::Refuse]);
+    let mut at = rng.duration(Duration::ZERO, BUSY / 2);
+    for _ in 0..rng.between(1, 4) {
+        let down = rng.duration(Duration::from_micros(1), Duration::from_millis(100));
         let restart = Incident::Restart { down, memory: Memory::WithoutProducers };
-        plan.mishaps.push(Mishap::World(Event::At(rng.duration(Duration::ZERO, BUSY), restart)));
+        plan.mishaps.push(Mishap::World(Event::At(at, restart)));
+        // Often soon enough to meet what the last one has led to.
+        at += down + rng.duration(Duration::from_millis(1), Duration::from_millis(250));
     }
 }
 
@@ -81,7 +85,12 @@ fn giving_up(rng: &mut Rng, plan: &mut Plan) {
     for writer in &mut plan.writers {
         producing(writer, |way| way.retries = Some(rng.below(3) as u32));
     }
-    plan.mishaps = strewn(rng, 30, &[Fault::LoseAnswer, Fault::LoseAnswer, Fault::LoseRequest]);
+    let refusal = Fault::Status { status: *rng.pick(&[401, 403, 404]), retry_after: None, applied: false };
+    let mut faults = vec![Fault::LoseAnswer, Fault::LoseAnswer, Fault::LoseRequest];
+    if rng.percent(50) {
+        faults.push(refusal);
+    }
+    plan.mishaps = strewn(rng, 30, &faults);
 }
 
 fn too_large(rng: &mut Rng, plan: &mut Plan) {

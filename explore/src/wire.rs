@@ -10,6 +10,7 @@ use std::time::Duration;
 pub(crate) fn check(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
     pace(plan, requests)?;
     patience(plan, requests)?;
+    finality(plan, requests)?;
     cursors(requests)?;
     sizes(plan, requests)?;
     in_flight(plan, requests)
@@ -124,6 +125,39 @@ fn patience(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
         if let Some(next) = next.filter(|next| next.at < until) {
             let host = host.unwrap_or_default();
             return Err(format!("{host} was asked to wait until {until:?}, and came at {:?}", next.at));
+        }
+    }
+    Ok(())
+}
+
+/// Statuses that end a producer, whatever its options.
+const FINAL: [u16; 4] = [401, 403, 404, 410];
+
+/// A producer that was refused for good appends nothing more, once it has heard all of the refusal.
+fn finality(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+    if plan.network.in_pieces > 0 {
+        return Ok(());
+    }
+    for mishap in &plan.mishaps {
+        let Mishap::World(Event::Request(number, Fault::Status { status, .. })) = mishap else { continue };
+        let Some(refused) = requests.get(*number as usize).filter(|_| FINAL.contains(status)) else {
+            continue;
+        };
+        let is_append = |request: &RequestRecord| {
+            request.method == Method::POST
+                && writer_of(request)
+                    .is_some_and(|writer| matches!(plan.writers[writer].way, Way::Producer { .. }))
+        };
+        let (Some(at), true) = (refused.ended_at, refused.status.is_some_and(|s| s == *status)) else {
+            continue;
+        };
+        let host = refused.uri.host();
+        let later = requests[*number as usize + 1..].iter().find(|later| {
+            is_append(refused) && is_append(later) && later.uri.host() == host && later.at > at
+        });
+        if let Some(later) = later {
+            let host = host.unwrap_or_default();
+            return Err(format!("{host} was refused for good at {at:?}, and appends at {:?}", later.at));
         }
     }
     Ok(())

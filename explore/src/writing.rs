@@ -209,6 +209,12 @@ impl Job {
                     halted = true;
                 }
             }
+            // Nothing but the record's own linger sends it then.
+            if self.rng.percent(5)
+                && let Some((_, delivery)) = pending.back_mut()
+            {
+                halted |= delivery.await.is_err_and(|error| !is_alone(&error));
+            }
             self.measure(&producer);
             self.sweep(&mut pending);
             if halted {

@@ -30,7 +30,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: a claim does not renumber",
         edits: &[(RECOVER, "self.renumber(0);", "self.next_seq = self.entries.len() as u64;")],
-        seed: 185,
+        seed: 11,
     },
     Mutation {
         name: "producer: a retry takes a new number",
@@ -47,12 +47,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             (MACHINE, "if suspicious && first_time {", "if false {"),
             (MACHINE, "let suspicious = duplicate &&", "let suspicious = false && duplicate &&"),
         ],
-        seed: 6,
+        seed: 20,
     },
     Mutation {
         name: "producer: an unanswered attempt did nothing",
         edits: &[(MACHINE, "entry.maybe_applied |= fate == Fate::Unknown;", "")],
-        seed: 52,
+        seed: 7,
     },
     Mutation {
         name: "producer: an epoch begins with many at once",
@@ -61,17 +61,17 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "if self.established { self.window.size() } else { 1 }",
             "self.settings.max_in_flight",
         )],
-        seed: 22,
+        seed: 20,
     },
     Mutation {
         name: "producer: claims the epoch that the server has",
         edits: &[(RECOVER, "let above = server_epoch.saturating_add(1);", "let above = server_epoch;")],
-        seed: 6,
+        seed: 32,
     },
     Mutation {
         name: "producer: claims while attempts are under way",
         edits: &[(RECOVER, "while self.in_flight() == 0 {", "while self.in_flight() < 2 {")],
-        seed: 482,
+        seed: 11,
     },
     Mutation {
         name: "producer: goes on sending when it halts",
@@ -80,12 +80,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        if !matches!(self.phase, Phase::Running) {\n            return None;",
             "        if matches!(self.phase, Phase::Claiming { .. }) {\n            return None;",
         )],
-        seed: 1,
+        seed: 410,
     },
     Mutation {
         name: "producer: the tail is not compared",
         edits: &[(RECOVER, "self.compares_tails() && tail.is_some()", "false && tail.is_some()")],
-        seed: 10,
+        seed: 100,
     },
     Mutation {
         name: "producer: an acknowledgement speaks for the next",
@@ -103,12 +103,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "[(self.next_key, tail), (self.next_key + 1, head)]",
             "[(self.next_key, head), (self.next_key + 1, tail)]",
         )],
-        seed: 531,
+        seed: 3,
     },
     Mutation {
         name: "producer: what failed is said not to be stored",
         edits: &[(RECOVER, "outcome, may_be_stored: entry.maybe_applied", "outcome, may_be_stored: false")],
-        seed: 52,
+        seed: 7,
     },
     Mutation {
         name: "producer: one batch too many travels",
@@ -116,7 +116,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             (MACHINE, "self.entries.len() < self.allowed()", "self.entries.len() <= self.allowed()"),
             (MACHINE, "_ if !first && (in_flight >= allowed", "_ if !first && (in_flight > allowed"),
         ],
-        seed: 1,
+        seed: 0,
     },
     Mutation {
         name: "producer: a batch is overtaken by the next",
@@ -125,7 +125,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "let index = self.entries.iter().position(|entry| !entry.in_flight)?;",
             "let index = self.entries.iter().rposition(|entry| !entry.in_flight)?;",
         )],
-        seed: 18,
+        seed: 11,
     },
     Mutation {
         name: "producer: its queue takes more than it may",
@@ -135,7 +135,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: what is settled stays in its account",
         edits: &[(QUEUE, "        self.bytes -= cost;\n", "")],
-        seed: 0,
+        seed: 2,
     },
     Mutation {
         name: "reader: the offset is taken with the head",
@@ -144,7 +144,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        let base = self.position.base().clone();\n        let page = match status {",
             "        let base = self.position.base().clone();\n        self.position.turn(next.clone());\n        let page = match status {",
         )],
-        seed: 16,
+        seed: 1,
     },
     Mutation {
         name: "reader: a checkpoint is one short",
@@ -153,17 +153,17 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "unit.skip(self.passed.max(self.target))",
             "unit.skip(self.passed.max(self.target).saturating_sub(1))",
         )],
-        seed: 16,
+        seed: 1,
     },
     Mutation {
         name: "reader: a broken page is handed out again",
         edits: &[(POSITION, "self.target = self.target.max(self.passed);", "self.target = 0;")],
-        seed: 30,
+        seed: 23,
     },
     Mutation {
         name: "reader: skipping ends with the page",
         edits: &[(POSITION, "self.target = self.behind();", "self.target = 0;")],
-        seed: 134,
+        seed: 212,
     },
     Mutation {
         name: "reader: what an event stream held outlives it",
@@ -175,7 +175,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             ),
             (EVENTS, "self.session = Some(Session::new(", "self.session.get_or_insert(Session::new("),
         ],
-        seed: 30,
+        seed: 21,
     },
     Mutation {
         name: "reader: one data event for each control event",
@@ -184,12 +184,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "data: std::mem::take(&mut self.held),",
             "data: std::mem::take(&mut self.held).into_iter().take(1).collect(),",
         )],
-        seed: 15,
+        seed: 5,
     },
     Mutation {
         name: "reader: a cut body is a whole one",
         edits: &[(EVENTS, "page.cut(error.into());", "drop(error);\n page.finish();")],
-        seed: 30,
+        seed: 103,
     },
     Mutation {
         name: "reader: events do not move the offset",
@@ -216,17 +216,17 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "page.take(&mut self.position, self.options.max_chunk_bytes)",
             "page.take(&mut self.position, usize::MAX)",
         )],
-        seed: 1,
+        seed: 0,
     },
     Mutation {
         name: "producer: a claim keeps what the last epoch had stored",
         edits: &[(RECOVER, "        self.stored_to = None;\n        self.claimed", "        self.claimed")],
-        seed: 122,
+        seed: 250,
     },
     Mutation {
         name: "producer: each repetition is the first attempt",
         edits: &[(MACHINE, "                entry.may_echo |= fate != Fate::NotSent;\n", "")],
-        seed: 13,
+        seed: 7,
     },
     Mutation {
         name: "producer: what is in doubt goes out again in a new epoch",
@@ -235,7 +235,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "if first.not_before.as_ref() == tail =>",
             "if first.not_before.is_some() || tail.is_some() =>",
         )],
-        seed: 85,
+        seed: 19,
     },
     Mutation {
         name: "producer: a server forgets only once",
@@ -244,7 +244,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        self.claimed_from_oblivion = true;",
             "        self.claimed_from_oblivion = false;",
         )],
-        seed: 562,
+        seed: 134,
     },
     Mutation {
         name: "producer: the unsent are looked for too far on",
@@ -253,7 +253,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            self.tail_seen = first.not_before.clone();",
             "            let _ = first;",
         )],
-        seed: 38,
+        seed: 615,
     },
     Mutation {
         name: "producer: a closed stream leaves no doubt",
@@ -262,7 +262,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "let outcome = if was_closed && entry.maybe_applied {",
             "let outcome = if false && was_closed && entry.maybe_applied {",
         )],
-        seed: 20,
+        seed: 7,
     },
     Mutation {
         name: "producer: a batch in doubt is split",
@@ -271,12 +271,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        if entry.maybe_applied {\n            self.entries.push_front(entry);",
             "        if false {\n            self.entries.push_front(entry);",
         )],
-        seed: 47,
+        seed: 84,
     },
     Mutation {
         name: "producer: claims for ever",
         edits: &[(RECOVER, "        self.recent <= MAX_CLAIMS", "        true")],
-        seed: 43,
+        seed: 11,
     },
     Mutation {
         name: "producer: what it gives up was never sent",
@@ -285,7 +285,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            entry.maybe_applied |= std::mem::take(&mut entry.in_flight);",
             "            entry.in_flight = false;",
         )],
-        seed: 26,
+        seed: 486,
     },
     Mutation {
         name: "producer: a tail that was told too late is proof",
@@ -294,12 +294,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            entry.not_before = self.tail_seen.clone();\n        }",
             "        }\n        entry.not_before = self.tail_seen.clone();",
         )],
-        seed: 38,
+        seed: 615,
     },
     Mutation {
         name: "producer: a split does not renumber",
         edits: &[(RECOVER, "            self.renumber(seq);\n", "            let _ = seq;\n")],
-        seed: 105,
+        seed: 3,
     },
     Mutation {
         name: "producer: nothing wakes it for what lingers",
@@ -308,7 +308,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            deadlines[2] = self.shared.lock().queue.due_at();",
             "            deadlines[2] = None;",
         )],
-        seed: 5,
+        seed: 3,
     },
     Mutation {
         name: "producer: a flush is done one batch too soon",
@@ -322,12 +322,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: the halves of a batch share their receipts",
         edits: &[(BATCH, "first: self.first + head_records as u32", "first: self.first")],
-        seed: 63,
+        seed: 3,
     },
     Mutation {
         name: "producer: what was queued does not come back",
         edits: &[(SHARED, "        self.unsent.push(Unsent::Sealed(sealed));", "        drop(sealed);")],
-        seed: 1,
+        seed: 0,
     },
     Mutation {
         name: "producer: draining has no end",
@@ -336,7 +336,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "state.detached && self.drain_until.is_none()",
             "false && self.drain_until.is_none()",
         )],
-        seed: 25,
+        seed: 47,
     },
     Mutation {
         name: "producer: records are framed before the type is known",
@@ -350,7 +350,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "reader: a second break forgets the first",
         edits: &[(POSITION, "self.target = self.target.max(self.passed);", "self.target = self.passed;")],
-        seed: 100,
+        seed: 23,
     },
     Mutation {
         name: "reader: a broken connection is no break",
@@ -369,7 +369,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "State::Body { .. } => self.quiet_since.checked_add(self.patience()),",
             "State::Body { .. } => None,",
         )],
-        seed: 69,
+        seed: 20,
     },
     Mutation {
         name: "reader: reading ahead counts as handed out",
@@ -378,12 +378,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            self.checkpoint = chunk.checkpoint.clone();",
             "            let queue = self.queue.lock();\n            let last = queue.chunks.back().and_then(|last| last.as_ref().ok());\n            self.checkpoint = last.unwrap_or(chunk).checkpoint.clone();\n            drop(queue);",
         )],
-        seed: 187,
+        seed: 155,
     },
     Mutation {
         name: "reader: the lines of an event lose what was between them",
         edits: &[(SSE, "            self.joined.extend(b\"\\n\", limit);", "")],
-        seed: 11,
+        seed: 13,
     },
     Mutation {
         name: "reader: CRLF ends two lines",
@@ -401,7 +401,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "                if self.input.next_buffer() {\n                    self.scanner.forget_block();",
             "                if self.input.next_buffer() {",
         )],
-        seed: 22,
+        seed: 12,
     },
     Mutation {
         name: "reader: the cursor is not sent back",
@@ -410,7 +410,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),",
             "cursor: None,",
         )],
-        seed: 0,
+        seed: 2,
     },
     Mutation {
         name: "reader: answers without news are asked for at once",
@@ -428,12 +428,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        let attempts = self.backoff.retries() + 1;",
             "        self.backoff.reset();\n        let attempts = self.backoff.retries() + 1;",
         )],
-        seed: 2,
+        seed: 10,
     },
     Mutation {
         name: "both: what a server asks to wait is not waited",
         edits: &[(RETRY, ".max(retry_after.unwrap_or_default())", "")],
-        seed: 7,
+        seed: 77,
     },
     Mutation {
         name: "both: retries do not wait",
@@ -442,11 +442,11 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "Duration::from_secs_f64(ceiling * fraction).max(retry_after.unwrap_or_default())",
             "Duration::ZERO",
         )],
-        seed: 4,
+        seed: 10,
     },
     Mutation {
         name: "both: the pauses between retries do not grow",
         edits: &[(RETRY, ".powi(exponent)", ".powi(0 * exponent)")],
-        seed: 18,
+        seed: 10,
     },
 ];
