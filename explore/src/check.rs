@@ -116,14 +116,16 @@ fn looks(
 }
 
 /// Whether a producer whose server forgets it has to notice that before it sends this record again. It cannot where
-/// the record is in the first batch of all: to a server that knows nothing that is as good as new.
+/// the record is in the first batch of all, or of an epoch that was raised to split a batch: to a server that knows nothing
+/// that is as good as new.
 fn knows_what_was_forgotten(plan: &Plan, id: RecordId, fate: &Fate) -> bool {
     let claims = matches!(plan.writers[id.writer].way, Way::Producer { auto_claim: true, .. });
     let is_first = match fate {
         Fate::Acked { first, epoch, .. } => *first && *epoch == 0,
         Fate::Failed { .. } | Fate::Unknown => true,
     };
-    claims && plan.is_punctual() && !is_first
+    let splits = plan.server.max_body < ServerOptions::default().max_body;
+    claims && plan.is_punctual() && !is_first && !splits
 }
 
 /// An error that leaves no doubt: a stream that is closed takes nothing.

@@ -310,6 +310,15 @@ impl Plan {
         worst
     }
 
+    /// How many writers close a stream. One that is replaced while it sleeps counts twice.
+    #[must_use]
+    pub fn closers(&self, stream: usize) -> usize {
+        let closes =
+            |writer: &Writer| matches!(writer.finish, Finish::CloseStream(_)) && writer.stream == stream;
+        let closers = self.writers.iter().enumerate().filter(|(_, writer)| closes(writer));
+        closers.map(|(number, _)| 1 + usize::from(self.zombie(number).is_some())).sum()
+    }
+
     /// Whether a process sleeps some time.
     #[must_use]
     pub fn has_sleep(&self) -> bool {
@@ -389,6 +398,8 @@ fn network(rng: &mut Rng) -> NetworkOptions {
 
 fn writer(rng: &mut Rng, streams: usize) -> Writer {
     let single = rng.percent(12);
+    // Some linger for so long that nothing but a flush, or a full batch or queue, sends anything.
+    let linger = if rng.percent(20) { FOR_EVER } else { rng.duration(Duration::ZERO, LINGER) };
     let way = match single {
         true => Way::Single,
         false => Way::Producer {
@@ -396,7 +407,7 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
             in_flight: rng.between(1, 5) as usize,
             batch_items: *rng.pick(&[1, 1, 2, 3, 5, 100]),
             batch_bytes: *rng.pick(&[1, 60, 200, 1_000_000, 1_000_000]),
-            linger: rng.duration(Duration::ZERO, Duration::from_millis(10)),
+            linger,
             buffered_bytes: *rng.pick(&[32_000_000, 32_000_000, 1000, 250]),
             buffered_records: *rng.pick(&[usize::MAX, usize::MAX, 7, 1]),
             retries: rng.percent(15).then(|| rng.between(0, 4) as u32),
@@ -449,6 +460,12 @@ fn reader(rng: &mut Rng, streams: usize) -> Reader {
         begins: *rng.pick(&[Duration::ZERO, Duration::ZERO, Duration::from_millis(80)]),
     }
 }
+
+/// Twice as long as batches linger by default.
+const LINGER: Duration = Duration::from_millis(10);
+
+/// Longer than any day.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 
 /// Most mishaps strike while the writers are at work.
 pub(crate) const BUSY: Duration = Duration::from_millis(600);

@@ -1,7 +1,7 @@
 //! Writers: processes that append records and write down what they are told.
 
 use crate::ledger::{Fate, Ledger, Look, RecordId, record};
-use crate::plan::{Content, Finish, Plan, Way, Who, Writer};
+use crate::plan::{Content, FOR_EVER, Finish, Plan, Way, Who, Writer};
 use crate::stage::Stage;
 use bytes::Bytes;
 use durable_streams::{
@@ -12,6 +12,8 @@ use durable_streams_contract::Timer;
 use durable_streams_sim::{Rng, SimRuntime, SimTransport};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 type Stream = DurableStream<SimTransport, SimRuntime>;
@@ -100,6 +102,7 @@ async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize
         run,
         rng,
         is_awake: !plan.has_sleep(),
+        closes_alone: run == 0 && plan.closers(writer.stream) == 1,
         taken: 0,
     };
     match writer.way.clone() {
@@ -142,6 +145,8 @@ struct Job {
     rng: Rng,
     /// Nothing lets it sleep.
     is_awake: bool,
+    /// Nobody else closes the stream before everybody is done.
+    closes_alone: bool,
     /// Records that the producer has taken.
     taken: u64,
 }
@@ -211,8 +216,11 @@ impl Job {
             }
             // Nothing but the record's own linger sends it then.
             if self.rng.percent(5)
+                && !matches!(self.writer.way, Way::Producer { linger: FOR_EVER, .. })
                 && let Some((_, delivery)) = pending.back_mut()
             {
+                // Somebody else has looked before.
+                let _ = Pin::new(&mut *delivery).poll(&mut Context::from_waker(Waker::noop()));
                 halted |= delivery.await.is_err_and(|error| !is_alone(&error));
             }
             self.measure(&producer);
@@ -281,6 +289,10 @@ impl Job {
         if (stats.queued_bytes, stats.queued_records, stats.in_flight) != (0, 0, 0) || settled != self.taken {
             self.ledger.violation(format!("after {} records were taken and settled: {stats:?}", self.taken));
         }
+        let Way::Producer { batch_items, .. } = self.writer.way else { return };
+        if stats.acked_records > stats.acked_batches * batch_items as u64 {
+            self.ledger.violation(format!("batches of {batch_items} records at most: {stats:?}"));
+        }
     }
 
     /// Writes down what is known by now, so that a crash loses little of it.
@@ -324,6 +336,12 @@ impl Job {
                     false => self.patiently(|| producer.close_stream()).await,
                 };
                 closed = ended.is_ok();
+                if let Err(failure) = &ended
+                    && is_closed(failure)
+                    && self.closes_alone
+                {
+                    self.ledger.violation(format!("nobody else has closed the stream: {failure}"));
+                }
                 match ended {
                     Ok(ack) if with_record => self.ledger.settle(last, acked(&ack)),
                     Ok(_) => {}

@@ -86,7 +86,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         if self.ended {
             return true;
         }
-        if self.machine.asks_tail() && !matches!(self.probe, Probe::Running(_)) {
+        if !matches!(self.probe, Probe::Running(_)) && self.machine.asks_tail(self.now()) {
             self.probe = Probe::Running(Box::pin(probe(self.wire.clone(), self.config.clone(), false)));
         }
         progress |= self.take_batches(cx);
@@ -104,7 +104,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         match found {
             Ok(Findings { facts, extra_headers }) => {
                 self.wire.extra_headers = extra_headers;
-                if self.machine.asks_tail() {
+                if self.machine.asks_tail(self.now()) {
                     let tail = facts.map(|facts| facts.tail);
                     self.machine.tail(tail.as_ref(), self.now());
                 } else if let Some(facts) = facts {

@@ -30,7 +30,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: a claim does not renumber",
         edits: &[(RECOVER, "self.renumber(0);", "self.next_seq = self.entries.len() as u64;")],
-        seed: 11,
+        seed: 9,
     },
     Mutation {
         name: "producer: a retry takes a new number",
@@ -47,12 +47,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             (MACHINE, "if suspicious && first_time {", "if false {"),
             (MACHINE, "let suspicious = duplicate &&", "let suspicious = false && duplicate &&"),
         ],
-        seed: 20,
+        seed: 41,
     },
     Mutation {
         name: "producer: an unanswered attempt did nothing",
         edits: &[(MACHINE, "entry.maybe_applied |= fate == Fate::Unknown;", "")],
-        seed: 7,
+        seed: 6,
     },
     Mutation {
         name: "producer: an epoch begins with many at once",
@@ -61,7 +61,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "if self.established { self.window.size() } else { 1 }",
             "self.settings.max_in_flight",
         )],
-        seed: 20,
+        seed: 9,
     },
     Mutation {
         name: "producer: claims the epoch that the server has",
@@ -71,7 +71,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: claims while attempts are under way",
         edits: &[(RECOVER, "while self.in_flight() == 0 {", "while self.in_flight() < 2 {")],
-        seed: 11,
+        seed: 9,
     },
     Mutation {
         name: "producer: goes on sending when it halts",
@@ -85,7 +85,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: the tail is not compared",
         edits: &[(RECOVER, "self.compares_tails() && tail.is_some()", "false && tail.is_some()")],
-        seed: 100,
+        seed: 312,
     },
     Mutation {
         name: "producer: an acknowledgement speaks for the next",
@@ -94,7 +94,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "self.stored_to.is_some_and(|to| seq <= to)",
             "self.stored_to.is_some_and(|to| seq <= to + 1)",
         )],
-        seed: 1,
+        seed: 4,
     },
     Mutation {
         name: "producer: the halves of a batch change places",
@@ -103,12 +103,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "[(self.next_key, tail), (self.next_key + 1, head)]",
             "[(self.next_key, head), (self.next_key + 1, tail)]",
         )],
-        seed: 3,
+        seed: 91,
     },
     Mutation {
         name: "producer: what failed is said not to be stored",
         edits: &[(RECOVER, "outcome, may_be_stored: entry.maybe_applied", "outcome, may_be_stored: false")],
-        seed: 7,
+        seed: 6,
     },
     Mutation {
         name: "producer: one batch too many travels",
@@ -116,7 +116,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             (MACHINE, "self.entries.len() < self.allowed()", "self.entries.len() <= self.allowed()"),
             (MACHINE, "_ if !first && (in_flight >= allowed", "_ if !first && (in_flight > allowed"),
         ],
-        seed: 0,
+        seed: 2,
     },
     Mutation {
         name: "producer: a batch is overtaken by the next",
@@ -130,7 +130,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: its queue takes more than it may",
         edits: &[(QUEUE, "|| self.records >= self.limits.buffered_records", "")],
-        seed: 2,
+        seed: 1,
     },
     Mutation {
         name: "producer: what is settled stays in its account",
@@ -158,12 +158,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "reader: a broken page is handed out again",
         edits: &[(POSITION, "self.target = self.target.max(self.passed);", "self.target = 0;")],
-        seed: 23,
+        seed: 11,
     },
     Mutation {
         name: "reader: skipping ends with the page",
         edits: &[(POSITION, "self.target = self.behind();", "self.target = 0;")],
-        seed: 212,
+        seed: 84,
     },
     Mutation {
         name: "reader: what an event stream held outlives it",
@@ -175,7 +175,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             ),
             (EVENTS, "self.session = Some(Session::new(", "self.session.get_or_insert(Session::new("),
         ],
-        seed: 21,
+        seed: 103,
     },
     Mutation {
         name: "reader: one data event for each control event",
@@ -198,7 +198,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        let Some(mut page) = self.page.take() else { return };\n        self.position.turn(page.boundary.next.clone());",
             "        let Some(mut page) = self.page.take() else { return };\n        let next = if page.from_event { self.position.base() } else { &page.boundary.next };\n        self.position.turn(next.clone());",
         )],
-        seed: 6,
+        seed: 13,
     },
     Mutation {
         name: "reader: the end of a stream of events is missed",
@@ -207,7 +207,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            if self.closed {\n                self.state = State::Ended;\n            }\n            return;",
             "            return;",
         )],
-        seed: 6,
+        seed: 12,
     },
     Mutation {
         name: "reader: a chunk is as large as it comes",
@@ -221,12 +221,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: a claim keeps what the last epoch had stored",
         edits: &[(RECOVER, "        self.stored_to = None;\n        self.claimed", "        self.claimed")],
-        seed: 250,
+        seed: 215,
     },
     Mutation {
         name: "producer: each repetition is the first attempt",
         edits: &[(MACHINE, "                entry.may_echo |= fate != Fate::NotSent;\n", "")],
-        seed: 7,
+        seed: 0,
     },
     Mutation {
         name: "producer: what is in doubt goes out again in a new epoch",
@@ -262,7 +262,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "let outcome = if was_closed && entry.maybe_applied {",
             "let outcome = if false && was_closed && entry.maybe_applied {",
         )],
-        seed: 7,
+        seed: 17,
     },
     Mutation {
         name: "producer: a batch in doubt is split",
@@ -276,7 +276,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: claims for ever",
         edits: &[(RECOVER, "        self.recent <= MAX_CLAIMS", "        true")],
-        seed: 11,
+        seed: 9,
     },
     Mutation {
         name: "producer: what it gives up was never sent",
@@ -299,7 +299,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: a split does not renumber",
         edits: &[(RECOVER, "            self.renumber(seq);\n", "            let _ = seq;\n")],
-        seed: 3,
+        seed: 232,
     },
     Mutation {
         name: "producer: nothing wakes it for what lingers",
@@ -308,7 +308,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            deadlines[2] = self.shared.lock().queue.due_at();",
             "            deadlines[2] = None;",
         )],
-        seed: 3,
+        seed: 22,
     },
     Mutation {
         name: "producer: a flush is done one batch too soon",
@@ -317,17 +317,17 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        self.first_unsettled >= target",
             "        self.first_unsettled + 1 >= target",
         )],
-        seed: 1,
+        seed: 0,
     },
     Mutation {
         name: "producer: the halves of a batch share their receipts",
         edits: &[(BATCH, "first: self.first + head_records as u32", "first: self.first")],
-        seed: 3,
+        seed: 91,
     },
     Mutation {
         name: "producer: what was queued does not come back",
         edits: &[(SHARED, "        self.unsent.push(Unsent::Sealed(sealed));", "        drop(sealed);")],
-        seed: 0,
+        seed: 11,
     },
     Mutation {
         name: "producer: draining has no end",
@@ -336,7 +336,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "state.detached && self.drain_until.is_none()",
             "false && self.drain_until.is_none()",
         )],
-        seed: 47,
+        seed: 65,
     },
     Mutation {
         name: "producer: records are framed before the type is known",
@@ -345,12 +345,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            if self.open.records() > 0 {\n                self.seal(false);\n            }\n            self.framing",
             "            self.framing",
         )],
-        seed: 2,
+        seed: 26,
     },
     Mutation {
         name: "reader: a second break forgets the first",
         edits: &[(POSITION, "self.target = self.target.max(self.passed);", "self.target = self.passed;")],
-        seed: 23,
+        seed: 84,
     },
     Mutation {
         name: "reader: a broken connection is no break",
@@ -369,7 +369,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "State::Body { .. } => self.quiet_since.checked_add(self.patience()),",
             "State::Body { .. } => None,",
         )],
-        seed: 20,
+        seed: 11,
     },
     Mutation {
         name: "reader: reading ahead counts as handed out",
@@ -378,7 +378,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "            self.checkpoint = chunk.checkpoint.clone();",
             "            let queue = self.queue.lock();\n            let last = queue.chunks.back().and_then(|last| last.as_ref().ok());\n            self.checkpoint = last.unwrap_or(chunk).checkpoint.clone();\n            drop(queue);",
         )],
-        seed: 155,
+        seed: 418,
     },
     Mutation {
         name: "reader: the lines of an event lose what was between them",
@@ -401,7 +401,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "                if self.input.next_buffer() {\n                    self.scanner.forget_block();",
             "                if self.input.next_buffer() {",
         )],
-        seed: 12,
+        seed: 26,
     },
     Mutation {
         name: "reader: the cursor is not sent back",
@@ -410,7 +410,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),",
             "cursor: None,",
         )],
-        seed: 2,
+        seed: 6,
     },
     Mutation {
         name: "reader: answers without news are asked for at once",
@@ -428,7 +428,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        let attempts = self.backoff.retries() + 1;",
             "        self.backoff.reset();\n        let attempts = self.backoff.retries() + 1;",
         )],
-        seed: 10,
+        seed: 23,
     },
     Mutation {
         name: "both: what a server asks to wait is not waited",
@@ -442,11 +442,11 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "Duration::from_secs_f64(ceiling * fraction).max(retry_after.unwrap_or_default())",
             "Duration::ZERO",
         )],
-        seed: 10,
+        seed: 23,
     },
     Mutation {
         name: "both: the pauses between retries do not grow",
         edits: &[(RETRY, ".powi(exponent)", ".powi(0 * exponent)")],
-        seed: 10,
+        seed: 23,
     },
 ];

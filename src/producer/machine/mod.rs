@@ -106,7 +106,11 @@ enum Phase {
     },
     /// The server forgot this producer, as a crash makes some do. When all attempts are answered, the stream's tail has
     /// to tell what is stored. Until then this is the error that it will be.
-    Forgotten(ProducerError),
+    Forgotten {
+        error: ProducerError,
+        /// Not before; `None` when it has come.
+        ask_at: Option<Instant>,
+    },
     /// When all attempts are answered, what is left fails.
     Halting(ProducerError),
 }
@@ -285,9 +289,14 @@ impl Machine {
 
     /// When there will be an attempt to make though nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let first = self.entries.front()?;
-        let waits = matches!(self.phase, Phase::Running) && !first.in_flight && first.too_large.is_none();
-        if waits { first.again_at } else { None }
+        match &self.phase {
+            Phase::Running => {
+                let first = self.entries.front()?;
+                if first.in_flight || first.too_large.is_some() { None } else { first.again_at }
+            }
+            Phase::Forgotten { ask_at, .. } if self.in_flight() == 0 => *ask_at,
+            _ => None,
+        }
     }
 
     /// What is done with since this was last asked.
@@ -327,8 +336,10 @@ impl Machine {
                 };
                 match wait {
                     // The server may have died of it and forgotten that too. Then it would take the batch once more.
-                    Some(_) if fate == Fate::Unknown && self.claimed_from_oblivion && !self.established => {
-                        self.forgotten(error.into());
+                    Some(wait)
+                        if fate == Fate::Unknown && self.claimed_from_oblivion && !self.established =>
+                    {
+                        self.forgotten(error.into(), Some(now + wait));
                     }
                     Some(wait) => {
                         #[cfg(feature = "tracing")]
@@ -420,7 +431,7 @@ impl Machine {
             entry.again_at = Some(now);
         } else if self.settings.auto_claim {
             // All before it was acknowledged when it was sent.
-            self.forgotten(error);
+            self.forgotten(error, None);
         } else {
             self.halt(error);
         }

@@ -56,27 +56,35 @@ impl Machine {
             Phase::Running => Phase::Claiming { epoch: above },
             Phase::Claiming { epoch } => Phase::Claiming { epoch: above.max(*epoch) },
             // Then it remembers more than was thought.
-            Phase::Forgotten(_) => Phase::Claiming { epoch: above },
+            Phase::Forgotten { .. } => Phase::Claiming { epoch: above },
             Phase::Halting(_) => return,
         };
     }
 
-    pub(super) fn forgotten(&mut self, error: ProducerError) {
+    /// The server seems to have forgotten this producer. Not before `ask_at` it is asked for the tail.
+    pub(super) fn forgotten(&mut self, error: ProducerError, ask_at: Option<Instant>) {
         if matches!(self.phase, Phase::Running) {
             #[cfg(feature = "tracing")]
             tracing::info!(epoch = self.epoch, %error, "the server forgot the producer; asking for the stream's tail");
-            self.phase = Phase::Forgotten(error);
+            self.phase = Phase::Forgotten { error, ask_at };
         }
     }
 
     /// Whether the driver has to find out where the stream's tail is.
-    pub(in super::super) fn asks_tail(&self) -> bool {
-        matches!(self.phase, Phase::Forgotten(_)) && self.in_flight() == 0
+    pub(in super::super) fn asks_tail(&mut self, now: Instant) -> bool {
+        let answered = self.in_flight() == 0;
+        match &mut self.phase {
+            Phase::Forgotten { ask_at, .. } if answered && ask_at.is_none_or(|at| at <= now) => {
+                *ask_at = None;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The stream's tail, where the server told it.
     pub(in super::super) fn tail(&mut self, tail: Option<&Offset>, now: Instant) {
-        let Phase::Forgotten(error) = &self.phase else { return };
+        let Phase::Forgotten { error, .. } = &self.phase else { return };
         let error = error.clone();
         self.settle_stored();
         let lost = matches!((tail, &self.tail_seen), (Some(tail), Some(seen)) if tail < seen);
@@ -130,7 +138,7 @@ impl Machine {
                 Phase::Running if self.entries.front().is_some_and(|first| first.too_large.is_some()) => {
                     self.make_smaller(now);
                 }
-                Phase::Running | Phase::Forgotten(_) => return,
+                Phase::Running | Phase::Forgotten { .. } => return,
             }
         }
     }

@@ -219,7 +219,7 @@ fn a_forgotten_producer_claims_where_the_tail_shows_what_is_stored() {
     // Nothing came behind the last acknowledgement: nothing of ours can be there.
     for (unanswered, tail) in [(false, "0_5"), (true, "0_5"), (false, "0_9")] {
         let mut rig = forgotten(claiming(), unanswered);
-        assert!(rig.machine.asks_tail() && rig.machine.deadline().is_none());
+        assert!(rig.machine.asks_tail(rig.now) && rig.machine.deadline().is_none());
         rig.machine.tail(at(tail).as_ref(), rig.now);
         let next = rig.attempts();
         assert_eq!((next[0].epoch, next[0].seq), (1, 0), "{unanswered} {tail}");
@@ -244,8 +244,8 @@ fn a_forgotten_producer_ends_where_nobody_can_tell() {
     // What was acknowledged is gone.
     assert!(matches!(halted(false, Some("0_2")), ProducerError::SequenceGap { .. }));
     // Without leave to claim nothing is asked.
-    let rig = forgotten(settings(), false);
-    assert!(matches!(rig.halted(), ProducerError::SequenceGap { .. }) && !rig.machine.asks_tail());
+    let mut rig = forgotten(settings(), false);
+    assert!(matches!(rig.halted(), ProducerError::SequenceGap { .. }) && !rig.machine.asks_tail(rig.now));
 }
 
 #[test]
@@ -300,7 +300,9 @@ fn the_first_batch_after_a_loss_is_not_sent_twice_blindly() {
         let mut rig = forgotten(claiming(), false);
         rig.machine.tail(at("0_5").as_ref(), rig.now);
         let next = rig.attempts();
-        assert!(rig.lost(&next[0]).is_empty() && rig.machine.asks_tail());
+        // A server that fails is not asked anything at once.
+        assert!(rig.lost(&next[0]).is_empty() && !rig.machine.asks_tail(rig.now));
+        assert!(rig.wait().is_empty() && rig.machine.asks_tail(rig.now) && rig.machine.deadline().is_none());
         rig.machine.tail(at(tail).as_ref(), rig.now);
         rig.collect();
         match stored {
@@ -313,7 +315,7 @@ fn the_first_batch_after_a_loss_is_not_sent_twice_blindly() {
                 );
                 // From here on an unanswered attempt is repeated as any other.
                 let next = rig.offer(1);
-                assert!(rig.lost(&next[0]).is_empty() && !rig.machine.asks_tail());
+                assert!(rig.lost(&next[0]).is_empty() && !rig.machine.asks_tail(rig.now));
             }
             true => {
                 assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
@@ -360,5 +362,5 @@ fn a_refusal_of_another_kind_claims_nothing() {
     let error = Error::from(error).edit(|context| context.status = Some(http::StatusCode::PAYMENT_REQUIRED));
     rig.answer(&attempts[0], Answer::Failed { error, fate: Fate::Refused, again: false });
     assert!(matches!(rig.halted().stream_error(), Some(StreamError::BadRequest { .. })));
-    assert!(!rig.machine.asks_tail());
+    assert!(!rig.machine.asks_tail(rig.now));
 }

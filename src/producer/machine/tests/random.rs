@@ -112,7 +112,7 @@ fn run(seed: u64, settings: Settings, odds: Odds, max_body: usize) -> bool {
         if random.one_in(odds.forgets) && rig.machine.stored_to.is_some() {
             server.epoch = None;
         }
-        if rig.machine.asks_tail() {
+        if rig.machine.asks_tail(rig.now) {
             let tail = (!random.one_in(5)).then(|| server.tail());
             rig.machine.tail(tail.as_ref(), rig.now);
             rig.collect();
