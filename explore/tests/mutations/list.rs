@@ -20,6 +20,8 @@ const READER: &str = "src/reader/machine/mod.rs";
 const EVENTS: &str = "src/reader/machine/events.rs";
 const SESSION: &str = "src/reader/machine/session.rs";
 const POSITION: &str = "src/reader/machine/position.rs";
+const TAKING: &str = "src/reader/machine/taking.rs";
+const ASKING: &str = "src/reader/machine/asking.rs";
 const PACE: &str = "src/reader/machine/pace.rs";
 const AHEAD: &str = "src/reader/ahead.rs";
 const SSE: &str = "src/protocol/sse.rs";
@@ -194,7 +196,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "reader: events do not move the offset",
         edits: &[(
-            READER,
+            TAKING,
             "        let Some(mut page) = self.page.take() else { return };\n        self.position.turn(page.boundary.next.clone());",
             "        let Some(mut page) = self.page.take() else { return };\n        let next = if page.from_event { self.position.base() } else { &page.boundary.next };\n        self.position.turn(next.clone());",
         )],
@@ -203,7 +205,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "reader: the end of a stream of events is missed",
         edits: &[(
-            READER,
+            TAKING,
             "            if self.closed {\n                self.state = State::Ended;\n            }\n            return;",
             "            return;",
         )],
@@ -212,7 +214,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "reader: a chunk is as large as it comes",
         edits: &[(
-            READER,
+            TAKING,
             "page.take(&mut self.position, self.options.max_chunk_bytes)",
             "page.take(&mut self.position, usize::MAX)",
         )],
@@ -406,7 +408,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "reader: the cursor is not sent back",
         edits: &[(
-            READER,
+            ASKING,
             "cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),",
             "cursor: None,",
         )],

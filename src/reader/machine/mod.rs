@@ -3,34 +3,29 @@
 //! The driver asks for content ([`Machine::take_chunk`], [`Machine::take_item`]), and when there is none, for the
 //! next [`Action`]. What happens to that action comes back as an event (`on_…`).
 
+mod asking;
 mod events;
 mod pace;
 mod page;
 mod position;
 mod session;
+mod taking;
 #[cfg(test)]
 mod tests;
 
 pub(super) use position::Unit;
 
-use super::chunk::Chunk;
 use super::options::{ErrorAction, LiveMode, Options};
 use super::source::Status;
 use crate::checkpoint::Skip;
 use crate::client::OPERATION_BUDGET;
 use crate::error::{Error, StreamError};
-use crate::protocol::content_type;
 use crate::retry::Backoff;
 use crate::{Checkpoint, Offset};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 use pace::{Pace, Trust};
-#[cfg(feature = "json")]
-use page::TakenItem;
-use page::{Page, PageEnd, Taken};
+use page::{Page, PageEnd};
 use position::Position;
-#[cfg(feature = "json")]
-use serde::de::DeserializeOwned;
 use session::{Session, Unusable};
 use std::time::{Duration, Instant};
 
@@ -257,130 +252,6 @@ impl Machine {
         }
     }
 
-    /// The next chunk, as far as content has arrived.
-    pub(super) fn take_chunk(&mut self) -> Option<Chunk> {
-        let page = self.page.as_mut()?;
-        let divisible = page.divisible;
-        let (data, over) = match page.take(&mut self.position, self.options.max_chunk_bytes) {
-            Taken::Nothing => return None,
-            Taken::Piece(data) => (Some(data), false),
-            Taken::Last(data) => (data, true),
-        };
-        if data.is_some() {
-            self.progress();
-        }
-        let told = (self.up_to_date, self.closed);
-        if over {
-            self.turn();
-        } else {
-            (self.up_to_date, self.closed) = (false, false);
-        }
-        if data.is_none() && told == (self.up_to_date, self.closed) {
-            return None;
-        }
-        Some(Chunk {
-            empty: data.is_none(),
-            data: data.unwrap_or_else(|| self.nothing()),
-            checkpoint: self.position.checkpoint(self.unit),
-            next_offset: self.position.base().clone(),
-            up_to_date: self.up_to_date,
-            closed: self.closed,
-            cursor: self.cursor.clone(),
-            unit: self.unit,
-            divisible,
-        })
-    }
-
-    /// The next message of a JSON stream, as far as it has arrived. One that is no `T` is passed over, but the
-    /// position that is told stays before it until the next that is.
-    #[cfg(feature = "json")]
-    #[inline]
-    pub(super) fn take_item<T: DeserializeOwned>(&mut self) -> Option<Result<T, serde_json::Error>> {
-        let page = self.page.as_mut()?;
-        match page.take_item::<T>(&mut self.position) {
-            TakenItem::Nothing => None,
-            TakenItem::Over => {
-                self.turn();
-                None
-            }
-            TakenItem::Item(item) => {
-                let over = page.is_over();
-                if item.is_ok() {
-                    self.held = None;
-                } else if self.held.is_none() {
-                    self.held = Some(self.position.before(1).checkpoint(self.unit));
-                }
-                self.progress();
-                if over {
-                    self.turn();
-                } else {
-                    (self.up_to_date, self.closed) = (false, false);
-                }
-                Some(item)
-            }
-        }
-    }
-
-    /// Whether the last message that was taken may be the page's last: what arrives next tells.
-    #[cfg(feature = "json")]
-    #[inline]
-    pub(super) fn is_drained(&self) -> bool {
-        self.page.as_ref().is_some_and(Page::is_drained)
-    }
-
-    /// Goes on to the next page, if all messages of this one were taken and its end has been seen by now.
-    #[cfg(feature = "json")]
-    pub(super) fn settle(&mut self) {
-        if self.page.as_mut().is_some_and(Page::is_over) {
-            self.turn();
-        }
-    }
-
-    /// What stands for no content.
-    fn nothing(&self) -> Bytes {
-        match self.unit {
-            Unit::Bytes => Bytes::new(),
-            Unit::Messages => Bytes::from_static(b"[]"),
-        }
-    }
-
-    /// Something new was handed out: the whole retry budget is there again.
-    #[inline]
-    fn progress(&mut self) {
-        self.content_type.get_or_insert_with(|| UNTYPED.to_owned());
-        self.backoff.reset();
-        self.pace.reset();
-        if let Some(session) = &mut self.session {
-            session.news = true;
-        }
-    }
-
-    /// The page at hand is over, and all of it was taken.
-    fn turn(&mut self) {
-        let Some(mut page) = self.page.take() else { return };
-        self.position.turn(page.boundary.next.clone());
-        if let Some(cursor) = page.boundary.cursor.take() {
-            self.cursor = Some(cursor);
-        }
-        let behind = self.position.behind() > 0;
-        let boundary = &page.boundary;
-        // An answer that brings nothing and moves nothing says so too.
-        let still = page.empty && page.stuck && matches!(self.ask, Ask::Page | Ask::LongPoll);
-        let at_tail = boundary.up_to_date || boundary.closed || still;
-        self.up_to_date = at_tail && !behind;
-        self.closed = boundary.closed && !behind;
-        if page.from_event {
-            if self.closed {
-                self.state = State::Ended;
-            }
-            return;
-        }
-        let ended = matches!(self.state, State::Body { ended: true });
-        let short = behind && page.empty && at_tail;
-        let outcome = Outcome { up_to_date: self.up_to_date, closed: self.closed, short, page };
-        self.state = State::Turned { ended, drain_until: None, outcome };
-    }
-
     fn too_short(&self) -> StreamError {
         let behind = self.position.behind();
         let unit = match self.unit {
@@ -545,61 +416,6 @@ impl Machine {
             self.backoff.reset();
         }
         (lived, session.news)
-    }
-
-    /// The request that is due.
-    fn plan(&mut self, now: Instant) -> Request {
-        let ask = self.choose(now);
-        self.ask = ask;
-        self.sent = now;
-        self.quiet_since = now;
-        self.state = State::Sent;
-        let mut headers = self.headers.clone();
-        if self.past_caches {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        }
-        let if_none_match = self.compares().then(|| self.options.if_none_match.clone()).flatten();
-        Request {
-            ask,
-            offset: self.position.base().clone(),
-            cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),
-            if_none_match,
-            headers,
-        }
-    }
-
-    /// Whether the request asks for what differs from an entity tag.
-    fn compares(&self) -> bool {
-        self.ask == Ask::Page && !self.ready && self.options.if_none_match.is_some()
-    }
-
-    fn choose(&self, now: Instant) -> Ask {
-        if self.gone.is_some() {
-            return Ask::Metadata;
-        }
-        if *self.position.base() == Offset::Now {
-            return Ask::Tail;
-        }
-        // Events cannot be read from inside a page, nor what they are too large for.
-        let plain = self.position.behind() > 0 || (self.outgrown && !self.caught_up);
-        match self.options.live {
-            LiveMode::Off => Ask::Page,
-            LiveMode::Sse if plain => Ask::Page,
-            LiveMode::Sse if self.content_type.is_none() && self.assumed_type.is_none() => {
-                if self.headless {
-                    Ask::Page
-                } else {
-                    Ask::Metadata
-                }
-            }
-            LiveMode::Sse => Ask::Events,
-            LiveMode::LongPoll | LiveMode::Auto if plain || !self.caught_up => Ask::Page,
-            LiveMode::LongPoll => Ask::LongPoll,
-            LiveMode::Auto => {
-                let exact = self.content_type.as_deref().is_some_and(|kind| !content_type::is_text(kind));
-                if exact && !self.trust.is_blocked(now) { Ask::Events } else { Ask::LongPoll }
-            }
-        }
     }
 
     /// Forgets what was under way; what was handed out of it is skipped the next time.

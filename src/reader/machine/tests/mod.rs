@@ -7,8 +7,10 @@ mod judging;
 mod lenient;
 
 use super::*;
+use crate::reader::chunk::Chunk;
+use bytes::Bytes;
 use durable_streams_contract::{TransportError, TransportErrorKind};
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, StatusCode, header};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
