@@ -218,9 +218,11 @@ impl Queue {
         self.next_id() + 1
     }
 
-    /// There is no room for more, so that nothing is gained by waiting for it. Returns whether that is news.
+    /// There is no room for more: where nothing is on its way that would make some, what lingers is to be sent. Returns
+    /// whether that is news.
     pub(super) fn hurry(&mut self) -> bool {
-        self.open.records() > 0 && !std::mem::replace(&mut self.flushed, true)
+        let alone = self.open.records() > 0 && self.unsettled.is_empty();
+        alone && !std::mem::replace(&mut self.flushed, true)
     }
 
     /// Whether all batches before `target` are settled.

@@ -199,6 +199,10 @@ impl State {
     fn freed(&mut self, id: u64, records: usize, cost: usize) -> Vec<Waker> {
         self.queue.settle(id, records, cost);
         let mut wakers = self.room_wakers();
+        if !self.room.is_turn(None) {
+            // For these there is no room still.
+            self.queue.hurry();
+        }
         let queue = &self.queue;
         wakers.extend(self.flushes.take_if(|target| queue.is_settled_before(*target)));
         wakers

@@ -120,6 +120,14 @@ fn a_full_queue_does_not_linger() {
             }
             producer.close().await.unwrap();
         }
+        // Not even where something is on its way, if what is freed by that is not enough.
+        let producer =
+            stream.producer("q").linger(Duration::MAX).max_buffered_bytes(1000).max_batch_bytes(400);
+        let producer = producer.build();
+        producer.append("a".repeat(390)).unwrap();
+        producer.append("b".repeat(300)).unwrap();
+        producer.append_wait("c".repeat(900)).await.unwrap();
+        producer.close().await.unwrap();
     });
     assert!(world.elapsed() < 60 * SECOND, "{:?}", world.elapsed());
 }
