@@ -106,7 +106,8 @@ mod tests {
         while meter.stop().cpu < Duration::from_millis(5) {}
         assert!(meter.stop().wall > Duration::ZERO);
         if cfg!(target_os = "linux") {
-            assert!(peak_memory() >= resident_memory() && resident_memory() > Some(100_000));
+            // Not compared: the tests beside this one allocate between the two looks.
+            assert!(peak_memory() > Some(100_000) && resident_memory() > Some(100_000));
         }
     }
 }
