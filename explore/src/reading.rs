@@ -6,7 +6,7 @@ use crate::plan::{Content, Live, Plan, Reader, Who};
 use crate::stage::Stage;
 use durable_streams::{
     ByteStream, Checkpoint, Chunk, ChunkIterator, ClientBuilder, Error, JsonStream, LiveMode, Offset,
-    ReaderBuilder, TextStream, WithCheckpoints,
+    ReaderBuilder, StreamError, TextStream, WithCheckpoints,
 };
 use durable_streams_contract::Timer;
 use durable_streams_sim::{Rng, SimRuntime, SimTransport};
@@ -253,8 +253,12 @@ async fn run_reader(
             Err(wrong) => return stop(&stage.ledger, format!("reader {number}: {wrong}")),
         };
         if due && reader.acknowledges {
-            // One that fails is made good by the next.
-            let _ = source.acknowledge(&piece.checkpoint, plan.seed.is_multiple_of(2)).await;
+            match source.acknowledge(&piece.checkpoint, plan.seed.is_multiple_of(2)).await {
+                // The next makes it good.
+                Err(error) if matches!(error.kind(), StreamError::CheckpointStore { .. }) => {}
+                Err(error) => return Ended::Failed(error),
+                Ok(()) => {}
+            }
         }
         if !reader.pause.is_zero() {
             runtime.sleep(reader.pause).await;

@@ -65,7 +65,9 @@ impl Theme {
 fn oblivion(rng: &mut Rng, plan: &mut Plan) {
     work_hard(rng, plan);
     for writer in &mut plan.writers {
-        producing(writer, |way| (way.auto_claim, way.in_flight) = (true, rng.between(2, 5) as usize));
+        if let Way::Producer { auto_claim, in_flight, .. } = &mut writer.way {
+            (*auto_claim, *in_flight) = (true, rng.between(2, 5) as usize);
+        }
     }
     let percent = *rng.pick(&[15, 40]);
     plan.mishaps =
@@ -83,7 +85,9 @@ fn oblivion(rng: &mut Rng, plan: &mut Plan) {
 fn giving_up(rng: &mut Rng, plan: &mut Plan) {
     work_hard(rng, plan);
     for writer in &mut plan.writers {
-        producing(writer, |way| way.retries = Some(rng.below(3) as u32));
+        if let Way::Producer { retries, .. } = &mut writer.way {
+            *retries = Some(rng.below(3) as u32);
+        }
     }
     let refusal = Fault::Status { status: *rng.pick(&[401, 403, 404]), retry_after: None, applied: false };
     let mut faults = vec![Fault::LoseAnswer, Fault::LoseAnswer, Fault::LoseRequest];
@@ -97,7 +101,9 @@ fn too_large(rng: &mut Rng, plan: &mut Plan) {
     work_hard(rng, plan);
     for writer in &mut plan.writers {
         writer.pace = Duration::ZERO;
-        producing(writer, |way| (way.batch_items, way.batch_bytes) = (rng.between(2, 6) as usize, 1_000_000));
+        if let Way::Producer { batch_items, .. } = &mut writer.way {
+            *batch_items = rng.between(2, 6) as usize;
+        }
     }
     let refusal = Fault::Status { status: 413, retry_after: None, applied: false };
     let mut faults = vec![Fault::LoseAnswer, Fault::LoseAnswer, refusal];
@@ -124,7 +130,7 @@ fn duel(rng: &mut Rng, plan: &mut Plan) {
     plan.writers.truncate(1);
     let writer = &mut plan.writers[0];
     (writer.records, writer.pace) = (24, Duration::from_millis(60));
-    producing(writer, |way| way.auto_claim = true);
+    claiming(writer);
     let at = rng.duration(Duration::ZERO, BUSY / 4);
     let sleep = rng.duration(Duration::from_millis(1), Duration::from_millis(100));
     let percent = *rng.pick(&[0, 10]);
@@ -151,7 +157,7 @@ fn succession(rng: &mut Rng, plan: &mut Plan) {
     work_hard(rng, plan);
     plan.writers.truncate(1);
     let writer = &mut plan.writers[0];
-    producing(writer, |way| way.auto_claim = true);
+    claiming(writer);
     writer.header_timeout = Some(rng.duration(SOON, LATE));
     let mut faults = late(rng, 4);
     faults.push(Fault::LoseAnswer);
@@ -192,49 +198,23 @@ fn work_hard(rng: &mut Rng, plan: &mut Plan) {
         writer.pace = *rng.pick(&[Duration::ZERO, Duration::from_millis(4), Duration::from_millis(60)]);
         writer.finish = Finish::Close;
         writer.careless = false;
-        let way = Producing {
+        writer.way = Way::Producer {
             auto_claim: rng.percent(50),
             in_flight: rng.between(1, 5) as usize,
             batch_items: *rng.pick(&[1, 1, 2, 5]),
             batch_bytes: 1_000_000,
-            retries: None,
-        };
-        writer.way = way.into();
-    }
-}
-
-/// What themes care about in a producer.
-struct Producing {
-    auto_claim: bool,
-    in_flight: usize,
-    batch_items: usize,
-    batch_bytes: usize,
-    retries: Option<u32>,
-}
-
-impl From<Producing> for Way {
-    fn from(producing: Producing) -> Self {
-        let Producing { auto_claim, in_flight, batch_items, batch_bytes, retries } = producing;
-        Self::Producer {
-            auto_claim,
-            in_flight,
-            batch_items,
-            batch_bytes,
-            retries,
             linger: Duration::from_millis(1),
             buffered_bytes: 32_000_000,
             buffered_records: usize::MAX,
-        }
+            retries: None,
+        };
     }
 }
 
-fn producing(writer: &mut Writer, change: impl FnOnce(&mut Producing)) {
-    let Way::Producer { auto_claim, in_flight, batch_items, batch_bytes, retries, .. } = writer.way else {
-        return;
-    };
-    let mut producing = Producing { auto_claim, in_flight, batch_items, batch_bytes, retries };
-    change(&mut producing);
-    writer.way = producing.into();
+fn claiming(writer: &mut Writer) {
+    if let Way::Producer { auto_claim, .. } = &mut writer.way {
+        *auto_claim = true;
+    }
 }
 
 const SOON: Duration = Duration::from_millis(50);

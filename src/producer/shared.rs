@@ -112,7 +112,7 @@ impl Shared {
     pub(super) fn frame(&self, unframed: Unframed, framing: Framing) -> Vec<Batch> {
         let (id, cost) = (unframed.id, unframed.cost());
         let mut state = self.lock();
-        // Under the lock, as above: a flush tells of what a receipt has told.
+        // Under the lock: a flush tells of what a receipt has told.
         let closing = unframed.closing;
         let framed = unframed.frame(framing);
         if closing && framed.batches.is_empty() {

@@ -5,6 +5,7 @@ pub mod answers;
 pub mod bad_input;
 pub mod catch_up;
 pub mod events;
+pub mod failures;
 pub mod live;
 pub mod odd_servers;
 pub mod producer_basics;
@@ -119,6 +120,15 @@ macro_rules! on {
             unchanged_content_is_not_sent_again,
             options_that_cannot_work_are_named,
         ]);
+        $crate::scenarios::tests!($stack, failures: [
+            retry_after_is_a_floor,
+            failures_are_retried_within_the_policy,
+            a_page_that_always_breaks_at_the_same_place,
+            silence_is_noticed,
+            a_server_that_accepts_nothing_is_noticed,
+            a_quiet_stream_is_not_a_dead_one,
+            the_application_decides_about_failures,
+        ]);
         $crate::scenarios::tests!($stack, events: [
             data_is_held_until_it_is_vouched_for,
             control_events_that_say_nothing_are_errors,
@@ -132,13 +142,6 @@ macro_rules! on {
             auto_goes_on_where_events_are_refused,
             auto_goes_on_where_events_are_held_back,
             auto_reads_text_by_long_poll,
-            retry_after_is_a_floor,
-            failures_are_retried_within_the_policy,
-            a_page_that_always_breaks_at_the_same_place,
-            silence_is_noticed,
-            a_server_that_accepts_nothing_is_noticed,
-            a_quiet_stream_is_not_a_dead_one,
-            the_application_decides_about_failures,
             offsets_and_cursors_arrive_as_they_are,
         ]);
         $crate::scenarios::tests!($stack, live: [

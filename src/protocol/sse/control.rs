@@ -1,5 +1,6 @@
 use crate::error::shown;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use std::fmt;
 
 /// What a control event says.
@@ -94,9 +95,9 @@ impl<'de> Deserialize<'de> for Fields {
                 while let Some(name) = map.next_key::<Name>()? {
                     match name {
                         Name::NextOffset => fields.next_offset = map.next_value()?,
-                        Name::Cursor => fields.cursor = map.next_value::<Cursor>()?.0,
-                        Name::UpToDate => fields.up_to_date = map.next_value::<Flag>()?.0,
-                        Name::Closed => fields.closed = map.next_value::<Flag>()?.0,
+                        Name::Cursor => fields.cursor = cursor(map.next_value()?),
+                        Name::UpToDate => fields.up_to_date = flag(&map.next_value()?)?,
+                        Name::Closed => fields.closed = flag(&map.next_value()?)?,
                         Name::Unknown => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
@@ -109,93 +110,24 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// A cursor is only sent back. A whole number does for its digits; what cannot be sent back is none, since a reader
-/// that reads on without one is better than none.
-struct Cursor(Option<String>);
-
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Cursor;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a cursor")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Cursor, E> {
-                Ok(Cursor((!text.is_empty()).then(|| text.to_owned())))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Cursor, E> {
-                Ok(Cursor(Some(number.to_string())))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Cursor, E> {
-                Ok(Cursor(Some(number.to_string())))
-            }
-
-            // What this is rounded to may be another's.
-            fn visit_f64<E>(self, _: f64) -> Result<Cursor, E> {
-                Ok(Cursor(None))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Cursor, E> {
-                Ok(Cursor(None))
-            }
-
-            fn visit_unit<E>(self) -> Result<Cursor, E> {
-                Ok(Cursor(None))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Cursor, A::Error> {
-                IgnoredAny.visit_seq(seq)?;
-                Ok(Cursor(None))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cursor, A::Error> {
-                IgnoredAny.visit_map(map)?;
-                Ok(Cursor(None))
-            }
-        }
-
-        deserializer.deserialize_any(Any)
+/// that reads on without one is better than none. A fraction is none: what it is rounded to may be another's.
+fn cursor(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text),
+        Value::Number(number) if number.is_u64() || number.is_i64() => Some(number.to_string()),
+        _ => None,
     }
 }
 
 /// True or not; `null` is not, and the words in quotes do as they do in a header. Anything else is malformed: to take
 /// it for one or the other would end a tail early, or never.
-struct Flag(bool);
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bool;
-
-        impl Visitor<'_> for Bool {
-            type Value = Flag;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true or false")
-            }
-
-            fn visit_bool<E>(self, set: bool) -> Result<Flag, E> {
-                Ok(Flag(set))
-            }
-
-            fn visit_unit<E>(self) -> Result<Flag, E> {
-                Ok(Flag(false))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
-                match text {
-                    _ if text.eq_ignore_ascii_case("true") => Ok(Flag(true)),
-                    _ if text.eq_ignore_ascii_case("false") => Ok(Flag(false)),
-                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(Bool)
+fn flag<E: Error>(value: &Value) -> Result<bool, E> {
+    match value {
+        Value::Null => Ok(false),
+        Value::Bool(set) => Ok(*set),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        other => Err(E::custom(format_args!("{other} is neither true nor false"))),
     }
 }
 
