@@ -2,7 +2,8 @@
 #![cfg(all(feature = "tokio", feature = "async-std", feature = "smol"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use durable_streams::{Client, CreateOptions, ProducerError, contract};
+use durable_streams::contract::{TransportError, TransportErrorKind};
+use durable_streams::{Client, ClientBuilder, CreateOptions, Error, ProducerError, RetryConfig, contract};
 use futures_lite::future::block_on;
 use std::time::Duration;
 use test_servers::{RustServer, direct};
@@ -89,4 +90,38 @@ fn a_tokio_that_is_gone_is_told_by_whatever_is_asked() {
     }
     assert!(block_on(stream.head()).is_err());
     assert_eq!(direct("GET", stream.url().unwrap(), (), "").unwrap().text(), "stored");
+}
+
+/// A transport whose every request ends like this.
+struct Ends(TransportErrorKind);
+
+#[contract::async_trait]
+impl contract::HttpTransport for Ends {
+    async fn send(
+        &self,
+        _: http::Request<bytes::Bytes>,
+        _: contract::SendOptions,
+    ) -> Result<http::Response<contract::Body>, TransportError> {
+        Err(TransportError::new(self.0))
+    }
+}
+
+#[test]
+fn an_append_that_nobody_answers_for_is_in_doubt() {
+    for (kind, in_doubt) in [
+        (TransportErrorKind::Runtime, true),
+        (TransportErrorKind::Malformed, true),
+        (TransportErrorKind::Unsupported, false),
+    ] {
+        let builder = ClientBuilder::new(Ends(kind), durable_streams::smol::SmolRuntime::new());
+        let client = builder.base_url("http://h").retry_config(RetryConfig::none()).build().unwrap();
+        let stream = client.stream("s").content_type("text/plain");
+        let is_unknown =
+            |error: &Error| matches!(error.kind(), durable_streams::StreamError::OutcomeUnknown { .. });
+        let error = block_on(async { stream.append("x").await }).unwrap_err();
+        assert_eq!(is_unknown(&error), in_doubt, "{kind:?}: {error}");
+        // One that is stored once, however often it is sent, may be sent again.
+        let error = block_on(async { stream.append("x").producer("p", 0, 0).await }).unwrap_err();
+        assert!(!is_unknown(&error), "{kind:?}: {error}");
+    }
 }
