@@ -1,7 +1,7 @@
 #![no_main]
 
 mod pieces;
-#[path = "../../src/protocol/sse/reference.rs"]
+#[path = "../../../src/protocol/sse/reference.rs"]
 mod reference;
 
 use bytes::Bytes;

@@ -173,7 +173,7 @@ fn install_lock(tools: &Path, name: &str) -> io::Result<File> {
 }
 
 fn tools_dir() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."));
     tools_dir_of(workspace, std::env::var_os("CARGO_TARGET_DIR").as_deref())
 }
 
