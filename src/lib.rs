@@ -1,21 +1,17 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(feature = "async-std")]
-pub mod async_std;
 mod checkpoint;
 mod client;
 mod error;
-mod exclusive;
+mod exchange;
 mod offset;
 mod producer;
 mod protocol;
 mod reader;
 mod retry;
-#[cfg(feature = "smol")]
-pub mod smol;
+mod stacks;
 mod stream;
-#[cfg(feature = "tokio")]
-pub mod tokio;
+mod sync;
 
 pub use bytes::Bytes;
 pub use checkpoint::Checkpoint;
@@ -35,6 +31,12 @@ pub use reader::{
 #[cfg(feature = "json")]
 pub use reader::{JsonBatch, JsonBatches, JsonStream};
 pub use retry::RetryConfig;
+#[cfg(feature = "async-std")]
+pub use stacks::async_std;
+#[cfg(feature = "smol")]
+pub use stacks::smol;
+#[cfg(feature = "tokio")]
+pub use stacks::tokio;
 pub use stream::{
     Append, AppendResponse, CloseResponse, CreateOptions, CreateResponse, DurableStream, Fork, HeadResponse,
     ProducerPosition,

@@ -1,6 +1,7 @@
-use super::alarms::Alarms;
-use super::{Client, Inner, target};
+use super::{Client, Inner};
 use crate::error::{Error, StreamError};
+use crate::exchange::target;
+use crate::exchange::timers::Alarms;
 use crate::retry::RetryConfig;
 use durable_streams_contract::{
     AnyRuntime, AnyTransport, DefaultRuntime, DefaultTransport, HttpTransport, Runtime, RuntimeError,
@@ -22,13 +23,13 @@ type HeadersFuture = Pin<Box<dyn Future<Output = Result<HeaderMap, BoxError>> + 
 
 /// What is asked anew for each attempt of a request.
 #[derive(Clone, Default)]
-pub(super) struct Providers {
-    pub(super) headers: Option<HeaderProvider>,
-    pub(super) query: Option<QueryProvider>,
+pub(crate) struct Providers {
+    pub(crate) headers: Option<HeaderProvider>,
+    pub(crate) query: Option<QueryProvider>,
 }
 
 #[derive(Clone)]
-pub(super) enum HeaderProvider {
+pub(crate) enum HeaderProvider {
     Sync(Arc<dyn Fn() -> HeaderMap + Send + Sync>),
     Async(Arc<dyn Fn() -> HeadersFuture + Send + Sync>),
 }
@@ -311,7 +312,7 @@ pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
 
 /// Refuses the headers by which a message is cut out of its connection: with one of the application's, passed on from
 /// another request for instance, a record would be stored in part.
-pub(super) fn check_framing(name: &HeaderName) -> Result<(), Error> {
+pub(crate) fn check_framing(name: &HeaderName) -> Result<(), Error> {
     if matches!(*name, CONTENT_LENGTH | TRANSFER_ENCODING) {
         let reason = "the transport itself says how long a request is";
         return Err(StreamError::config("header", name.as_str(), reason).into());

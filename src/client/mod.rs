@@ -1,21 +1,15 @@
 //! The client: what all streams share.
 
-mod alarms;
-mod builder;
-mod exchange;
-mod perform;
-mod target;
+pub(crate) mod builder;
 
 pub use builder::ClientBuilder;
 pub(crate) use builder::header;
-pub(crate) use exchange::{Answer, Call, Failure, Wait, replace};
-pub(crate) use perform::{Failed, Resend, located};
-pub(crate) use target::Target;
 
 use crate::error::Error;
+use crate::exchange::Target;
+use crate::exchange::timers::Alarms;
 use crate::retry::RetryConfig;
 use crate::stream::DurableStream;
-use alarms::Alarms;
 use builder::Providers;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use http::HeaderMap;
@@ -45,19 +39,19 @@ pub(crate) const OPERATION_BUDGET: Duration = Duration::from_secs(60);
 /// # let _ = orders; Ok(()) }
 /// ```
 pub struct Client<T = AnyTransport, R = AnyRuntime> {
-    inner: Arc<Inner<T, R>>,
+    pub(crate) inner: Arc<Inner<T, R>>,
 }
 
-struct Inner<T, R> {
-    transport: T,
-    runtime: R,
-    base_url: Option<Url>,
-    headers: HeaderMap,
-    providers: Providers,
-    retry: RetryConfig,
-    header_timeout: Duration,
-    alarms: Alarms,
-    idle_timeout: Duration,
+pub(crate) struct Inner<T, R> {
+    pub(crate) transport: T,
+    pub(crate) runtime: R,
+    pub(crate) base_url: Option<Url>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) providers: Providers,
+    pub(crate) retry: RetryConfig,
+    pub(crate) header_timeout: Duration,
+    pub(crate) alarms: Alarms,
+    pub(crate) idle_timeout: Duration,
 }
 
 impl<T, R> Clone for Client<T, R> {

@@ -2,8 +2,8 @@
 
 use super::machine::{Answer, Attempt, Fate};
 use crate::Offset;
-use crate::client::{Call, Failure, located, replace};
 use crate::error::{Error, StreamError};
+use crate::exchange::{Call, Failure, located, replace};
 use crate::protocol::answer::{Head, Operation};
 use crate::protocol::{content_type, headers};
 use crate::stream::{DurableStream, locate};

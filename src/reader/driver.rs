@@ -1,11 +1,11 @@
 //! Connects the machine to the world: the request or body under way, and one timer.
 
 use super::machine::{Action, Ask, Machine, Request};
-use crate::client::{Answer, Call, Failure, Wait, located, replace};
 use crate::error::Error;
-use crate::exclusive::Exclusive;
+use crate::exchange::{Answer, Call, Failure, Wait, located, replace};
 use crate::protocol::answer::Operation;
 use crate::stream::DurableStream;
+use crate::sync::Exclusive;
 use durable_streams_contract::{Body, HttpTransport, Runtime, Sleep};
 use futures_lite::Stream;
 use http::{HeaderValue, header};

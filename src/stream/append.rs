@@ -1,6 +1,6 @@
 use super::{AppendResponse, DurableStream, ProducerPosition, content_type_value, header_value, locate};
-use crate::client::{Call, Failed, Resend};
 use crate::error::{Error, StreamError};
+use crate::exchange::{Call, Failed, Resend};
 use crate::protocol::answer::{Head, Operation};
 use crate::protocol::{content_type, headers};
 use bytes::Bytes;

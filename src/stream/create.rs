@@ -1,7 +1,7 @@
 use super::{content_type_value, header_value};
 use crate::Offset;
-use crate::client::Call;
 use crate::error::{Error, StreamError};
+use crate::exchange::Call;
 use crate::protocol::headers;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};

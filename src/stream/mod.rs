@@ -9,8 +9,9 @@ pub(crate) use append::{producer_id_value, producer_number};
 pub use create::{CreateOptions, Fork};
 pub use responses::{AppendResponse, CloseResponse, CreateResponse, HeadResponse, ProducerPosition};
 
-use crate::client::{Answer, Call, Client, Failed, Resend, Target};
+use crate::client::Client;
 use crate::error::{Error, StreamError};
+use crate::exchange::{Answer, Call, Failed, Resend, Target};
 use crate::producer::ProducerBuilder;
 use crate::protocol::answer::{Head, Operation};
 use crate::protocol::headers;

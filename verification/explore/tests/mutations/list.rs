@@ -24,7 +24,7 @@ const TAKING: &str = "src/reader/machine/taking.rs";
 const ASKING: &str = "src/reader/machine/asking.rs";
 const PACE: &str = "src/reader/machine/pace.rs";
 const AHEAD: &str = "src/reader/ahead.rs";
-const SSE: &str = "src/protocol/sse.rs";
+const SSE: &str = "src/protocol/sse/mod.rs";
 const SPLITTER: &str = "src/protocol/json/splitter.rs";
 const RETRY: &str = "src/retry.rs";
 

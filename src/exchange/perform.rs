@@ -1,7 +1,8 @@
 //! A single operation: one request, tried again as far as that is safe.
 
-use super::exchange::led_to;
-use super::{Answer, Call, Client, Failure, OPERATION_BUDGET};
+use super::attempt::led_to;
+use super::{Answer, Call, Failure};
+use crate::client::{Client, OPERATION_BUDGET};
 use crate::error::{Context, Error, StreamError};
 use crate::protocol::answer;
 use crate::retry::Backoff;

@@ -1,8 +1,8 @@
 //! One attempt of one request: headers, redirects, and the deadline for the response's head.
 
-use super::builder::{HeaderProvider, check_framing};
 use super::target::{Place, check_parameter, with_query};
-use super::{Client, Inner};
+use crate::client::builder::{HeaderProvider, check_framing};
+use crate::client::{Client, Inner};
 use crate::error::{Context, Error, StreamError, shown};
 use crate::protocol::answer::Operation;
 use bytes::Bytes;

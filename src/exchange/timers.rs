@@ -16,11 +16,11 @@ const MOST: usize = 8;
 
 /// Timers that are running, each with when it goes off.
 #[derive(Default)]
-pub(super) struct Alarms(Mutex<Vec<(Instant, Sleep)>>);
+pub(crate) struct Alarms(Mutex<Vec<(Instant, Sleep)>>);
 
 impl Alarms {
     /// The output of `work`, or `None` where it took longer than `limit`.
-    pub(super) async fn within<O>(
+    pub(crate) async fn within<O>(
         &self,
         timer: &impl Timer,
         limit: Duration,
