@@ -33,7 +33,7 @@ impl<T: HttpTransport, R: Runtime> AuditTrail<T, R> {
 }
 
 /// Erased: one plain type, for the field of a struct, for a plugin, for quick builds. `DurableStream` without
-/// parameters is the erased form; the application makes one from any stack's with `erase()`.
+/// parameters is the erased form; the application makes one from any stack's with `to_any()`.
 struct Auditor {
     stream: DurableStream,
 }
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     trail.record("ada", "opened the ledger").await?;
     trail.record("grace", "found the moth").await?;
 
-    let auditor = Auditor { stream: stream.erase() };
+    let auditor = Auditor { stream: stream.to_any() };
     for Entry { who, what } in auditor.entries().await? {
         println!("{who} {what}");
     }

@@ -110,7 +110,7 @@ fn client(transport: SimTransport, runtime: SimRuntime) -> Result<Client, Error>
     // Gives up early, so that the application's own loop has something to do.
     let retry = RetryConfig { max_retries: Some(3), ..RetryConfig::default() };
     let builder = ClientBuilder::new(transport, runtime).base_url("http://server").retry_config(retry);
-    Ok(builder.build()?.erase())
+    Ok(builder.build()?.to_any())
 }
 
 /// Somebody makes payments, through the same bad network, and closes the stream when all are stored.

@@ -1,16 +1,18 @@
-use crate::Offset;
+//! Positions that an application saves.
+
 use crate::error::{Error, StreamError};
+use crate::offset::Offset;
 use std::fmt;
 use std::str::FromStr;
 
-/// A position that an application saves and reads on from, exact to the byte or to the JSON message.
+/// A position that an application saves and resumes from, exact to the byte or to the JSON message.
 ///
-/// It is a server's [`Offset`], plus how much of what follows it has been consumed: servers hand out
+/// It is a server's [`Offset`], and how much after it has been consumed: servers send
 /// offsets at the ends of their pages only, and a page can be hundreds of megabytes. A reader that
-/// starts from a checkpoint neither repeats nor loses anything.
+/// starts from a checkpoint neither repeats nor skips data.
 ///
 /// Its text form is short and stable: `OFFSET`, `OFFSET,bN` (N bytes after it) or `OFFSET,mN` (N JSON
-/// messages after it). A bare offset is a checkpoint too.
+/// messages after it). An offset alone is a checkpoint too.
 ///
 /// ```
 /// use durable_streams::{Checkpoint, Offset};
@@ -30,7 +32,7 @@ pub struct Checkpoint {
 /// How much after a checkpoint's offset was consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Skip {
-    /// Nothing: the position is the server's own.
+    /// Nothing: the position is the offset itself.
     None,
     /// This many bytes of the stream's content.
     Bytes(u64),
@@ -42,10 +44,10 @@ impl Checkpoint {
     /// The position `offset` itself.
     #[must_use]
     pub fn at(offset: Offset) -> Self {
-        // A sentinel is one however it was put together: `now` as a token would be a position before all others.
+        // `Offset::At("now")` can be written by hand. It must not be saved as a position.
         let offset = match offset {
-            Offset::At(token) => Offset::from(token),
-            sentinel => sentinel,
+            Offset::At(token) if matches!(token.as_str(), "-1" | "now") => Offset::parse(&token),
+            offset => offset,
         };
         Self { offset, skip: Skip::None }
     }
@@ -97,7 +99,7 @@ impl FromStr for Checkpoint {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let refuse = |reason: &str| {
-            let reason = format!("a checkpoint is OFFSET, OFFSET,bN or OFFSET,mN: {reason}");
+            let reason = format!("{reason}; a checkpoint is OFFSET, OFFSET,bN or OFFSET,mN");
             Error::from(StreamError::config("checkpoint", format!("{text:?}"), reason))
         };
         let (offset, skip) = match text.split_once(',') {
@@ -108,7 +110,7 @@ impl FromStr for Checkpoint {
                 if !digits.starts_with(|c: char| c.is_ascii_digit()) {
                     return Err(refuse("the part after the comma is neither bN nor mN"));
                 }
-                let n = digits.parse().map_err(|_| refuse("the number after the comma is none"))?;
+                let n = digits.parse().map_err(|_| refuse("the number after the comma is not valid"))?;
                 match skip.as_bytes()[0] {
                     b'b' => (offset, Skip::Bytes(n)),
                     b'm' => (offset, Skip::Messages(n)),
@@ -117,9 +119,9 @@ impl FromStr for Checkpoint {
             }
         };
         let offset = Offset::parse(offset);
-        offset.validate().map_err(|_| refuse("the offset is none that a server hands out"))?;
+        offset.validate().map_err(|_| refuse("the offset is not valid"))?;
         if offset == Offset::Now && skip != Skip::None {
-            return Err(refuse("`now` is no position to count from"));
+            return Err(refuse("`now` cannot have a part after the comma"));
         }
         Ok(Self::new(offset, skip))
     }
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_form_round_trips() {
+    fn text_form_parses_to_the_same_checkpoint() {
         for text in ["-1", "now", "0_42", "0_42,b7", "-1,m3", "01JÉ,b18446744073709551615"] {
             assert_eq!(text.parse::<Checkpoint>().unwrap().to_string(), text);
         }
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_checkpoint_is_refused_with_its_text() {
+    fn invalid_text_is_refused_and_shown() {
         for text in [
             "",
             ",b1",

@@ -19,14 +19,15 @@ pub use chrono::{DateTime, Utc};
 pub use client::{Client, ClientBuilder};
 pub use durable_streams_contract as contract;
 pub use error::{ConfigError, Error, JsonError, StreamError};
+pub use exchange::error_action::ErrorAction;
 pub use http::{HeaderMap, HeaderName, HeaderValue};
 pub use offset::Offset;
 pub use producer::{
     Ack, Delivery, IdempotentProducer, ProducerBuilder, ProducerError, ProducerStats, UnsentRecord,
 };
 pub use reader::{
-    ByteStream, CheckpointStore, Chunk, ChunkIterator, ErrorAction, FileCheckpointStore, LiveMode,
-    ReaderBuilder, StreamRequest, StreamResponse, TextStream, WithCheckpoints,
+    ByteStream, CheckpointStore, Chunk, ChunkIterator, FileCheckpointStore, LiveMode, ReaderBuilder,
+    StreamRequest, StreamResponse, TextStream, WithCheckpoints,
 };
 #[cfg(feature = "json")]
 pub use reader::{JsonBatch, JsonBatches, JsonStream};
@@ -47,7 +48,5 @@ pub use stream::{
 pub mod __internals {
     pub use crate::protocol::base64::{InvalidBase64, decode};
     pub use crate::protocol::json::{Frame, Framing, FramingError, ItemError, JsonSplitter, batch};
-    pub use crate::protocol::sse::{
-        Control, ControlError, EventName, EventTooLarge, SseEvent, SseParser, is_valid_offset,
-    };
+    pub use crate::protocol::sse::{Control, ControlError, EventName, EventTooLarge, SseEvent, SseParser};
 }

@@ -1,13 +1,16 @@
-use crate::error::{Error, StreamError};
+//! Positions in a stream.
+
 use std::cmp::Ordering;
 use std::fmt;
-use std::str::FromStr;
 
-/// A position in a stream.
+/// A position in a stream (protocol §8).
 ///
-/// Tokens come from the server and are opaque: they compare byte by byte and mean nothing else. To save
-/// a position for later use a [`Checkpoint`](crate::Checkpoint), which also covers positions inside a
-/// server's page.
+/// The server chooses the tokens. They are opaque: they compare byte by byte, and have no other meaning. To save
+/// a position use a [`Checkpoint`](crate::Checkpoint), which also covers positions inside a server's page.
+///
+/// [`Offset::parse`] accepts any text. `str::parse` checks it: a token is not empty, has none of the characters
+/// `, & = ? /`, no control characters, and at most 4,096 bytes. The same rule holds for the offsets of requests and
+/// of responses.
 ///
 /// ```
 /// use durable_streams::Offset;
@@ -15,22 +18,40 @@ use std::str::FromStr;
 /// assert_eq!(Offset::parse("-1"), Offset::Beginning);
 /// assert_eq!(Offset::parse("now"), Offset::Now);
 /// assert!(Offset::parse("0001_0042") < Offset::parse("0001_0043"));
+///
+/// let saved: Offset = "0001_0042".parse()?;
+/// assert!("a/b".parse::<Offset>().is_err());
+/// # let _ = saved; Ok::<(), durable_streams::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Offset {
     /// The beginning of the stream, `-1`.
     Beginning,
-    /// The tail at the moment of asking, `now`: only what comes later.
+    /// The tail at the time of the request, `now`: only later data is read.
     Now,
     /// The position that a server named with this token.
     At(String),
 }
 
+/// A text that is not a valid offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InvalidOffset {
+    /// The text, quoted.
+    pub(crate) token: String,
+    pub(crate) reason: &'static str,
+}
+
+impl fmt::Display for InvalidOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid offset: {}: {}", self.token, self.reason)
+    }
+}
+
 impl Offset {
-    /// The longest token taken, in bytes. Servers stay below 256.
+    /// The longest valid token, in bytes. Servers stay below 256 (protocol §8).
     const MAX_LEN: usize = 4096;
 
-    /// The offset that this text names: `-1`, `now`, or a server's token.
+    /// The offset of this text: `-1`, `now`, or a server's token. The token is not checked; `str::parse` does that.
     #[must_use]
     pub fn parse(s: &str) -> Self {
         match s {
@@ -40,7 +61,7 @@ impl Offset {
         }
     }
 
-    /// The text that stands for this offset in a query, before percent-encoding.
+    /// The text of this offset in a query, before percent-encoding.
     #[must_use]
     pub fn to_query_value(&self) -> &str {
         match self {
@@ -50,45 +71,53 @@ impl Offset {
         }
     }
 
-    /// A token that a server sent as the position to go on from.
+    /// The offset of a token that a server sent.
     ///
-    /// Sentinels are for requests only: a server that answers `-1` would send its readers back to the start.
+    /// `-1` and `now` are for requests only: a reader that continued from `-1` would start again.
     pub(crate) fn from_server(token: &str) -> Result<Self, &'static str> {
         match token {
-            "-1" | "now" => Err("a sentinel that only a request may use"),
-            _ => Self::check(token).map(|()| Self::At(token.to_owned())),
+            "-1" | "now" => Err("only a request may use this value"),
+            _ => check_token(token).map(|()| Self::At(token.to_owned())),
         }
     }
 
-    /// What the protocol forbids in a token.
-    fn check(token: &str) -> Result<(), &'static str> {
-        let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
-        if !token.is_empty() && token.len() <= 256 && token.bytes().all(usual) {
-            Ok(())
-        } else if token.is_empty() {
-            Err("it is empty")
-        } else if token.len() > Self::MAX_LEN {
-            Err("it is longer than 4096 bytes")
-        } else if token.contains([',', '&', '=', '?', '/']) {
-            Err("it contains one of , & = ? /")
-        } else if token.chars().any(char::is_control) {
-            Err("it contains a control character")
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Refuses what no server can have handed out.
-    pub(crate) fn validate(&self) -> Result<(), Error> {
+    /// Refuses a token that no server may send.
+    pub(crate) fn validate(&self) -> Result<(), InvalidOffset> {
         let Self::At(token) = self else { return Ok(()) };
-        Self::check(token).map_err(|reason| {
-            StreamError::config("offset", format!("{token:?}"), format!("no offset is like this: {reason}"))
-                .into()
-        })
+        check_token(token).map_err(|reason| InvalidOffset { token: format!("{token:?}"), reason })
     }
 }
 
-/// Tokens compare byte by byte. The sentinels have no place in that order.
+/// The rule for tokens (protocol §8), in both directions.
+fn check_token(token: &str) -> Result<(), &'static str> {
+    // The usual token passes in one scan.
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
+    if !token.is_empty() && token.len() <= 256 && token.bytes().all(is_usual) {
+        Ok(())
+    } else if token.is_empty() {
+        Err("it is empty")
+    } else if token.len() > Offset::MAX_LEN {
+        Err("it is longer than 4096 bytes")
+    } else if is_checkpoint(token) {
+        Err("it is a saved checkpoint; parse it as a Checkpoint, and start the reader from that")
+    } else if token.contains([',', '&', '=', '?', '/']) {
+        Err("it contains one of , & = ? /")
+    } else if token.chars().any(char::is_control) {
+        Err("it contains a control character")
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether this is the text form of a [`Checkpoint`](crate::Checkpoint) inside a page: `OFFSET,bN` or `OFFSET,mN`.
+fn is_checkpoint(token: &str) -> bool {
+    token.split_once(',').is_some_and(|(_, skip)| {
+        skip.strip_prefix(['b', 'm'])
+            .is_some_and(|count| !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
+/// Tokens compare byte by byte. `-1` and `now` are equal to themselves, and not ordered.
 impl PartialOrd for Offset {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
@@ -122,49 +151,55 @@ impl<'de> serde::Deserialize<'de> for Offset {
     }
 }
 
-impl From<&str> for Offset {
-    fn from(s: &str) -> Self {
-        Self::parse(s)
-    }
-}
-
-impl From<String> for Offset {
-    fn from(s: String) -> Self {
-        match s.as_str() {
-            "-1" | "now" => Self::parse(&s),
-            _ => Self::At(s),
-        }
-    }
-}
-
-/// What [`Offset::parse`] gives, if a server can have handed it out.
-impl FromStr for Offset {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let offset = Self::parse(text);
-        offset.validate().map(|()| offset)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Offset;
 
+    /// Texts that the protocol forbids as offsets, and one that is longer than any.
+    fn forbidden() -> Vec<String> {
+        let mut texts: Vec<String> =
+            [",", "&", "=", "?", "/", "\n", "\u{7f}", "\u{85}"].map(|c| format!("a{c}b")).into();
+        texts.extend([String::new(), "a".repeat(4097)]);
+        texts
+    }
+
     #[test]
-    fn text_that_is_no_offset_is_refused() {
-        for text in ["-1", "now", "0001_0042"] {
-            assert_eq!(text.parse::<Offset>().unwrap(), Offset::parse(text));
-        }
-        for text in ["", "a/b", "a,b", "a\n"] {
+    fn forbidden_token_is_refused_in_requests_and_in_responses() {
+        for text in forbidden() {
             let error = text.parse::<Offset>().unwrap_err().to_string();
             assert!(error.contains(&format!("{text:?}")), "{error}");
+            assert!(Offset::from_server(&text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn reserved_characters_that_the_protocol_allows_are_accepted() {
+        for text in ["0001_0042", "a+b %#:;@!$'()*[]", "01JÉ", &"a".repeat(4096)] {
+            assert_eq!(text.parse::<Offset>().unwrap(), Offset::parse(text));
+            assert_eq!(Offset::from_server(text).unwrap(), Offset::parse(text));
+        }
+    }
+
+    #[test]
+    fn sentinels_are_accepted_in_requests_only() {
+        for text in ["-1", "now"] {
+            assert_eq!(text.parse::<Offset>().unwrap(), Offset::parse(text));
+            assert!(Offset::from_server(text).is_err());
+        }
+    }
+
+    #[test]
+    fn checkpoint_as_offset_is_refused_with_advice_to_use_checkpoint() {
+        for text in ["0_42,b7", "-1,m3"] {
+            let error = text.parse::<Offset>().unwrap_err().to_string();
+            assert!(error.contains("Checkpoint"), "{error}");
+        }
+        assert!(!"a,b".parse::<Offset>().unwrap_err().to_string().contains("Checkpoint"));
     }
 
     #[cfg(feature = "json")]
     #[test]
-    fn serde_uses_the_text_form() {
+    fn serde_form_is_the_text_form() {
         for offset in [Offset::Beginning, Offset::Now, Offset::parse("0001_0042")] {
             let text = serde_json::to_string(&offset).unwrap();
             assert_eq!(text, format!("\"{offset}\""));

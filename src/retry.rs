@@ -1,34 +1,36 @@
+//! The retry policy, and where a run of attempts stands within it.
+
 use crate::error::{Error, StreamError};
 use std::time::{Duration, Instant};
 
-/// How failed requests are tried again: exponential backoff with full jitter.
+/// How failed requests are retried: exponential backoff with full jitter.
 ///
 /// The wait before attempt *n* is drawn between zero and `initial_backoff * multiplier^n`, at most
 /// `max_backoff`. A server's `Retry-After` is a floor under it.
 ///
-/// With neither bound set, what lives long (a live reader, a producer) tries for ever, and a single
+/// With neither bound set, a live reader and a producer retry without end, and a single
 /// operation or a catch-up read gives up 60 s after its last progress.
 ///
 /// ```
 /// use durable_streams::RetryConfig;
 /// use std::time::Duration;
 ///
-/// let patient = RetryConfig { max_elapsed: Some(Duration::from_secs(600)), ..RetryConfig::default() };
-/// let never = RetryConfig::none();
-/// assert_eq!(never.max_retries, Some(0));
+/// let ten_minutes = RetryConfig { max_elapsed: Some(Duration::from_secs(600)), ..RetryConfig::default() };
+/// let no_retries = RetryConfig::none();
+/// assert_eq!(no_retries.max_retries, Some(0));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryConfig {
-    /// The longest first wait. Default: 100 ms. Not zero.
+    /// The longest wait before the first retry. Default: 100 ms. Not zero.
     pub initial_backoff: Duration,
-    /// The longest wait of all. Default: 60 s. Not below `initial_backoff`.
+    /// The longest wait before any retry. Default: 60 s. Not below `initial_backoff`.
     pub max_backoff: Duration,
     /// The factor from one wait to the next. Default: 1.3. At least 1 and finite.
     pub multiplier: f64,
-    /// How many times a request is tried again. Default: `None`, no such bound.
+    /// How many times a request is retried. Default: `None`, no limit.
     pub max_retries: Option<u32>,
-    /// How long after the first failure (or the last progress) a request is still tried again.
-    /// Default: `None`, see above. Not zero.
+    /// How long after the first failure (or the last progress) a request is still retried.
+    /// Default: `None`; see above. Not zero.
     pub max_elapsed: Option<Duration>,
 }
 
@@ -45,7 +47,7 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    /// No second attempt.
+    /// No retries.
     #[must_use]
     pub fn none() -> Self {
         Self { max_retries: Some(0), ..Self::default() }
@@ -60,7 +62,7 @@ impl RetryConfig {
         bounded
     }
 
-    /// Refuses what cannot work.
+    /// Checks that the values can work together. Builders call this when they build.
     ///
     /// # Errors
     ///
@@ -94,10 +96,13 @@ impl RetryConfig {
     }
 }
 
-/// No wait is longer, whatever a server or a policy says: a moment that far away can still be counted.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// How long a single operation, or a catch-up read, is retried without progress when the policy sets no limit.
+pub(crate) const OPERATION_BUDGET: Duration = Duration::from_secs(60);
 
-/// Where one run of attempts stands within a [`RetryConfig`].
+/// The longest wait, 100 years. The end of a longer one could lie beyond what an `Instant` can hold.
+const MAX_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// The state of one run of attempts within a [`RetryConfig`].
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     config: RetryConfig,
@@ -110,20 +115,20 @@ impl Backoff {
         Self { config, retries: 0, first_failure: None }
     }
 
-    /// Progress was made: new bytes, or an acknowledgement. The whole budget is there again.
+    /// Restores the whole budget. Called on progress: new bytes, or an acknowledgement.
     pub(crate) fn reset(&mut self) {
         self.retries = 0;
         self.first_failure = None;
     }
 
-    /// How many retries were granted since the last progress.
+    /// The number of retries since the last progress.
     pub(crate) fn retries(&self) -> u32 {
         self.retries
     }
 
-    /// How long to wait before the next attempt, or `None` where the budget is spent.
+    /// How long to wait before the next attempt, or `None` if the budget is spent.
     ///
-    /// A `retry_after` that ends beyond the budget is not waited for in vain.
+    /// A wait that would end after `max_elapsed` spends the budget at once: the attempt after it could not be made.
     pub(crate) fn next(
         &mut self,
         now: Instant,
@@ -137,10 +142,9 @@ impl Backoff {
         let exponent = i32::try_from(self.retries).unwrap_or(i32::MAX);
         let ceiling = (self.config.initial_backoff.as_secs_f64() * self.config.multiplier.powi(exponent))
             .min(self.config.max_backoff.as_secs_f64());
-        // 53 bits are what an f64 holds exactly: a fraction in [0, 1).
-        let fraction = (random >> 11) as f64 / (1u64 << 53) as f64;
-        let wait =
-            Duration::from_secs_f64(ceiling * fraction).max(retry_after.unwrap_or_default()).min(FOR_EVER);
+        let wait = Duration::from_secs_f64(ceiling * fraction(random))
+            .max(retry_after.unwrap_or_default())
+            .min(MAX_WAIT);
         if let Some(bound) = self.config.max_elapsed {
             let elapsed = now.saturating_duration_since(first_failure);
             if elapsed.saturating_add(wait) > bound {
@@ -152,12 +156,17 @@ impl Backoff {
     }
 }
 
+/// A number in [0, 1) from 64 random bits. An `f64` holds 53 of them exactly.
+pub(crate) fn fraction(random: u64) -> f64 {
+    (random >> 11) as f64 / (1u64 << 53) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_the_cap_and_jitter_is_full() {
+    fn waits_grow_to_the_limit_with_full_jitter() {
         let mut backoff = Backoff::new(RetryConfig::default());
         let now = Instant::now();
         let longest: Vec<_> = (0..40).map(|_| backoff.next(now, u64::MAX, None).unwrap()).collect();
@@ -168,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn both_bounds_end_it_and_progress_renews_it() {
+    fn either_limit_ends_the_run_and_reset_restores_it() {
         let mut backoff = Backoff::new(RetryConfig { max_retries: Some(2), ..RetryConfig::default() });
         let now = Instant::now();
         assert!(backoff.next(now, 1, None).is_some() && backoff.next(now, 1, None).is_some());
@@ -184,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wait_is_too_long_to_be_counted() {
+    fn extreme_waits_stay_within_the_clock() {
         let config =
             RetryConfig { max_backoff: Duration::MAX, multiplier: f64::MAX, ..RetryConfig::default() };
         let mut backoff = Backoff::new(config);
@@ -196,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_a_floor() {
+    fn retry_after_is_the_shortest_wait() {
         let mut backoff = Backoff::new(RetryConfig::default());
         assert_eq!(
             backoff.next(Instant::now(), u64::MAX, Some(Duration::from_secs(9))),
@@ -205,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_by_name() {
+    fn invalid_value_is_refused_with_its_option_name() {
         let ok = RetryConfig::default();
         let bad = [
             ("initial_backoff", RetryConfig { initial_backoff: Duration::ZERO, ..ok.clone() }),

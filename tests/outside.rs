@@ -115,7 +115,7 @@ fn an_append_that_nobody_answers_for_is_in_doubt() {
     ] {
         let builder = ClientBuilder::new(Ends(kind), durable_streams::smol::SmolRuntime::new());
         let client = builder.base_url("http://h").retry_config(RetryConfig::none()).build().unwrap();
-        let stream = client.stream("s").content_type("text/plain");
+        let stream = client.stream("s").with_content_type("text/plain");
         let is_unknown =
             |error: &Error| matches!(error.kind(), durable_streams::StreamError::OutcomeUnknown { .. });
         let error = block_on(async { stream.append("x").await }).unwrap_err();

@@ -14,12 +14,12 @@ fn on_each_stack(check: impl Fn(&str, &dyn Fn(&str) -> Client)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     check("tokio", &|url| {
         let builder = durable_streams::tokio::Client::builder().base_url(url);
-        runtime.block_on(async { builder.build().unwrap().erase() })
+        runtime.block_on(async { builder.build().unwrap().to_any() })
     });
     check("async-std", &|url| {
-        durable_streams::async_std::Client::builder().base_url(url).build().unwrap().erase()
+        durable_streams::async_std::Client::builder().base_url(url).build().unwrap().to_any()
     });
-    check("smol", &|url| durable_streams::smol::Client::builder().base_url(url).build().unwrap().erase());
+    check("smol", &|url| durable_streams::smol::Client::builder().base_url(url).build().unwrap().to_any());
 }
 
 fn new_stream(client: &Client) -> DurableStream {

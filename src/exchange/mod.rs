@@ -1,10 +1,18 @@
-//! One exchange with a server: the request's URL, its headers, redirects, deadlines and retries.
+//! One exchange with a server: from a request in the protocol's terms to a response, or an error.
+//!
+//! - [`target`]: a stream's URL, parsed and checked once.
+//! - [`call`]: the request and its response in the protocol's terms.
+//! - [`headers`], [`query`]: what the application adds to a request, and what it may not add.
+//! - [`redirect`]: which redirects are followed, and where credentials are left out.
+//! - [`http_client`]: sends one attempt, with a deadline from [`timers`].
+//! - [`retry_loop`]: sends attempts until the operation succeeds or must not be tried again.
 
-mod attempt;
-mod perform;
+pub(crate) mod call;
+pub(crate) mod error_action;
+pub(crate) mod headers;
+pub(crate) mod http_client;
+mod query;
+mod redirect;
+pub(crate) mod retry_loop;
 pub(crate) mod target;
-pub(crate) mod timers;
-
-pub(crate) use attempt::{Answer, Call, Failure, Wait, replace};
-pub(crate) use perform::{Failed, Resend, located};
-pub(crate) use target::Target;
+mod timers;

@@ -1,37 +1,34 @@
-//! Where a stream is: its URL, checked once, and the requests' URLs made from it.
+//! A stream's URL: parsed and checked once, when the handle is made.
 
+use super::query::reserved_parameter;
 use crate::error::{Error, StreamError};
 use http::Uri;
-use std::borrow::Cow;
 use std::sync::Arc;
 use url::Url;
 
-/// Query keys that are the protocol's own.
-const RESERVED: [&str; 3] = ["cursor", "live", "offset"];
-
-/// A stream's URL, or why there is none.
+/// A stream's endpoint, or the error that its URL has.
 #[derive(Clone, Debug)]
-pub(crate) struct Target(Result<Place, Error>);
+pub(crate) struct Target(Result<Endpoint, Error>);
 
 impl Target {
     pub(crate) fn resolve(base: Option<&Url>, url: &str) -> Self {
-        Self(resolve(base, url).and_then(Place::new))
+        Self(resolve(base, url).and_then(Endpoint::new))
     }
 
-    pub(crate) fn place(&self) -> Result<&Place, Error> {
+    pub(crate) fn endpoint(&self) -> Result<&Endpoint, Error> {
         self.0.as_ref().map_err(Clone::clone)
     }
 
     pub(crate) fn url(&self) -> Result<&Url, Error> {
-        self.place().map(Place::url)
+        self.endpoint().map(Endpoint::url)
     }
 }
 
-/// Where a request goes, in the forms that the client and the transport need. Cheap to clone.
+/// A URL that a request is sent to, in the forms of the `url` and the `http` crate. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Place(Arc<(Url, Uri)>);
+pub(crate) struct Endpoint(Arc<(Url, Uri)>);
 
-impl Place {
+impl Endpoint {
     pub(crate) fn new(url: Url) -> Result<Self, Error> {
         match Uri::try_from(url.as_str()) {
             Ok(uri) => Ok(Self(Arc::new((url, uri)))),
@@ -52,17 +49,17 @@ fn refuse(option: &str, value: &str, reason: impl Into<String>) -> Error {
     StreamError::config(option, format!("{value:?}"), reason).into()
 }
 
-/// A URL that a client can use as its base.
+/// Parses the base URL of a client.
 pub(crate) fn base_url(text: &str) -> Result<Url, Error> {
     let url = parse("base_url", text)?;
     if url.query().is_some() {
-        return Err(refuse("base_url", text, "it has a query; give parameters with query_provider"));
+        return Err(refuse("base_url", text, "it has a query; add parameters with query_provider"));
     }
     Ok(url)
 }
 
 fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
-    // The URL standard drops what surrounds a URL; before a path it would become a part of the stream's name.
+    // The URL standard ignores white space around a URL. Around a path it would become a part of the stream's name.
     let text = text.trim();
     if text.is_empty() {
         return Err(refuse("url", text, "it is empty"));
@@ -72,91 +69,58 @@ fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
     });
     let url = match (is_absolute, base) {
         (true, _) => parse("url", text)?,
-        (false, Some(base)) => {
-            let joined = format!("{}/{}", base.as_str().trim_end_matches('/'), text.trim_start_matches('/'));
-            let url = parse("url", &joined)?;
-            // `..` must not lead out of the base, nor beside it: `/v10` is not below `/v1`.
-            let below = url.path().strip_prefix(base.path().trim_end_matches('/'));
-            if !below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
-                return Err(refuse("url", text, format!("it leads out of the base URL {base}")));
-            }
-            url
-        }
+        (false, Some(base)) => join(base, text)?,
         (false, None) => {
-            return Err(refuse(
-                "url",
-                text,
-                "it does not begin with http:// or https://, and the client has no base_url to put before it",
-            ));
+            let reason = "it is relative, and the client has no base_url; begin it with http:// or https://";
+            return Err(refuse("url", text, reason));
         }
     };
-    if let Some(key) = url.query_pairs().map(|(key, _)| key).find(|key| RESERVED.contains(&&**key)) {
-        return Err(refuse("url", text, format!("the query parameter `{key}` is the protocol's own")));
+    if let Some(key) = reserved_parameter(&url) {
+        return Err(refuse(
+            "url",
+            text,
+            format!("the protocol defines the query parameter `{key}`; remove it"),
+        ));
     }
     Ok(url)
 }
 
+/// The URL of `path` below `base`.
+fn join(base: &Url, path: &str) -> Result<Url, Error> {
+    let joined = format!("{}/{}", base.as_str().trim_end_matches('/'), path.trim_start_matches('/'));
+    let url = parse("url", &joined)?;
+    // `..` must lead neither above the base nor to a sibling: `/v10` is not below `/v1`.
+    let below = url.path().strip_prefix(base.path().trim_end_matches('/'));
+    if below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
+        Ok(url)
+    } else {
+        Err(refuse("url", path, format!("it is not below the base URL {base}")))
+    }
+}
+
 fn parse(option: &str, text: &str) -> Result<Url, Error> {
-    let no_url = "it is no absolute URL, https://example.com/streams for instance";
+    let not_absolute = "not an absolute URL; write it like https://example.com/streams";
     let url = Url::parse(text).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => refuse(option, text, no_url),
+        url::ParseError::RelativeUrlWithoutBase => refuse(option, text, not_absolute),
         error => refuse(option, text, error.to_string()),
     })?;
     let reason = if !text.contains("://") {
-        // `localhost:4437` would be a URL of the scheme `localhost`.
-        no_url
+        // The URL standard reads `localhost:4437` as a URL of the scheme `localhost`.
+        not_absolute
     } else if !matches!(url.scheme(), "http" | "https") {
         "its scheme is neither http nor https"
     } else if url.host_str().is_none_or(str::is_empty) {
         "it has no host"
     } else if !url.username().is_empty() || url.password().is_some() {
-        "it carries credentials; send them with default_header(\"Authorization\", …)"
+        "it contains credentials; send them with default_header(\"Authorization\", …)"
     } else if url.fragment().is_some() {
-        "it has a fragment, which is never sent"
+        "it has a fragment, which HTTP does not send"
     } else {
         return Ok(url);
     };
-    // The text may hold a password: an error ends up in logs.
+    // Errors are logged, and the text may contain a password.
     let shown = if url.password().is_some() { "(a URL with a password)" } else { text };
     Err(refuse(option, shown, reason))
-}
-
-/// Refuses a caller's query parameter that would collide with the protocol's.
-pub(crate) fn check_parameter(key: &str) -> Result<(), Error> {
-    if RESERVED.contains(&key) {
-        return Err(refuse("query_provider", key, "this query parameter is the protocol's own"));
-    }
-    Ok(())
-}
-
-/// `url` with these parameters added, all sorted by key, so that equal reads have equal URLs and
-/// caches can serve them. A key that the URL has already is replaced.
-pub(crate) fn with_query<'q>(
-    url: &Url,
-    added: impl IntoIterator<Item = (Cow<'q, str>, Cow<'q, str>)>,
-) -> Url {
-    let added: Vec<(String, String)> =
-        added.into_iter().map(|(key, value)| (encode(&key), encode(&value))).collect();
-    if added.is_empty() && url.query().is_none_or(|query| !query.contains('&')) {
-        return url.clone();
-    }
-    // What the URL came with stays as it was spelled.
-    let own = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    let mut pairs: Vec<(&str, Cow<'_, str>)> = own
-        .map(|pair| (pair.split_once('=').map_or(pair, |(key, _)| key), Cow::Borrowed(pair)))
-        .filter(|(key, _)| added.iter().all(|(added, _)| added != key))
-        .collect();
-    pairs.extend(added.iter().map(|(key, value)| (key.as_str(), Cow::Owned(format!("{key}={value}")))));
-    pairs.sort_by(|a, b| a.0.cmp(b.0));
-    let query = pairs.iter().map(|(_, pair)| &**pair).collect::<Vec<_>>().join("&");
-    let mut url = url.clone();
-    url.set_query(Some(&query));
-    url
-}
-
-/// Percent-encodes all but unreserved characters; a space is `%20`, which every server reads the same.
-fn encode(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 #[cfg(test)]
@@ -169,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_go_below_the_base() {
+    fn relative_paths_resolve_below_the_base_url() {
         for base in ["http://h/v1", "http://h/v1/"] {
             assert_eq!(resolved(Some(base), "/a/b").unwrap(), "http://h/v1/a/b");
             assert_eq!(resolved(Some(base), "ü b?x=1").unwrap(), "http://h/v1/%C3%BC%20b?x=1");
@@ -185,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_with_its_text() {
+    fn unusable_urls_are_refused_with_their_text() {
         for text in [
             "",
             "orders",
@@ -204,20 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn a_base_without_a_scheme_is_called_that() {
+    fn base_url_without_a_scheme_is_reported_as_not_absolute() {
         for text in ["localhost:4437", "127.0.0.1:4437", "example.com/streams", "/v1", ""] {
             let error = base_url(text).unwrap_err().to_string();
-            assert!(error.contains("no absolute URL") && error.contains(&format!("{text:?}")), "{error}");
+            assert!(error.contains("not an absolute URL") && error.contains(&format!("{text:?}")), "{error}");
         }
-    }
-
-    #[test]
-    fn queries_are_sorted_and_exact() {
-        let url = Url::parse("http://h/s?z=%41&live=old&b").unwrap();
-        let pairs = [("offset", "a+b %&=é"), ("live", "sse")].map(|(k, v)| (Cow::from(k), Cow::from(v)));
-        let built = with_query(&url, pairs);
-        assert_eq!(built.query(), Some("b&live=sse&offset=a%2Bb%20%25%26%3D%C3%A9&z=%41"));
-        let offset = built.query_pairs().find(|(key, _)| key == "offset").unwrap().1.into_owned();
-        assert_eq!(offset, "a+b %&=é");
     }
 }

@@ -1,70 +1,72 @@
 //! Deadlines that are nearly always met, without a new timer for each.
 //!
-//! Setting a timer may wake the thread that drives the runtime's clock, which costs more than all else that the
-//! client adds to a small request. So a timer whose deadline was met is kept, and watches over the next request: it
-//! goes off early there, and is then set again for what is left.
+//! Setting a timer may wake the thread that drives the runtime's clock, which costs more than everything else that the
+//! client adds to a small request. So the timer of a deadline that was met is kept, and watches over a later request:
+//! it fires early there, and is then replaced by one for the time that is left.
 
+use crate::sync::lock;
 use durable_streams_contract::{Sleep, Timer};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-/// How many are kept: as many requests at once go without a new one.
-const MOST: usize = 8;
+/// How many idle timers are kept. So many concurrent requests need no new timer.
+const MAX_IDLE_TIMERS: usize = 8;
 
-/// Timers that are running, each with when it goes off.
+/// Idle timers that are still running, each with the time at which it fires.
 #[derive(Default)]
-pub(crate) struct Alarms(Mutex<Vec<(Instant, Sleep)>>);
+pub(super) struct TimerPool(Mutex<Vec<(Instant, Sleep)>>);
 
-impl Alarms {
-    /// The output of `work`, or `None` where it took longer than `limit`.
-    pub(crate) async fn within<O>(
+impl TimerPool {
+    /// The output of `work`, or `None` if it takes longer than `limit`.
+    pub(super) async fn timeout<O>(
         &self,
         timer: &impl Timer,
         limit: Duration,
         work: impl Future<Output = O>,
     ) -> Option<O> {
-        let mut alarm = None;
+        let mut running = None;
         let expired = async {
-            // Not before the work was found to take time at all.
+            // `or` polls `work` first, so nothing here runs for work that is ready at once.
             let mut now = timer.now();
-            let Some(due) = now.checked_add(limit) else {
-                // A limit too long to count never comes.
+            let Some(deadline) = now.checked_add(limit) else {
+                // The deadline lies beyond what an `Instant` can hold: it never comes.
                 return std::future::pending().await;
             };
-            while now < due {
-                let (_, sleep) = alarm.insert(self.take(timer, now, due));
+            // A timer from the pool may fire before the deadline.
+            while now < deadline {
+                let (_, sleep) = running.insert(self.take(timer, now, deadline));
                 sleep.await;
-                alarm = None;
+                running = None;
                 now = timer.now();
             }
             None
         };
         let output = futures_lite::future::or(async { Some(work.await) }, expired).await;
-        if let (Some(alarm), Some(_)) = (alarm, &output) {
-            self.keep(alarm);
+        if let (Some(sleep), Some(_)) = (running, &output) {
+            self.put_back(sleep);
         }
         output
     }
 
-    /// One that goes off at `due` or before.
-    fn take(&self, timer: &impl Timer, now: Instant, due: Instant) -> (Instant, Sleep) {
-        let kept = {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.retain(|(at, _)| *at > now);
-            kept.iter().position(|(at, _)| *at <= due).map(|index| kept.swap_remove(index))
+    /// A timer that fires at `deadline` or earlier.
+    fn take(&self, timer: &impl Timer, now: Instant, deadline: Instant) -> (Instant, Sleep) {
+        let idle = {
+            let mut idle = lock(&self.0);
+            idle.retain(|(at, _)| *at > now);
+            idle.iter().position(|(at, _)| *at <= deadline).map(|index| idle.swap_remove(index))
         };
-        kept.unwrap_or_else(|| (due, timer.sleep(due.saturating_duration_since(now))))
+        idle.unwrap_or_else(|| (deadline, timer.sleep(deadline.saturating_duration_since(now))))
     }
 
-    fn keep(&self, (at, mut sleep): (Instant, Sleep)) {
-        // It would hold the task that waited on it, and wake it.
+    fn put_back(&self, (at, mut sleep): (Instant, Sleep)) {
+        // This poll replaces the waker of the task that waited, so that the timer neither keeps nor wakes that task.
         if Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() < MOST {
-                kept.push((at, sleep));
+            let mut idle = lock(&self.0);
+            if idle.len() < MAX_IDLE_TIMERS {
+                idle.push((at, sleep));
             }
         }
     }
@@ -78,7 +80,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
     use std::task::Poll;
 
-    /// A clock that moves a millisecond whenever a sleep is polled.
+    /// A clock that advances by a millisecond whenever a sleep is polled.
     #[derive(Clone)]
     struct Clock(Arc<(Instant, AtomicU64, AtomicUsize)>);
 
@@ -108,7 +110,7 @@ mod tests {
         }
     }
 
-    async fn take_turns(turns: usize) -> usize {
+    async fn yield_times(turns: usize) -> usize {
         for _ in 0..turns {
             yield_now().await;
         }
@@ -116,31 +118,31 @@ mod tests {
     }
 
     #[test]
-    fn many_short_works_need_few_timers_and_a_long_one_is_cut_in_time() {
-        let (clock, alarms) = (Clock::new(), Alarms::default());
+    fn thousand_short_tasks_share_few_timers_and_long_task_times_out() {
+        let (clock, timers) = (Clock::new(), TimerPool::default());
         let limit = Duration::from_millis(100);
         for _ in 0..1000 {
-            assert_eq!(block_on(alarms.within(&clock, limit, take_turns(3))), Some(3));
+            assert_eq!(block_on(timers.timeout(&clock, limit, yield_times(3))), Some(3));
         }
         assert!((10..=100).contains(&clock.sleeps()), "{} timers", clock.sleeps());
 
         let start = clock.now();
-        assert_eq!(block_on(alarms.within(&clock, limit, take_turns(1000))), None);
+        assert_eq!(block_on(timers.timeout(&clock, limit, yield_times(1000))), None);
         let took = clock.now() - start;
         assert!((limit..limit + Duration::from_millis(10)).contains(&took), "{took:?}");
     }
 
     #[test]
-    fn work_that_is_ready_at_once_needs_none_and_a_shorter_limit_holds() {
-        let (clock, alarms) = (Clock::new(), Alarms::default());
-        assert_eq!(block_on(alarms.within(&clock, Duration::from_secs(1), async { 7 })), Some(7));
+    fn ready_task_needs_no_timer_and_shorter_limit_is_kept() {
+        let (clock, timers) = (Clock::new(), TimerPool::default());
+        assert_eq!(block_on(timers.timeout(&clock, Duration::from_secs(1), async { 7 })), Some(7));
         assert_eq!(clock.sleeps(), 0);
 
-        // What is left of a long limit does not stand in for a short one.
-        block_on(alarms.within(&clock, Duration::from_secs(9), take_turns(2)));
+        // An idle timer of a long limit is not used for a shorter one.
+        block_on(timers.timeout(&clock, Duration::from_secs(9), yield_times(2)));
         let start = clock.now();
-        assert_eq!(block_on(alarms.within(&clock, Duration::from_millis(20), take_turns(1000))), None);
+        assert_eq!(block_on(timers.timeout(&clock, Duration::from_millis(20), yield_times(1000))), None);
         assert!(clock.now() - start < Duration::from_millis(30));
-        assert_eq!(block_on(alarms.within(&clock, Duration::MAX, take_turns(1000))), Some(1000));
+        assert_eq!(block_on(timers.timeout(&clock, Duration::MAX, yield_times(1000))), Some(1000));
     }
 }

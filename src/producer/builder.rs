@@ -6,9 +6,10 @@ use super::request::Wire;
 use super::shared::{Life, Shared};
 use super::{Handles, Host, IdempotentProducer};
 use crate::error::{Error, StreamError};
-use crate::reader::ErrorAction;
+use crate::exchange::error_action::ErrorAction;
 use crate::retry::RetryConfig;
-use crate::stream::{DurableStream, content_type_value, producer_id_value, producer_number};
+use crate::stream::handle::DurableStream;
+use crate::stream::values::{content_type_value, producer_id_value, producer_number};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime, Task};
 use http::HeaderMap;
 use std::fmt;
@@ -76,6 +77,16 @@ impl Config {
             }
             Some(ErrorAction::Stop) | None => false,
         }
+    }
+}
+
+impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
+    /// A builder of a producer for this stream: appends that are batched, pipelined and stored exactly once.
+    ///
+    /// `id` names the writer across restarts, for instance one instance of a service. Two producers with the same id
+    /// must not write to the stream at the same time.
+    pub fn producer(&self, id: impl Into<String>) -> ProducerBuilder<T, R> {
+        ProducerBuilder::new(self.clone(), id.into())
     }
 }
 
@@ -244,7 +255,7 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
         if self.drain_timeout.is_zero() {
             return Err(StreamError::config("drain_timeout", "0s", "it must be above zero").into());
         }
-        let retry = self.retry.unwrap_or_else(|| self.stream.client().retry().clone());
+        let retry = self.retry.unwrap_or_else(|| self.stream.http().defaults().retry.clone());
         retry.validate()?;
         let content_type = match &self.content_type {
             Some(given) => Some(content_type_value(given)?),

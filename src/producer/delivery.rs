@@ -2,7 +2,7 @@
 
 use super::ProducerError;
 use super::lock;
-use crate::Offset;
+use crate::offset::Offset;
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;

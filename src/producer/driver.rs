@@ -8,7 +8,7 @@ use super::probe::{Findings, probe};
 use super::request::Wire;
 use super::shared::{Life, Shared, State};
 use crate::error::Error;
-use crate::stream::content_type_value;
+use crate::stream::values::content_type_value;
 use durable_streams_contract::{HttpTransport, Runtime, Sleep};
 use std::collections::VecDeque;
 use std::future::Future;

@@ -5,9 +5,9 @@ use super::place::{Place, Waiting};
 use super::queue::Room;
 use super::shared::{Life, Unsent};
 use super::{Handles, ProducerError, ProducerStats, UnsentRecord, detach};
-use crate::Offset;
 #[cfg(doc)]
 use crate::error::StreamError;
+use crate::offset::Offset;
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport};
 use std::fmt;
@@ -70,7 +70,7 @@ impl<T, R> IdempotentProducer<T, R> {
 
     /// The same producer with its stack's type erased.
     #[must_use]
-    pub fn erase(&self) -> IdempotentProducer {
+    pub fn to_any(&self) -> IdempotentProducer {
         IdempotentProducer::new(self.handles.clone())
     }
 

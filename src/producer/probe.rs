@@ -4,7 +4,7 @@
 use super::builder::Config;
 use super::request::{Facts, Wire, is_no_answer};
 use crate::error::{Error, StreamError};
-use crate::protocol::answer::Operation;
+use crate::protocol::operation::Operation;
 use crate::retry::Backoff;
 use durable_streams_contract::{HttpTransport, Runtime};
 use http::HeaderMap;

@@ -1,12 +1,14 @@
 //! One attempt on the wire: the request, and what its answer means.
 
 use super::machine::{Answer, Attempt, Fate};
-use crate::Offset;
 use crate::error::{Error, StreamError};
-use crate::exchange::{Call, Failure, located, replace};
-use crate::protocol::answer::{Head, Operation};
+use crate::exchange::call::{AttemptError, Call};
+use crate::exchange::headers::replace;
+use crate::offset::Offset;
+use crate::protocol::head::Head;
+use crate::protocol::operation::Operation;
 use crate::protocol::{content_type, headers};
-use crate::stream::{DurableStream, locate};
+use crate::stream::handle::DurableStream;
 use durable_streams_contract::{HttpTransport, Runtime, Sent};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -66,14 +68,14 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
             Ok(call) => call,
             Err(error) => return Answer::Failed { error, fate: Fate::NotSent, again: false },
         };
-        let answer = match self.stream.client().exchange(&call).await {
+        let answer = match self.stream.http().send_once(&call).await {
             Ok(answer) => answer,
             Err(failure) => return failed(failure, &call),
         };
         let status = answer.status;
         if !status.is_success() {
-            let head = Head::of_refusal(&answer.headers);
-            let (error, _) = self.stream.client().refusal(&call, answer).await;
+            let head = Head::for_refusal(&answer.headers);
+            let (error, _) = self.stream.http().refusal(&call, answer).await;
             return self.refused(status, &head, error).await;
         }
         let judged = match self.stream.finish(&call, answer).await {
@@ -139,20 +141,20 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         let mut call = self.call(Operation::Head)?;
         // What was so a moment ago would be worse than no answer.
         call.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        let answer = match self.stream.client().exchange(&call).await {
+        let answer = match self.stream.http().send_once(&call).await {
             Ok(answer) => answer,
-            Err(Failure::Transport(error)) => return Err(located(&error, &call)),
-            Err(Failure::Refused(error)) => return Err(error),
+            Err(AttemptError::Transport(error)) => return Err(call.transport_error(&error)),
+            Err(AttemptError::Refused(error)) => return Err(error),
         };
         if !answer.status.is_success() {
-            return Err(self.stream.client().refusal(&call, answer).await.0);
+            return Err(self.stream.http().refusal(&call, answer).await.0);
         }
         let head = self.stream.finish(&call, answer).await?;
         // An answer from somewhere else must not pass for a server that does not say.
-        let tail = head.require_offset("head").map_err(|kind| locate(kind, &call))?;
+        let tail = head.require_offset("head").map_err(|kind| call.error(kind))?;
         match head.content_type {
             Some(content_type) => Ok(Facts { content_type, tail }),
-            None => Err(locate(StreamError::protocol("the answer to head has no Content-Type"), &call)),
+            None => Err(call.error(StreamError::protocol("the answer to head has no Content-Type"))),
         }
     }
 }
@@ -163,15 +165,15 @@ pub(super) fn is_no_answer(error: &Error) -> bool {
     matches!(error.kind(), StreamError::Protocol { .. } | StreamError::UnexpectedEncoding { .. })
 }
 
-fn failed(failure: Failure, call: &Call) -> Answer {
+fn failed(failure: AttemptError, call: &Call) -> Answer {
     match failure {
-        Failure::Transport(error) => {
+        AttemptError::Transport(error) => {
             let fate = if error.sent() == Sent::No { Fate::NotSent } else { Fate::Unknown };
             let again = error.is_retryable();
-            Answer::Failed { error: located(&error, call), fate, again }
+            Answer::Failed { error: call.transport_error(&error), fate, again }
         }
         // A redirect that leads nowhere may have come from a server that did what it was asked.
-        Failure::Refused(error) => {
+        AttemptError::Refused(error) => {
             let is_ours = matches!(error.kind(), StreamError::Config(_));
             let fate = if is_ours { Fate::NotSent } else { Fate::Unknown };
             Answer::Failed { error, fate, again: false }
@@ -181,7 +183,7 @@ fn failed(failure: Failure, call: &Call) -> Answer {
 
 /// What a success says, if it comes from a server that knows the protocol.
 fn judge(status: StatusCode, head: Head, attempt: &Attempt, call: &Call) -> Result<Answer, Error> {
-    let broken = |message: String| Err(locate(StreamError::protocol(message), call));
+    let broken = |message: String| Err(call.error(StreamError::protocol(message)));
     let duplicate = status == StatusCode::NO_CONTENT;
     if !duplicate && status != StatusCode::OK {
         return broken(format!("the answer to an append has the unexpected status {status}"));

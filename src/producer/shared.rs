@@ -6,7 +6,7 @@ use super::machine::Settled;
 use super::queue::Queue;
 use super::waiters::Waiters;
 use super::{ProducerError, ProducerStats, UnsentRecord, lock};
-use crate::Offset;
+use crate::offset::Offset;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;

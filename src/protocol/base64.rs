@@ -1,4 +1,4 @@
-//! Binary data events: standard base64, each event by itself.
+//! The base64 of binary data events (protocol §5.8). Each event is encoded separately.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,11 +11,11 @@ pub struct InvalidBase64 {
     message: String,
 }
 
-/// Decodes the data of one event, whose text the server may have cut into lines anywhere.
+/// Decodes the data of one event. The server may have split its text into lines at any position.
 ///
 /// # Errors
 ///
-/// [`InvalidBase64`], when something is left that is not in the alphabet, or the padding is wrong.
+/// [`InvalidBase64`] if a character is not in the alphabet, or the padding is wrong.
 pub fn decode(data: &[u8]) -> Result<Bytes, InvalidBase64> {
     let mut ends = memchr::memchr2_iter(b'\n', b'\r', data).peekable();
     let decoded = if ends.peek().is_none() {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decodes_text_cut_into_lines_anywhere() {
+    fn text_split_into_lines_at_any_position_is_decoded() {
         let bytes: Vec<u8> = (0..=255).collect();
         let text = STANDARD.encode(&bytes);
         for at in 0..=text.len() {
@@ -49,18 +49,18 @@ mod tests {
     }
 
     #[test]
-    fn decodes_the_protocols_example() {
+    fn example_of_the_protocol_is_decoded() {
         assert_eq!(decode(b"AQIDBAUG\nBwgJCg==").unwrap(), (1..=10).collect::<Vec<u8>>());
     }
 
     #[test]
-    fn empty_is_empty() {
+    fn empty_data_decodes_to_nothing() {
         assert!(decode(b"").unwrap().is_empty());
         assert!(decode(b"\n").unwrap().is_empty());
     }
 
     #[test]
-    fn refuses_what_is_not_standard_base64() {
+    fn nonstandard_base64_is_refused() {
         for text in
             ["AQI", "AQ=", "AQ", "A", "====", "AQ==AQ==", "AR==", "AQ I", "-_-_", "AQID\0", " AQID", "AQID="]
         {

@@ -1,10 +1,10 @@
-//! The two buffers that both incremental parsers stand on: what was pushed, and what has to be joined.
+//! The two buffers of both incremental parsers: the pushed input, and bytes joined from several pieces.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// Pushed buffers and a cursor into the first of them. Nothing is ever moved or shifted: consuming is a
-/// cursor that goes forward, and a buffer is released as soon as the cursor has left it.
+/// Pushed buffers, and a cursor into the first of them. Bytes are never moved: consuming them advances the cursor, and a
+/// buffer is released once the cursor has left it.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     chunk: Bytes,
@@ -26,7 +26,7 @@ impl Input {
         self.pos == self.chunk.len()
     }
 
-    /// Goes on to the next buffer; false if there is none. Either way the current one is released.
+    /// Moves to the next buffer, and releases the current one. False if there is no next buffer.
     pub(super) fn next_buffer(&mut self) -> bool {
         self.passed += self.chunk.len() as u64;
         self.pos = 0;
@@ -34,13 +34,13 @@ impl Input {
         !self.chunk.is_empty()
     }
 
-    /// The current buffer, with what was consumed of it already.
+    /// The current buffer, including its consumed part.
     #[inline]
     pub(super) fn buffer(&self) -> &[u8] {
         &self.chunk
     }
 
-    /// How much of the current buffer is consumed.
+    /// The number of consumed bytes of the current buffer.
     #[inline]
     pub(super) fn cursor(&self) -> usize {
         self.pos
@@ -64,12 +64,12 @@ impl Input {
         taken
     }
 
-    /// How many bytes were consumed since the beginning.
+    /// The number of bytes consumed since the start.
     pub(super) fn position(&self) -> u64 {
         self.passed + self.pos as u64
     }
 
-    /// Back to the beginning of nothing.
+    /// Discards all input, and resets the position to 0.
     pub(super) fn clear(&mut self) {
         self.chunk = Bytes::new();
         self.pos = 0;
@@ -78,8 +78,8 @@ impl Input {
     }
 }
 
-/// Bytes joined from several buffers. Grows by doubling, so that joining is linear, but never beyond a
-/// limit, so that the limit is also one on memory.
+/// Bytes joined from several buffers. It doubles its capacity, so that joining takes linear time, but never beyond a
+/// limit, so that the limit also bounds the memory.
 #[derive(Debug, Default)]
 pub(super) struct Joined {
     bytes: Vec<u8>,
@@ -132,13 +132,12 @@ impl Joined {
         self.bytes.is_empty()
     }
 
-    /// The bytes as they are, without another copy; what remains is empty. The room to spare stays with them: to
-    /// give it back costs more than all the copying.
+    /// Takes the bytes without a copy. Their spare capacity stays with them: to release it would copy all of them.
     pub(super) fn take(&mut self) -> Bytes {
         Bytes::from(std::mem::take(&mut self.bytes))
     }
 
-    /// Forgets the bytes but keeps a buffer of ordinary size for the next ones.
+    /// Discards the bytes. A buffer of up to 64 KiB is kept for the next ones.
     pub(super) fn clear(&mut self) {
         const KEPT: usize = 64 * 1024;
         self.bytes.clear();

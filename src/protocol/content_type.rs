@@ -1,27 +1,30 @@
-//! What a content type means to this client.
+//! What the client derives from a content type.
 
-/// The type without its parameters. What sends a header twice may come as a list.
+/// The content type of a stream that names none.
+pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+
+/// The type without its parameters. A proxy may have joined two equal headers to a list.
 fn essence(content_type: &str) -> &str {
     content_type.split([';', ',']).next().unwrap_or_default().trim()
 }
 
-/// Whether a stream of this type has JSON messages rather than bytes.
+/// Whether a stream of this type consists of JSON messages (protocol §9.1).
 pub(crate) fn is_json(content_type: &str) -> bool {
     essence(content_type).eq_ignore_ascii_case("application/json")
 }
 
-/// Whether server-sent events carry a stream of this type as plain text, which is not exact to the byte.
+/// Whether an event stream carries this type as plain text, which is not exact to the byte.
 pub(crate) fn is_text(content_type: &str) -> bool {
     let essence = essence(content_type);
     essence.get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case("text/"))
 }
 
-/// Whether a response of this type is a stream of server-sent events.
+/// Whether a response of this type is an event stream.
 pub(crate) fn is_event_stream(content_type: &str) -> bool {
     essence(content_type).eq_ignore_ascii_case("text/event-stream")
 }
 
-/// Whether two types name the same format, parameters aside.
+/// Whether two types are equal without their parameters.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     essence(a).eq_ignore_ascii_case(essence(b))
 }
@@ -31,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_and_case_do_not_matter() {
+    fn parameters_and_case_are_ignored() {
         assert!(is_json("Application/JSON; charset=utf-8") && !is_json("application/json-seq"));
         assert!(is_text("TEXT/plain") && !is_text("text") && !is_text("texté"));
         assert!(is_event_stream("text/event-stream;charset=utf-8"));

@@ -1,4 +1,4 @@
-//! The names of the header fields that requests have, and bounds of what is in them.
+//! The names of the protocol's request headers, and the largest number in them.
 
 use http::HeaderName;
 
@@ -13,5 +13,5 @@ pub(crate) const PRODUCER_ID: HeaderName = HeaderName::from_static("producer-id"
 pub(crate) const PRODUCER_EPOCH: HeaderName = HeaderName::from_static("producer-epoch");
 pub(crate) const PRODUCER_SEQ: HeaderName = HeaderName::from_static("producer-seq");
 
-/// The largest epoch or sequence number: 2^53 - 1, for servers that count in doubles.
+/// The largest epoch or sequence number: 2^53 - 1, because some servers store it in a double.
 pub(crate) const MAX_NUMBER: u64 = (1 << 53) - 1;

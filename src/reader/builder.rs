@@ -5,17 +5,19 @@ use super::driver::Driver;
 #[cfg(feature = "json")]
 use super::json::JsonStream;
 use super::machine::Machine;
-use super::options::{ErrorAction, LiveMode, Options};
+use super::options::{LiveMode, Options};
 use super::response::StreamResponse;
 use super::source::{Feed, Source};
 use super::store::CheckpointStore;
 use super::text::TextStream;
-use crate::client::header;
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
-use crate::protocol::answer::Operation;
+use crate::exchange::error_action::ErrorAction;
+use crate::exchange::headers::header;
+use crate::offset::Offset;
+use crate::protocol::operation::Operation;
 use crate::retry::RetryConfig;
-use crate::stream::DurableStream;
-use crate::{Checkpoint, Offset};
+use crate::stream::handle::DurableStream;
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use http::HeaderValue;
@@ -60,15 +62,22 @@ pub struct ReaderBuilder<T = AnyTransport, R = AnyRuntime> {
     options: Options,
 }
 
+impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
+    /// A builder of a reader of this stream: the start, live or not, as chunks, bytes, text or JSON.
+    pub fn reader(&self) -> ReaderBuilder<T, R> {
+        ReaderBuilder::new(self.clone())
+    }
+}
+
 impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
     pub(crate) fn new(stream: DurableStream<T, R>) -> Self {
         let options = Options {
             live: LiveMode::Off,
             on_error: None,
-            retry: stream.client().retry().clone(),
+            retry: stream.http().defaults().retry.clone(),
             max_chunk_bytes: 1024 * 1024,
             max_event_bytes: 16 * 1024 * 1024,
-            idle_timeout: stream.client().idle_timeout(),
+            idle_timeout: stream.http().defaults().idle_timeout,
             if_none_match: None,
         };
         Self {

@@ -1,7 +1,7 @@
 use super::machine::Unit;
 use super::source::Source;
 use super::view::{status, view};
-use crate::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};

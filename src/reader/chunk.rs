@@ -1,5 +1,6 @@
 use super::machine::Unit;
-use crate::{Checkpoint, Offset};
+use crate::checkpoint::Checkpoint;
+use crate::offset::Offset;
 use bytes::Bytes;
 
 /// A piece of a stream, in order.

@@ -1,8 +1,9 @@
 use super::chunk::Chunk;
 use super::source::Source;
 use super::view::{status, view};
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
-use crate::{Checkpoint, Offset};
+use crate::offset::Offset;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
 use std::task::{Context, Poll};

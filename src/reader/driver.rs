@@ -2,9 +2,10 @@
 
 use super::machine::{Action, Ask, Machine, Request};
 use crate::error::Error;
-use crate::exchange::{Answer, Call, Failure, Wait, located, replace};
-use crate::protocol::answer::Operation;
-use crate::stream::DurableStream;
+use crate::exchange::call::{AttemptError, Call, Response, Wait};
+use crate::exchange::headers::replace;
+use crate::protocol::operation::Operation;
+use crate::stream::handle::DurableStream;
 use crate::sync::Exclusive;
 use durable_streams_contract::{Body, HttpTransport, Runtime, Sleep};
 use futures_lite::Stream;
@@ -24,7 +25,7 @@ const FUEL: u32 = 128;
 /// What is under way.
 enum Under {
     Nothing,
-    Request(Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>),
+    Request(Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>),
     Body(Body),
 }
 
@@ -151,7 +152,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 *self.under.get_mut() = Under::Nothing;
                 let now = self.stream.client().runtime().now();
                 match result {
-                    Ok(Answer { status, headers, body, .. }) => {
+                    Ok(Response { status, headers, body, .. }) => {
                         *self.under.get_mut() = Under::Body(body);
                         self.machine.on_answer(status, &headers, now);
                     }
@@ -219,15 +220,15 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         Poll::Ready(())
     }
 
-    fn request(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>> {
-        let client = self.stream.client().clone();
+    fn request(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>> {
+        let client = self.stream.http().clone();
         let call = self.call(request);
         Box::pin(async move {
-            match client.exchange(&call).await {
+            match client.send_once(&call).await {
                 Ok(answer) if answer.status.is_success() => Ok(answer),
                 Ok(answer) => Err(client.refusal(&call, answer).await.0),
-                Err(Failure::Refused(error)) => Err(error),
-                Err(Failure::Transport(error)) => Err(located(&error, &call)),
+                Err(AttemptError::Refused(error)) => Err(error),
+                Err(AttemptError::Transport(error)) => Err(call.transport_error(&error)),
             }
         })
     }
@@ -245,7 +246,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             Ask::Tail | Ask::Page => ask(None, Wait::Page),
             Ask::LongPoll => ask(Some("long-poll"), Wait::LongPoll(self.machine.idle_timeout())),
             Ask::Events => {
-                ask(Some("sse"), Wait::Events);
+                ask(Some("sse"), Wait::EventStream);
                 call.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
             }
         }

@@ -5,7 +5,7 @@ use super::machine::{Machine, Unit};
 use super::source::{Feed, Source};
 use super::texts::Texts;
 use super::view::{consume, status, view};
-use crate::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use serde::de::DeserializeOwned;

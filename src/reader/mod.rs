@@ -25,7 +25,7 @@ pub use chunk::Chunk;
 pub use chunks::ChunkIterator;
 #[cfg(feature = "json")]
 pub use json::{JsonBatch, JsonBatches, JsonStream};
-pub use options::{ErrorAction, LiveMode};
+pub use options::LiveMode;
 pub use request::StreamRequest;
 pub use response::StreamResponse;
 pub use store::{CheckpointStore, FileCheckpointStore};

@@ -1,6 +1,7 @@
 use crate::error::{Error, StreamError};
+use crate::exchange::error_action::ErrorHandler;
 use crate::retry::RetryConfig;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,26 +40,11 @@ pub enum LiveMode {
     Sse,
 }
 
-/// What a reader does after a failure: the answer of [`ReaderBuilder::on_error`](crate::ReaderBuilder::on_error).
-#[derive(Clone, Debug)]
-pub enum ErrorAction {
-    /// Try again, as far as the retry policy allows.
-    Retry {
-        /// Headers for this and all further requests of the reader, until others replace them; a new token
-        /// for instance. They win over all other headers of the application.
-        headers: Option<HeaderMap>,
-    },
-    /// Give up: the reader ends with this error.
-    Stop,
-}
-
-pub(super) type ErrorHandler = Arc<dyn Fn(&StreamError) -> ErrorAction + Send + Sync>;
-
 /// A reader's options, checked.
 #[derive(Clone)]
 pub(super) struct Options {
     pub(super) live: LiveMode,
-    pub(super) on_error: Option<ErrorHandler>,
+    pub(super) on_error: Option<Arc<ErrorHandler>>,
     pub(super) retry: RetryConfig,
     pub(super) max_chunk_bytes: usize,
     pub(super) max_event_bytes: usize,

@@ -1,9 +1,10 @@
 use super::builder::ReaderBuilder;
-use super::options::{ErrorAction, LiveMode};
+use super::options::LiveMode;
 use super::response::StreamResponse;
-use crate::Checkpoint;
-use crate::client::Client;
+use crate::checkpoint::Checkpoint;
+use crate::client::handle::Client;
 use crate::error::{Error, StreamError};
+use crate::exchange::error_action::ErrorAction;
 use crate::retry::RetryConfig;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use durable_streams_contract::{DefaultRuntime, DefaultTransport};

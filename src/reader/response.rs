@@ -5,7 +5,7 @@ use super::json::JsonStream;
 use super::source::Source;
 use super::text::TextStream;
 use super::view::status;
-use crate::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use bytes::{Bytes, BytesMut};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};

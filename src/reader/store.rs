@@ -1,4 +1,4 @@
-use crate::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use async_trait::async_trait;
 use std::fs::{self, File};

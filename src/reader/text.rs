@@ -1,6 +1,6 @@
 use super::source::Source;
 use super::view::{status, view};
-use crate::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Skip;
 use crate::error::{Error, StreamError};
 use bytes::Bytes;
@@ -152,7 +152,7 @@ mod tests {
                 let mut joint = Joint { start: "o".parse().unwrap(), kept: Vec::new(), failed: false };
                 let (mut read, mut at) = (String::new(), 0);
                 for end in [first, second, text.len()] {
-                    let before = Checkpoint::new("o".into(), Skip::Bytes(at as u64));
+                    let before = Checkpoint::new(crate::offset::Offset::parse("o"), Skip::Bytes(at as u64));
                     let piece = Bytes::copy_from_slice(&text.as_bytes()[at..end]);
                     if !piece.is_empty() {
                         read += &joint.join(before, piece, true).unwrap();

@@ -3,7 +3,7 @@
 
 use super::chunk::Chunk;
 use super::machine::Unit;
-use crate::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Skip;
 use crate::error::StreamError;
 use crate::protocol::json::{Framing, FramingError, ItemError, JsonSplitter};

@@ -1,6 +1,6 @@
 //! What the typed views have in common.
 
-use crate::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use std::fmt;
 use std::task::{Context, Poll, ready};

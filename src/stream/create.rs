@@ -1,17 +1,19 @@
-use super::{content_type_value, header_value};
-use crate::Offset;
+//! The options of a create.
+
+use super::values::content_type_value;
 use crate::error::{Error, StreamError};
-use crate::exchange::Call;
+use crate::exchange::call::Call;
+use crate::exchange::headers::{header, header_value};
+use crate::offset::Offset;
+use crate::protocol::content_type::DEFAULT_CONTENT_TYPE;
 use crate::protocol::headers;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header as http_header};
 use std::time::Duration;
 
-/// What a stream is without a word about it.
-pub(super) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
-
-/// How a stream is created. The default is an open, empty stream of `application/octet-stream` that does not expire.
+/// The options of a create (protocol §5.1). The default is an open, empty stream of `application/octet-stream` that does
+/// not expire.
 ///
 /// ```
 /// use durable_streams::CreateOptions;
@@ -47,7 +49,7 @@ impl CreateOptions {
         self
     }
 
-    /// The stream expires after this long without a read or a write. Whole seconds. Default: never.
+    /// The stream expires after this time without a read or a write. Whole seconds. Default: never.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
@@ -65,42 +67,42 @@ impl CreateOptions {
         self
     }
 
-    /// Whether the stream is created closed, with [`data`](Self::data) as all that it will ever hold. Default: false.
+    /// Whether the stream is created closed, with [`data`](Self::data) as its only content. Default: false.
     pub fn closed(mut self, closed: bool) -> Self {
         self.closed = closed;
         self
     }
 
-    /// Creates the stream as a fork of another on the same server. Default: none.
+    /// Creates the stream as a fork of another stream on the same server (protocol §4.2). Default: none.
     pub fn fork(mut self, fork: Fork) -> Self {
         self.fork = Some(fork);
         self
     }
 
-    /// A header for this request. The protocol's own win over it.
+    /// A header for this request. Headers that the protocol defines win over it.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Writes the options into `call`, and returns the content type that was asked for.
+    /// Writes the options into `call`. Returns the content type that it sends.
     pub(super) fn apply(self, call: &mut Call) -> Result<Option<String>, Error> {
         let mut set = |name: HeaderName, value: HeaderValue| call.headers.insert(name, value);
-        // A fork takes its source's type by itself.
+        // The server gives a fork the type of its source.
         let content_type = match (self.content_type, &self.fork) {
             (None, Some(_)) => None,
             (content_type, _) => Some(content_type.unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned())),
         };
         if let Some(content_type) = &content_type {
-            set(header::CONTENT_TYPE, content_type_value(content_type)?);
+            set(http_header::CONTENT_TYPE, content_type_value(content_type)?);
         }
         if let Some(ttl) = self.ttl {
             if self.expires_at.is_some() {
-                let reason = "a stream has a ttl or an expires_at, not both";
+                let reason = "a stream has a ttl or an expires_at, not both; remove one";
                 return Err(StreamError::config("ttl", format!("{ttl:?}"), reason).into());
             }
             if ttl.subsec_nanos() != 0 {
-                let reason = "the protocol counts whole seconds";
+                let reason = "it must be whole seconds";
                 return Err(StreamError::config("ttl", format!("{ttl:?}"), reason).into());
             }
             set(headers::STREAM_TTL, HeaderValue::from(ttl.as_secs()));
@@ -123,7 +125,7 @@ impl CreateOptions {
             }
         }
         for (name, value) in &self.headers {
-            let (name, value) = crate::client::header(name, value)?;
+            let (name, value) = header(name, value)?;
             call.extra_headers.insert(name, value);
         }
         call.body = self.data;
@@ -131,7 +133,7 @@ impl CreateOptions {
     }
 }
 
-/// Where a fork branches off.
+/// The source of a fork, and the position up to which the fork has the same content.
 ///
 /// ```
 /// use durable_streams::{CreateOptions, Fork, Offset};
@@ -153,13 +155,13 @@ impl Fork {
         Self { source: source.into(), offset: None, sub_offset: 0 }
     }
 
-    /// Inherits what comes before this offset of the source. Default: all up to its tail.
+    /// The fork has the content before this offset of the source. Default: all of it up to the tail.
     pub fn at(mut self, offset: Offset) -> Self {
         self.offset = Some(offset);
         self
     }
 
-    /// Inherits this much after the offset, too: JSON messages, or bytes for any other type. Default: 0.
+    /// The fork also has this much content after the offset: JSON messages, or bytes for any other type. Default: 0.
     pub fn sub_offset(mut self, sub_offset: u64) -> Self {
         self.sub_offset = sub_offset;
         self
@@ -171,7 +173,7 @@ impl Fork {
             Err(_) => self.source.clone(),
         };
         if path.is_empty() || path.trim() != path {
-            let reason = "a fork's source is the path of a stream's URL";
+            let reason = "the source of a fork must be the path of a stream's URL";
             return Err(StreamError::config("fork", format!("{:?}", self.source), reason).into());
         }
         Ok(path)

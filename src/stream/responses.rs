@@ -1,8 +1,10 @@
-use crate::Offset;
+//! The results of the operations.
+
+use crate::offset::Offset;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
-/// The answer to a create.
+/// The result of a create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CreateResponse {
@@ -10,28 +12,28 @@ pub struct CreateResponse {
     pub next_offset: Offset,
     /// The stream's content type.
     pub content_type: String,
-    /// Whether this call created it; false where it was there already. Where a first attempt went
-    /// unanswered the answer to the second is told, which may find the first one's stream.
+    /// Whether this call created the stream; false if it existed already. If the first attempt had no response, this is
+    /// the result of the second attempt, which may find the stream that the first one created.
     pub created: bool,
     /// Whether the stream is closed.
     pub closed: bool,
 }
 
-/// The answer to an append.
+/// The result of an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppendResponse {
     /// The tail after the record.
     pub next_offset: Offset,
-    /// Whether the record was there already, from an earlier attempt with the same producer's identity.
+    /// Whether the record was stored already, by an earlier attempt with the same producer identity.
     pub duplicate: bool,
     /// Whether the stream is closed now.
     pub closed: bool,
-    /// Where the producer stands, for an append with a producer's identity.
+    /// The producer's position, for an append with a producer identity.
     pub producer: Option<ProducerPosition>,
 }
 
-/// Where the server sees a producer.
+/// The position of a producer, as the server knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProducerPosition {
@@ -41,25 +43,25 @@ pub struct ProducerPosition {
     pub seq: u64,
 }
 
-/// The answer to a close.
+/// The result of a close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseResponse {
-    /// The stream's last offset: nothing comes after it.
+    /// The stream's last offset. There is no data after it.
     pub final_offset: Offset,
 }
 
-/// The answer to a head: what the server says of a stream.
+/// The result of a head: the metadata of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeadResponse {
-    /// The tail: where the next record will go.
+    /// The tail: the position of the next record.
     pub next_offset: Offset,
     /// The stream's content type.
     pub content_type: String,
-    /// How long the stream lives after the last read or write, if it expires that way.
+    /// The time after the last read or write at which the stream expires, if it has one.
     pub ttl: Option<Duration>,
-    /// When the stream expires, if a time is set.
+    /// When the stream expires, if it has a fixed time.
     pub expires_at: Option<DateTime<Utc>>,
     /// Whether the stream is closed.
     pub closed: bool,

@@ -24,7 +24,7 @@ fn what_is_dropped_is_delivered_and_its_task_ends() {
         let mut world = World::new(1);
         lines(&mut world);
         let process = world.process("app");
-        let stream = client(&world, process.runtime()).stream("orders").content_type("text/plain");
+        let stream = client(&world, process.runtime()).stream("orders").with_content_type("text/plain");
         let running = process.spawn(async move {
             let producer = filled(&stream, 500);
             let other = producer.clone();
@@ -48,7 +48,7 @@ fn what_cannot_be_delivered_after_the_drop_is_given_up() {
     lines(&mut world);
     world.settle(2 * SECOND).unwrap();
     let process = world.process("app");
-    let stream = client(&world, process.runtime()).stream("orders").content_type("text/plain");
+    let stream = client(&world, process.runtime()).stream("orders").with_content_type("text/plain");
     let start = world.elapsed();
     let running = process.spawn(async move {
         let producer = filled(&stream, 20);
@@ -114,7 +114,7 @@ fn when_the_runtime_goes_nobody_waits_in_vain() {
     lines(&mut world);
     world.settle(2 * SECOND).unwrap();
     let process = world.process("app");
-    let stream = client(&world, process.runtime()).stream("orders").content_type("text/plain");
+    let stream = client(&world, process.runtime()).stream("orders").with_content_type("text/plain");
     let runtime = world.runtime();
     world.run(async {
         let producer = filled(&stream, 30);
@@ -194,7 +194,7 @@ fn a_waker_may_use_the_producer_that_wakes_it() {
     let mut world = World::new(9);
     let stream = lines(&mut world);
     world.run(async {
-        let producer = stream.producer("p").build().erase();
+        let producer = stream.producer("p").build().to_any();
         let mut first = producer.append("0\n").unwrap();
         let chain = Arc::new(Chain { producer: producer.clone(), links: Mutex::default() });
         let waker = chain.clone().into();

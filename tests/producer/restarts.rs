@@ -21,7 +21,7 @@ fn an_earlier_run_is_not_taken_for_an_echo() {
             let mut server = ServerOptions::default();
             server.dialect = dialect;
             let mut world = World::builder(1).server(server).schedule(schedule.clone()).build();
-            let stream = lines(&mut world).content_type("text/plain");
+            let stream = lines(&mut world).with_content_type("text/plain");
             for run in ["first", "second"] {
                 let producer = stream.producer("p").auto_claim(true).build();
                 world.run(async {
@@ -46,7 +46,7 @@ fn a_captive_portal_does_not_vouch_for_a_record() {
             server.dialect = dialect;
             let schedule = Schedule::new().request(portal, Fault::Portal).request(lost, Fault::LoseAnswer);
             let mut world = World::builder(1).server(server).schedule(schedule).build();
-            let stream = lines(&mut world).content_type("text/plain");
+            let stream = lines(&mut world).with_content_type("text/plain");
             let outcomes = ["first", "second"].map(|run| {
                 let producer = stream.producer("p").auto_claim(true).build();
                 world.run(async {
@@ -96,14 +96,14 @@ fn a_late_batch_of_a_crashed_run_is_not_taken_for_ours() {
             stored
         };
         let crashing = world.process("first");
-        let stream = client(&world, crashing.runtime()).stream("orders").content_type("text/plain");
+        let stream = client(&world, crashing.runtime()).stream("orders").with_content_type("text/plain");
         let first = crashing.spawn(records("a", 2, stream));
         world.run(world.runtime().sleep(SECOND));
         crashing.kill();
         assert!(world.run(first).is_err());
         assert_eq!(stored_lines(&world), ["a0"]);
 
-        let stream = client(&world, world.runtime()).stream("orders").content_type("text/plain");
+        let stream = client(&world, world.runtime()).stream("orders").with_content_type("text/plain");
         let told = world.run(records("b", 3, stream));
         let there = stored_lines(&world);
         assert!(
@@ -127,7 +127,7 @@ fn a_dropped_producer_that_has_halted_gives_up_in_peace() {
     let mut world = World::builder(1).schedule(schedule).max_steps(10_000).build();
     lines(&mut world);
     let process = world.process("app");
-    let stream = client(&world, process.runtime()).stream("orders").content_type("text/plain");
+    let stream = client(&world, process.runtime()).stream("orders").with_content_type("text/plain");
     let running = process.spawn(async move {
         let retry = RetryConfig { max_retries: Some(0), ..RetryConfig::default() };
         let producer = stream.producer("p").max_batch_items(1).linger(Duration::ZERO).retry(retry).build();

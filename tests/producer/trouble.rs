@@ -255,7 +255,7 @@ fn whoever_hears_of_the_halt_first_finds_all_that_is_left() {
         for number in 2..100 {
             producer.append(format!("{number}\n")).unwrap();
         }
-        let look = Arc::new(Look(producer.erase(), Mutex::default()));
+        let look = Arc::new(Look(producer.to_any(), Mutex::default()));
         assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&look.clone().into())).is_pending());
         stream.delete().await.unwrap();
         producer.flush().await.unwrap_err();

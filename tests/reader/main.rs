@@ -25,7 +25,7 @@ fn stream(world: &mut World) -> SimStream {
 
 /// A reader of that stream in a process of its own.
 fn reader_on(world: &World, process: &Process) -> ReaderBuilder<SimTransport, SimRuntime> {
-    handle(world, process.runtime()).content_type("application/json").reader()
+    handle(world, process.runtime()).with_content_type("application/json").reader()
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ fn scripted<S: Stack>(script: &Script) -> StackStream<S> {
         .build()
         .unwrap()
         .stream("s")
-        .content_type("text/plain")
+        .with_content_type("text/plain")
 }
 
 /// A stream on the real server, through a proxy.
@@ -26,7 +26,7 @@ async fn proxied<S: Stack>(server: &RustServer, proxy: &Proxy) -> StackStream<S>
     let path = unique("proxied");
     let stream = S::client(server.url()).stream(&path);
     stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
-    S::client(proxy.url()).stream(&path).content_type("text/plain")
+    S::client(proxy.url()).stream(&path).with_content_type("text/plain")
 }
 
 fn stored(server: &RustServer, proxy: &Proxy, stream_url: &str) -> String {
@@ -241,7 +241,7 @@ pub async fn deadlines_fire_and_name_themselves<S: Stack>() {
     assert!(matches!(error.kind(), StreamError::Timeout), "{error}");
     assert!(error.to_string().contains("300ms"), "{error}");
     assert!(began.elapsed() >= Duration::from_millis(300) && began.elapsed() < Duration::from_secs(10));
-    let error = client.stream("s").content_type("text/plain").append("x").await.unwrap_err();
+    let error = client.stream("s").with_content_type("text/plain").append("x").await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::OutcomeUnknown { .. }), "{error}");
 }
 
@@ -274,7 +274,7 @@ pub async fn headers_of_one_handle_and_failing_providers<S: Stack>() {
         .retry_config(RetryConfig { max_retries: Some(1), ..RetryConfig::default() })
         .build()
         .unwrap();
-    let error = client.stream("s").content_type("text/plain").append("x").await.unwrap_err();
+    let error = client.stream("s").with_content_type("text/plain").append("x").await.unwrap_err();
     assert!(error.to_string().contains("no token"), "{error}");
     assert_eq!(script.requests().len(), 0);
     let reserved = S::builder().base_url(script.url()).query_provider(|| vec![("offset".into(), "1".into())]);

@@ -2,8 +2,8 @@
 
 use crate::support::Stack;
 use durable_streams::{
-    CreateOptions, DateTime, Error, ErrorAction, Fork, HeaderMap, HeaderName, HeaderValue, RetryConfig,
-    StreamError,
+    CreateOptions, DateTime, Error, ErrorAction, Fork, HeaderMap, HeaderName, HeaderValue, Offset,
+    RetryConfig, StreamError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,7 +50,7 @@ pub async fn nothing_is_sent_for_bad_input<S: Stack>() {
     assert_config(&born_failed.close().await.unwrap_err(), "notaport");
     assert_config(&born_failed.delete().await.unwrap_err(), "notaport");
 
-    let stream = client.stream("v1/stream/x").content_type("text/plain");
+    let stream = client.stream("v1/stream/x").with_content_type("text/plain");
     for (error, value) in [
         (stream.create(CreateOptions::new().content_type("nonsense")).await.unwrap_err(), "nonsense"),
         (stream.create(CreateOptions::new().ttl(Duration::from_millis(1500))).await.unwrap_err(), "1.5s"),
@@ -63,7 +63,13 @@ pub async fn nothing_is_sent_for_bad_input<S: Stack>() {
         ),
         (stream.create(CreateOptions::new().header("x", "a\0b")).await.unwrap_err(), "a\\0b"),
         (stream.create(CreateOptions::new().fork(Fork::of(""))).await.unwrap_err(), "fork"),
-        (stream.create(CreateOptions::new().fork(Fork::of("/s").at("a/b".into()))).await.unwrap_err(), "a/b"),
+        (
+            stream
+                .create(CreateOptions::new().fork(Fork::of("/s").at(Offset::parse("a/b"))))
+                .await
+                .unwrap_err(),
+            "a/b",
+        ),
         (stream.append("").await.unwrap_err(), "empty"),
         (stream.append("x").seq("a\nb").await.unwrap_err(), "a\\nb"),
         (stream.append("x").producer(" ", 0, 0).await.unwrap_err(), "producer_id"),

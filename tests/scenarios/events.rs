@@ -17,7 +17,7 @@ pub(super) fn scripted<S: Stack>(script: &Script, content_type: &str) -> StackSt
         ..RetryConfig::default()
     };
     let client = S::builder().base_url(script.url()).retry_config(retry).build().unwrap();
-    client.stream("s").content_type(content_type)
+    client.stream("s").with_content_type(content_type)
 }
 
 pub(super) fn tail<S: Stack>(

@@ -120,7 +120,7 @@ pub async fn silence_is_noticed<S: Stack>() {
             .unwrap();
             let idle = Duration::from_millis(300);
             let client = S::builder().base_url(script.url()).header_timeout(idle).build().unwrap();
-            let stream = client.stream("s").content_type("application/json");
+            let stream = client.stream("s").with_content_type("application/json");
             let reader = stream.reader().offset(Offset::parse("a0")).live(mode).idle_timeout(idle);
             let mut chunks = reader.chunks().await.unwrap();
             let mut got = Vec::new();
@@ -150,7 +150,7 @@ pub async fn a_server_that_accepts_nothing_is_noticed<S: Stack>() {
         .unwrap();
     for mode in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
         let began = Instant::now();
-        let stream = client.stream("s").content_type("application/json");
+        let stream = client.stream("s").with_content_type("application/json");
         let error = stream.reader().live(mode).chunks().await.unwrap_err();
         assert!(matches!(error.kind(), StreamError::Timeout), "{mode:?}: {error}");
         assert!(error.to_string().contains("2 attempts"), "{error}");

@@ -25,7 +25,7 @@ pub async fn a_closed_stream_may_refuse_to_be_closed<S: Stack>() {
         .unwrap();
         let closed = scripted::<S>(&script).close().await.unwrap();
         assert_eq!(closed.final_offset, Offset::parse("a9"));
-        let error = scripted::<S>(&script).content_type("text/plain").close_with("x").await.unwrap_err();
+        let error = scripted::<S>(&script).with_content_type("text/plain").close_with("x").await.unwrap_err();
         assert!(matches!(error.kind(), StreamError::StreamClosed { .. }), "{error}");
     }
 }
@@ -205,7 +205,7 @@ pub async fn a_producer_among_odd_answers<S: Stack>() {
         }
     })
     .unwrap();
-    let stream = scripted::<S>(&script).content_type("text/plain");
+    let stream = scripted::<S>(&script).with_content_type("text/plain");
     let producer = stream.producer("p").build();
     let ack = producer.append("one").unwrap().await.unwrap();
     assert_eq!((ack.seq, ack.duplicate), (0, false));

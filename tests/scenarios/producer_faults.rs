@@ -387,7 +387,7 @@ pub async fn a_success_must_come_from_the_protocol<S: Stack>() {
     ];
     for (status, headers, expected) in cases {
         let script = Script::start(move |exchange| exchange.respond(status, headers, "")).unwrap();
-        let stream = S::client(script.url()).stream("s").content_type("text/plain");
+        let stream = S::client(script.url()).stream("s").with_content_type("text/plain");
         let producer = stream.producer("p").build();
         let error = producer.append("x").unwrap().await.unwrap_err();
         assert!(error.to_string().contains(expected), "{status}: {error}");
@@ -418,7 +418,7 @@ pub async fn silence_is_not_waited_for_for_ever<S: Stack>() {
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
     let impatient = S::builder().header_timeout(Duration::from_millis(300)).build().unwrap();
-    let stream = impatient.stream(stream.url().unwrap()).content_type("text/plain");
+    let stream = impatient.stream(stream.url().unwrap()).with_content_type("text/plain");
     let producer = stream.producer("p").max_batch_items(10).retry(quick()).build();
     proxy.rule(|request, nth| match (seq(request), nth % 3) {
         (Some(_), 0) => Action::Hang,

@@ -19,7 +19,13 @@ fn quick() -> RetryConfig {
 }
 
 fn at<S: Stack>(url: &str) -> StackStream<S> {
-    S::builder().base_url(url).retry_config(quick()).build().unwrap().stream("s").content_type("text/plain")
+    S::builder()
+        .base_url(url)
+        .retry_config(quick())
+        .build()
+        .unwrap()
+        .stream("s")
+        .with_content_type("text/plain")
 }
 
 /// Stores what it is sent, as a server of the protocol would say it.
@@ -101,7 +107,7 @@ pub async fn a_provider_that_hangs_leaves_nothing_in_doubt<S: Stack>() {
         .retry_config(RetryConfig { max_retries: Some(1), ..quick() })
         .build()
         .unwrap();
-    let stream = client.stream("s").content_type("text/plain");
+    let stream = client.stream("s").with_content_type("text/plain");
     let error = stream.append("x").await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::Timeout), "{error}");
     assert!(error.to_string().contains("header provider") && error.to_string().contains("200ms"), "{error}");
@@ -188,7 +194,7 @@ pub async fn an_append_with_an_identity_is_told_where_the_server_stands<S: Stack
     assert!(matches!(error.kind(), StreamError::Forbidden) && error.server_epoch().is_none(), "{error}");
     let error = stream.append("x").producer("p", 8, 5).await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::SeqConflict(_)), "{error}");
-    assert!(error.to_string().contains("waits for the producer's seq 2, and got 5"), "{error}");
+    assert!(error.to_string().contains("expects the producer's seq 2, and received 5"), "{error}");
 }
 
 /// The deadline for an answer is not one for the uplink.
@@ -201,7 +207,7 @@ pub async fn a_body_gets_the_time_that_it_takes<S: Stack>() {
     .unwrap();
     let client = S::builder().base_url(script.url()).header_timeout(Duration::from_millis(300));
     let client = client.retry_config(RetryConfig::none()).build().unwrap();
-    let stream = client.stream("s").content_type("text/plain");
+    let stream = client.stream("s").with_content_type("text/plain");
     let error = stream.append("x").producer("p", 0, 0).await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::Timeout), "{error}");
     stream.append("x".repeat(6_000_000)).producer("p", 0, 0).await.unwrap();
@@ -215,7 +221,7 @@ pub async fn a_callback_that_panics_ends_its_producer_alone<S: Stack>() {
     })
     .unwrap();
     let client = S::client(script.url());
-    let stream = client.stream("bad").content_type("text/plain");
+    let stream = client.stream("bad").with_content_type("text/plain");
     let producer = stream
         .producer("p")
         .on_error(|_: &StreamError| -> ErrorAction { panic!("a panic on purpose, in on_error") })
@@ -237,7 +243,7 @@ pub async fn a_callback_that_panics_ends_its_producer_alone<S: Stack>() {
         .header_provider(|| -> HeaderMap { panic!("a panic on purpose, in a provider") })
         .build()
         .unwrap();
-    let producer = client.stream("s").content_type("text/plain").producer("p").build();
+    let producer = client.stream("s").with_content_type("text/plain").producer("p").build();
     assert!(matches!(producer.append("x").unwrap().await, Err(ProducerError::RuntimeGone)));
     assert_eq!(producer.take_unsent().len(), 1);
 }
@@ -332,7 +338,7 @@ pub async fn a_refusal_before_the_body_was_read_is_heard<S: Stack>() {
         let stored = Arc::new(Mutex::new(Vec::new()));
         let kept = stored.clone();
         let server = Bare::start(move |connection| serve_early(connection, lingers, &kept));
-        let stream = S::client(&server.url).stream("s").content_type("text/plain");
+        let stream = S::client(&server.url).stream("s").with_content_type("text/plain");
         let producer = stream.producer("p").max_batch_bytes(4_000_000).max_in_flight(1).build();
         let mut expected = String::new();
         for number in 0..8000 {
@@ -508,7 +514,7 @@ pub async fn a_length_that_is_passed_on_is_refused<S: Stack>() {
         let client = S::builder().base_url(script.url()).header_provider(move || provided.clone());
         let client = client.build().unwrap();
         for stream in [client.stream("s"), at::<S>(script.url()).with_headers(passed_on)] {
-            let stream = stream.content_type("text/plain");
+            let stream = stream.with_content_type("text/plain");
             let error = stream.append("hello").await.unwrap_err();
             assert!(matches!(error.kind(), StreamError::Config(_)), "{error}");
             assert!(error.to_string().contains(name), "{error}");

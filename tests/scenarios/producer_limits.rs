@@ -216,7 +216,7 @@ pub async fn a_provider_that_fails_is_told<S: Stack>() {
         .async_header_provider(|| async { Err::<HeaderMap, _>(std::io::Error::other("no token")) })
         .build()
         .unwrap();
-    let stream = client.stream(unique("token")).content_type("text/plain");
+    let stream = client.stream(unique("token")).with_content_type("text/plain");
     let retry = RetryConfig { max_retries: Some(1), ..RetryConfig::default() };
     let producer = stream.producer("p").retry(retry).build();
     let error = producer.append("x").unwrap().await.unwrap_err();

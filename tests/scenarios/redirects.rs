@@ -29,7 +29,7 @@ pub async fn a_reader_sent_to_another_host_keeps_its_secrets<S: Stack>() {
         let (here, there) = (Proxy::start(server.url()).unwrap(), Proxy::start(server.url()).unwrap());
         let client = S::builder().base_url(here.url()).default_header("authorization", "Bearer secret");
         let client = client.default_header("x-tenant", "t1").build().unwrap();
-        let reader = client.stream(&path).content_type("application/json").reader().live(mode);
+        let reader = client.stream(&path).with_content_type("application/json").reader().live(mode);
         let mut chunks = reader.chunks().await.unwrap();
         assert_eq!(read::<S>(&mut chunks, 2).await, [1, 2]);
         // It moves while it is read; whoever is connected is sent away.
@@ -98,7 +98,7 @@ pub async fn a_failure_elsewhere_says_so<S: Stack>() {
         })
         .unwrap();
         let client = S::builder().base_url(here.url()).retry_config(RetryConfig::none()).build().unwrap();
-        let stream = client.stream("s").content_type("text/plain");
+        let stream = client.stream("s").with_content_type("text/plain");
         for error in [stream.reader().chunks().await.unwrap_err(), stream.append("x").await.unwrap_err()] {
             let text = error.to_string();
             assert!(text.contains(&format!("redirected to {origin}")) && text.contains(said), "{text}");
@@ -117,7 +117,7 @@ pub async fn a_redirect_that_leads_nowhere_is_an_error<S: Stack>() {
         let client = S::builder().base_url(script.url()).retry_config(RetryConfig::none()).build().unwrap();
         for mode in MODES {
             script.forget_requests();
-            let reader = client.stream("s").content_type("application/json").reader().live(mode);
+            let reader = client.stream("s").with_content_type("application/json").reader().live(mode);
             let error = reader.chunks().await.unwrap_err();
             assert!(matches!(error.kind(), StreamError::Redirect { .. }), "{mode:?}: {error}");
             assert!(wait_until(Duration::from_secs(5), || script.requests().len() == 1));

@@ -28,7 +28,7 @@
 //!
 //! ```ignore
 //! let app = world.process("app");
-//! let client = ClientBuilder::new(world.transport(), app.runtime()).base_url("http://server").build()?.erase();
+//! let client = ClientBuilder::new(world.transport(), app.runtime()).base_url("http://server").build()?.to_any();
 //! let work = app.spawn(my_application(client));
 //! ```
 //!

@@ -1,6 +1,6 @@
 use super::super::batch::Batch;
-use crate::Offset;
 use crate::error::Error;
+use crate::offset::Offset;
 use crate::retry::Backoff;
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
 //! What is done once no attempt is under way: claiming an epoch, splitting a batch, coming to an end.
 
 use super::{Ack, Machine, Phase, ProducerError, Settled};
-use crate::Offset;
 use crate::error::StreamError;
+use crate::offset::Offset;
 use crate::protocol::headers::MAX_NUMBER;
 use std::time::{Duration, Instant};
 

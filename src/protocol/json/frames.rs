@@ -1,13 +1,15 @@
-use super::splitter::{Found, Seek};
-use super::{FramingError, JsonSplitter};
+//! Several messages at once, as one JSON array.
+
+use super::framing::FramingError;
+use super::splitter::{Found, JsonSplitter, Seek};
 use bytes::Bytes;
 
-/// Some messages, framed as a JSON array.
+/// One or more messages, framed as a JSON array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The array.
     pub data: Bytes,
-    /// How many messages it has, at least one.
+    /// The number of messages in it, at least one.
     pub messages: u64,
 }
 
@@ -18,7 +20,7 @@ impl JsonSplitter {
     /// The result is always an array, whatever the body's own framing is.
     pub fn next_frame(&mut self, max_bytes: usize) -> Option<Result<Frame, FramingError>> {
         let mut frame = Builder::default();
-        // A message from several buffers is the first of its frame, so that it never has to be put back.
+        // A message that spans buffers always begins a frame: it is in `carry`, from where it cannot be put back.
         while frame.messages == 0 || !self.input.is_consumed() {
             match self.add_message(&mut frame, max_bytes) {
                 Ok(true) => {}
@@ -33,7 +35,7 @@ impl JsonSplitter {
         (frame.messages > 0).then(|| Ok(frame.finish()))
     }
 
-    /// Whether to go on: false if there is no message, or none that fits.
+    /// Adds the next message. False if there is none, or if it does not fit.
     fn add_message(&mut self, frame: &mut Builder, max_bytes: usize) -> Result<bool, FramingError> {
         let found = match self.seek()? {
             Seek::Nothing => return Ok(false),
@@ -75,7 +77,7 @@ impl Builder {
         self.messages == 0 || self.array.len() + length + 2 <= max_bytes
     }
 
-    /// `expected` is how large the array is going to be, so that it grows once.
+    /// `expected` is the expected size of the array, so that it is allocated once.
     #[inline]
     fn add(&mut self, message: &[u8], expected: usize) {
         if self.messages == 0 {

@@ -1,15 +1,17 @@
-use super::splitter::{Found, Seek};
-use super::{FramingError, JsonSplitter};
+//! Messages as typed values.
+
+use super::framing::FramingError;
+use super::splitter::{Found, JsonSplitter, Seek};
 use serde::de::DeserializeOwned;
 use serde_json::Deserializer;
 
-/// Why there is no item.
+/// Why a message is not an item.
 #[derive(Debug, thiserror::Error)]
 pub enum ItemError {
-    /// The body is broken: nothing more comes.
+    /// The body is broken. There are no more items.
     #[error(transparent)]
     Framing(#[from] FramingError),
-    /// This one message is not JSON, or not of the type asked for. The next call goes on behind it.
+    /// This message is not JSON, or not of the requested type. The next call continues after it.
     #[error("a message is not of the expected type")]
     Value(#[source] serde_json::Error),
 }
@@ -17,8 +19,8 @@ pub enum ItemError {
 impl JsonSplitter {
     /// The next message as a `T`, or `None` until more bytes are pushed.
     ///
-    /// Where a message lies in one buffer, it is parsed in place and the parser finds its end. Only a message that
-    /// spans buffers, or is no `T`, is searched for its end first.
+    /// A message that lies in one buffer is parsed in place, and the parser finds its end. Only for a message that
+    /// spans buffers, or is not a `T`, the end is searched first.
     pub fn next_item<T: DeserializeOwned>(&mut self) -> Option<Result<T, ItemError>> {
         self.item().transpose()
     }
@@ -63,8 +65,8 @@ impl JsonSplitter {
         let mut values = Deserializer::from_slice(rest).into_iter::<T>();
         let Some(Ok(item)) = values.next() else { return Ok(None) };
         let length = values.byte_offset();
-        // A number at the buffer's end may go on in the next one. And a type that reads nothing is none that
-        // finds the end.
+        // A number at the end of the buffer may continue in the next one. A type that reads nothing does not find the
+        // end of the message.
         let delimited = matches!(rest[0], b'{' | b'[' | b'"');
         if length == 0 || (!delimited && length == rest.len()) {
             return Ok(None);

@@ -1,11 +1,14 @@
-//! Where a JSON value ends. Brackets and strings are followed, 64 bytes at a time; what is inside is not judged.
+//! Finds the end of a JSON value, 64 bytes at a time. It tracks brackets and strings, and validates nothing inside.
+//!
+//! For each block of 64 bytes the scanner computes bit masks with one bit for each byte: which bytes are inside strings,
+//! and which are brackets outside strings. The value ends at the bracket where the depth returns to zero.
 
-/// What kind of value it is, as its first byte tells.
+/// The kind of a value, which its first byte decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Container,
     Text,
-    /// A number or a literal: nothing but what follows tells where it ends.
+    /// A number or a literal. Only the byte after it shows where it ends.
     Scalar,
 }
 
@@ -22,25 +25,25 @@ impl Kind {
     }
 }
 
-/// Finds where values end, in one buffer after the other. It keeps what it has to know when a value goes on in the
-/// next buffer, and the last block that it looked at, because short values share it.
+/// Finds where values end, over consecutive buffers. It keeps the state of a value that continues in the next buffer,
+/// and the masks of the last block, because short values share a block.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
     /// How deep in brackets; 0 between two values.
     depth: usize,
-    /// Which of the block's bytes are inside strings. The last one tells how the next block begins.
+    /// Which of the block's bytes are inside strings. The last bit says how the next block begins.
     strings: u64,
     /// 1 if the byte behind the block is escaped, else 0.
     escaped: u64,
-    /// The block's place in the buffer; empty if there is none.
+    /// The block's range in the buffer. Empty if no block is loaded.
     start: usize,
     end: usize,
-    /// The block's brackets outside strings that are still to be looked at.
+    /// The block's brackets outside strings that are not processed yet.
     brackets: u64,
     text: Text,
 }
 
-/// Where in a string that is a value itself.
+/// The position within a string that is the value itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Text {
     /// Before its opening quote.
@@ -54,13 +57,13 @@ enum Text {
 const BLOCK: usize = 64;
 
 impl Scanner {
-    /// Forgets the block. Has to be called when another buffer begins.
-    pub(super) fn forget_block(&mut self) {
+    /// Discards the block. Must be called when another buffer begins.
+    pub(super) fn discard_block(&mut self) {
         (self.start, self.end) = (0, 0);
     }
 
-    /// Where the value ends that begins at `from`, or goes on there if it began in an earlier buffer. `None` if that is
-    /// not in this buffer.
+    /// The end of the value that begins at `from`, or continues there from an earlier buffer. `None` if it does not
+    /// end in this buffer.
     #[inline]
     pub(super) fn end(&mut self, kind: Kind, buffer: &[u8], from: usize) -> Option<usize> {
         match kind {
@@ -86,8 +89,8 @@ impl Scanner {
             while self.brackets != 0 {
                 let at = self.start + self.brackets.trailing_zeros() as usize;
                 self.brackets &= self.brackets - 1;
-                // Of the bytes in this mask the opening brackets alone have the first bit, and the closing ones the
-                // second; the others have both or none.
+                // Of the bytes in this mask, opening brackets have bit 1 only, and closing brackets bit 2 only. The
+                // others (`Y`, `y`, `_`, DEL) have both or neither, so that the depth does not change.
                 let byte = usize::from(buffer[at]);
                 self.depth = (self.depth + (byte >> 1 & 1)).saturating_sub(byte >> 2 & 1);
                 if self.depth == 0 {
@@ -107,7 +110,7 @@ impl Scanner {
         }
     }
 
-    /// How much can be passed over, because it is the inside of a string that filled the whole block already.
+    /// How many bytes can be skipped: the rest of a string that filled the whole last block.
     #[inline]
     fn long_text(&self, rest: &[u8]) -> usize {
         if self.strings != !0 || self.escaped != 0 {
@@ -116,7 +119,7 @@ impl Scanner {
         memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
     }
 
-    /// Looks at the block that begins at `start`, outside strings or where the last block ended.
+    /// Loads the block at `start`, which is outside strings or where the last block ended.
     #[inline]
     fn load(&mut self, buffer: &[u8], start: usize) {
         self.start = start;
@@ -133,7 +136,7 @@ impl Scanner {
     fn load_tail(&mut self, tail: &[u8]) {
         let mut block = [b' '; BLOCK];
         block[..tail.len()].copy_from_slice(tail);
-        // The padding would swallow the escape that a tail ends with.
+        // The padding would hide an escape at the end of the tail.
         let run = tail.iter().rev().take_while(|byte| **byte == b'\\').count();
         let before = if run == tail.len() { self.escaped } else { 0 };
         self.classify(&block);
@@ -152,9 +155,9 @@ impl Scanner {
         if self.escaped != 0 || contains(block, b'\\') {
             quotes &= !self.escapes(mask(block, 0, b'\\'));
         }
-        // From each opening quote up to its closing one.
+        // The bits from each opening quote to its closing quote.
         self.strings = prefix_xor(quotes) ^ self.in_string();
-        // Folded so, the four brackets are one byte, together with `Y`, `y`, `_` and DEL.
+        // With these bits set, the four brackets become one byte, as do `Y`, `y`, `_` and DEL.
         self.brackets = mask(block, 0x26, 0x7F) & !self.strings;
     }
 
@@ -196,11 +199,11 @@ const fn is_scalar(byte: u8) -> bool {
 
 #[inline]
 fn contains(block: &[u8; BLOCK], wanted: u8) -> bool {
-    // Without an early end, so that it becomes vector instructions.
+    // Without an early exit, so that the compiler emits vector instructions.
     block.iter().fold(false, |found, byte| found | (*byte == wanted))
 }
 
-/// For each byte a bit, the first byte's being the lowest: whether it is `wanted` once the bits `fold` are set.
+/// A bit for each byte, the lowest for the first byte: whether it equals `wanted` after the bits of `fold` are set.
 #[inline]
 fn mask(block: &[u8; BLOCK], fold: u8, wanted: u8) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -233,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn masks_of_every_byte_at_every_place() {
+    fn mask_finds_every_byte_at_every_position() {
         for byte in 0..=255u8 {
             for at in 0..BLOCK {
                 for other in [b'x', 0, b'"' - 1, b'"' + 1, 0xFF] {
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_look_like_brackets_change_nothing() {
+    fn bytes_that_share_the_mask_with_brackets_do_not_change_the_depth() {
         let buffer = b"[Y_y\x7F{_}YY[]]";
         assert_eq!(Scanner::default().end(Kind::Container, buffer, 0), Some(buffer.len()));
     }

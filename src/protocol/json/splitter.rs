@@ -1,33 +1,26 @@
+//! Splits a body into messages while it arrives.
+
+use super::framing::{Framing, FramingError, is_space};
 use super::scan::{Kind, Scanner};
-use super::{FramingError, is_space};
 use crate::protocol::buffer::{Input, Joined};
 use bytes::Bytes;
 
-/// How messages stand in a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// The body is one JSON array, and its elements are the messages: streams of `application/json`.
-    Array,
-    /// JSON texts one after the other, with or without white space between them: other content types.
-    Texts,
-}
-
-/// Cuts a body into JSON messages while it arrives.
+/// Splits a body into JSON messages while it arrives.
 ///
-/// A message that lies in one buffer is a slice of that buffer; one that spans buffers is copied once. What is
-/// kept between two calls is at most `max_message_bytes`. Messages are told apart by their brackets and strings,
-/// and not validated any further. After an error nothing more comes.
+/// A message that lies in one buffer is a slice of that buffer; one that spans buffers is copied once. Between two calls
+/// the splitter keeps at most `max_message_bytes`. It finds the end of a message by brackets and strings, and does not
+/// validate what is inside. It yields no messages after an error.
 #[derive(Debug)]
 pub struct JsonSplitter {
     pub(super) input: Input,
     pub(super) state: State,
     scanner: Scanner,
-    /// The message at hand, as far as it stood in earlier buffers.
+    /// The part of the current message that was in earlier buffers.
     pub(super) carry: Joined,
     pub(super) framing: Framing,
     pub(super) max_message_bytes: usize,
     ended: bool,
-    /// An error that was found behind messages that had to be given first.
+    /// An error found after messages that had to be yielded first.
     pub(super) failure: Option<FramingError>,
 }
 
@@ -50,13 +43,13 @@ pub(super) enum State {
     Failed,
 }
 
-/// Where [`JsonSplitter::seek`] came to stand.
+/// Where [`JsonSplitter::seek`] stopped.
 pub(super) enum Seek {
     /// On the first byte of a message, or on a later one if `carry` has the bytes before.
     Value(Kind),
-    /// At the end; `carry` is a whole message that nothing but the end terminates.
+    /// At the end of the body. `carry` is a whole message, a number for instance, which only the end terminates.
     Last,
-    /// There is no message until more is pushed, or ever if the body has ended.
+    /// There is no message until more is pushed. If the body has ended there are no more messages.
     Nothing,
 }
 
@@ -69,7 +62,7 @@ pub(super) enum Found {
 }
 
 impl JsonSplitter {
-    /// A splitter for one body, that refuses messages of more than `max_message_bytes`.
+    /// A splitter for one body. It refuses messages of more than `max_message_bytes`.
     pub fn new(framing: Framing, max_message_bytes: usize) -> Self {
         Self {
             input: Input::default(),
@@ -83,7 +76,7 @@ impl JsonSplitter {
         }
     }
 
-    /// Makes the splitter ready for the next body, of the same framing and limit, with the buffers that it has.
+    /// Prepares the splitter for the next body with the same framing and limit. Its buffers are kept.
     #[cfg(any(all(test, feature = "json"), feature = "__internals"))]
     pub fn reset(&mut self) {
         self.input.clear();
@@ -101,7 +94,7 @@ impl JsonSplitter {
         }
     }
 
-    /// Gives the splitter the next bytes of the body. Take all messages before pushing more, since what is not
+    /// Gives the splitter the next bytes of the body. Take all messages before pushing more: input that is not
     /// split yet is kept.
     pub fn push(&mut self, bytes: Bytes) {
         if !matches!(self.state, State::Failed) {
@@ -109,9 +102,8 @@ impl JsonSplitter {
         }
     }
 
-    /// Says that the body is complete: nothing will be pushed any more. After that, take messages until there
-    /// are no more. Only then the last one can come, if it is a number for instance, and only then a body that
-    /// is not whole shows as an error.
+    /// Marks the body as complete: nothing more is pushed. Then take messages until there are none. A last message that
+    /// is a number, and the error of a truncated body, are only yielded after this call.
     pub fn finish(&mut self) {
         self.ended = true;
     }
@@ -124,8 +116,8 @@ impl JsonSplitter {
         }))
     }
 
-    /// Goes over what stands before the next message, and says whether there is none: the array is closed, or
-    /// (between texts) all that was pushed is consumed. What is wrong there is said by whoever asks for the next
+    /// Skips the separators before the next message. Returns whether there is no message: the array is closed, or
+    /// (between texts) all that was pushed is consumed. An error found here is returned by the next call that takes a
     /// message.
     #[inline]
     pub fn at_end(&mut self) -> bool {
@@ -154,7 +146,7 @@ impl JsonSplitter {
         self.input.position()
     }
 
-    /// Finds the next message, and goes on behind it unless it is in the current buffer.
+    /// Finds the next message. Moves the cursor behind it, unless it is in the current buffer.
     #[inline]
     pub(super) fn find(&mut self) -> Result<Option<Found>, FramingError> {
         loop {
@@ -169,8 +161,7 @@ impl JsonSplitter {
         }
     }
 
-    /// Looks for the end of the message under the cursor, and puts aside what there is of it if the buffer ends
-    /// first.
+    /// Searches for the end of the message under the cursor. If the buffer ends first, copies the part to `carry`.
     #[inline]
     pub(super) fn scan(&mut self, kind: Kind) -> Result<Option<Found>, FramingError> {
         let cursor = self.input.cursor();
@@ -188,7 +179,7 @@ impl JsonSplitter {
         Ok(end.map(|_| Found::Carried))
     }
 
-    /// Fails if `length` more bytes make the message at hand too large.
+    /// Fails if `length` more bytes make the current message too large.
     #[inline]
     pub(super) fn check_size(&mut self, length: usize) -> Result<(), FramingError> {
         if self.carry.len() + length > self.max_message_bytes {
@@ -200,7 +191,7 @@ impl JsonSplitter {
     /// Undoes a scan that found a message in the current buffer.
     pub(super) fn put_back(&mut self, kind: Kind) {
         self.state = State::Value(kind);
-        self.scanner.forget_block();
+        self.scanner.discard_block();
     }
 
     pub(super) fn after_value(&self) -> State {
@@ -210,13 +201,13 @@ impl JsonSplitter {
         }
     }
 
-    /// Goes on to the next byte of a message, over what stands between messages.
+    /// Moves the cursor to the next byte of a message, over the separators between messages.
     #[inline]
     pub(super) fn seek(&mut self) -> Result<Seek, FramingError> {
         loop {
             let Some(&byte) = self.input.rest().first() else {
                 if self.input.next_buffer() {
-                    self.scanner.forget_block();
+                    self.scanner.discard_block();
                     continue;
                 }
                 return match self.failure.take() {

@@ -84,7 +84,7 @@ fn check_error(framing: Framing, input: &str, before: usize, expected: &FramingE
 }
 
 #[test]
-fn arrays() {
+fn array_elements_are_messages() {
     check(Framing::Array, "[]", &[]);
     check(Framing::Array, " [ \r\n\t] \n", &[]);
     check(Framing::Array, r#"[{"a":1}]"#, &[r#"{"a":1}"#]);
@@ -99,7 +99,7 @@ fn arrays() {
 }
 
 #[test]
-fn texts() {
+fn concatenated_texts_are_messages() {
     check(Framing::Texts, "", &[]);
     check(Framing::Texts, " \n", &[]);
     check(Framing::Texts, "{\"a\":1}\n[1,2]\n\"x\"\n3\n", &["{\"a\":1}", "[1,2]", "\"x\"", "3"]);
@@ -113,7 +113,7 @@ fn texts() {
 }
 
 #[test]
-fn brackets_and_quotes_inside_strings() {
+fn brackets_and_quotes_inside_strings_do_not_end_a_message() {
     check(
         Framing::Array,
         r#"[{"a":"]}\"[{,"},"],[\"","\\",["\\\\","\\\""],"\\\\\\\"x"]"#,
@@ -123,7 +123,7 @@ fn brackets_and_quotes_inside_strings() {
 }
 
 #[test]
-fn messages_longer_than_a_block_with_backslashes_at_every_place() {
+fn backslash_at_any_position_of_a_long_message_is_handled() {
     for before in 0..130 {
         for run in 0..5 {
             // After an even run the quote closes the string, after an odd one another must.
@@ -139,7 +139,7 @@ fn messages_longer_than_a_block_with_backslashes_at_every_place() {
 }
 
 #[test]
-fn long_strings_with_an_escape_or_a_bracket_anywhere() {
+fn escape_or_bracket_anywhere_in_a_long_string_is_handled() {
     for inside in ["\\\"", "\\\\", "]}", "é", "\\\\\\\""] {
         for before in (0..70).chain(120..200) {
             let message =
@@ -154,7 +154,7 @@ fn long_strings_with_an_escape_or_a_bracket_anywhere() {
 }
 
 #[test]
-fn deep_nesting() {
+fn deep_nesting_is_one_message() {
     let deep = format!("{}{}", "[{\"a\":".repeat(5000), "}]".repeat(5000)).replace(":}", ":1}");
     let input = format!("[{deep},{deep}]");
     let (messages, error) = split(Framing::Array, vec![Bytes::from(input.clone())]);
@@ -164,7 +164,7 @@ fn deep_nesting() {
 }
 
 #[test]
-fn a_web_page_is_an_error_at_its_first_byte() {
+fn web_page_is_an_error_at_its_first_byte() {
     for framing in [Framing::Array, Framing::Texts] {
         let mut splitter = JsonSplitter::new(framing, LIMIT);
         splitter.push(Bytes::from_static(b"\n<"));
@@ -182,7 +182,7 @@ fn a_web_page_is_an_error_at_its_first_byte() {
 }
 
 #[test]
-fn garbage_between_messages() {
+fn garbage_between_messages_is_an_error() {
     for (input, before, found, position) in [
         ("[1 2]", 1, b'2', 3),
         ("[1,]", 1, b']', 3),
@@ -200,7 +200,7 @@ fn garbage_between_messages() {
 }
 
 #[test]
-fn truncated_bodies() {
+fn truncated_body_is_an_error() {
     for (input, before) in [
         ("[", 0),
         ("[ ", 0),
@@ -224,7 +224,7 @@ fn truncated_bodies() {
 }
 
 #[test]
-fn random_messages_come_back_however_they_are_cut() {
+fn random_messages_are_yielded_unchanged_at_any_cut() {
     const PARTS: [&str; 20] = [
         "{\"a\":1}",
         "[1,[2,{\"b\":[]}]]",
@@ -273,7 +273,7 @@ fn random_messages_come_back_however_they_are_cut() {
 }
 
 #[test]
-fn random_bytes_give_the_same_messages_and_errors_however_they_are_cut() {
+fn random_bytes_give_equal_results_at_any_cut() {
     const PARTS: [&str; 16] =
         ["[", "]", "{", "}", ",", ":", "\"", "\\", " ", "\n", "1", "-", "true", "e", "<", "é"];
     for seed in 0..5000 {
@@ -292,7 +292,7 @@ fn random_bytes_give_the_same_messages_and_errors_however_they_are_cut() {
 }
 
 #[test]
-fn an_item_that_is_not_of_the_type_is_an_error_of_its_own() {
+fn item_of_another_type_is_an_error_and_the_next_item_follows() {
     let input = r#"[1,"x",{"a":[1,"]"]},2,300,tru,nulls,4]"#;
     let expected = vec![Some(1), None, None, Some(2), None, None, None, Some(4)];
     for pieces in all_cuts(input.as_bytes()) {
@@ -301,7 +301,7 @@ fn an_item_that_is_not_of_the_type_is_an_error_of_its_own() {
 }
 
 #[test]
-fn a_splitter_that_was_reset_is_like_new() {
+fn reset_splitter_behaves_like_a_new_one() {
     let mut used = JsonSplitter::new(Framing::Array, LIMIT);
     for before in ["[1,{\"a", "[\"\\", "[1]", "[1,2,<", "[1]]"] {
         used.push(Bytes::from_static(before.as_bytes()));
@@ -320,7 +320,7 @@ fn a_splitter_that_was_reset_is_like_new() {
 }
 
 #[test]
-fn a_number_cut_in_two_is_one_number() {
+fn number_cut_in_two_is_one_message() {
     let mut splitter = JsonSplitter::new(Framing::Texts, LIMIT);
     splitter.push(Bytes::from_static(b"12"));
     assert!(splitter.next_item::<u64>().is_none());
@@ -360,7 +360,7 @@ fn frames(framing: Framing, pieces: Vec<Bytes>, max_bytes: usize) -> (Vec<Value>
 }
 
 #[test]
-fn frames_hold_the_same_messages_however_they_are_cut() {
+fn frames_have_the_same_messages_at_any_cut() {
     let input = "[{\"a\":\"]\\\\\"},12 , [3,[\"]\"]],\n\"text, \\\"}\",{},{\"b\":{\"c\":[]}},null,-1e5]";
     let texts = "{\"a\":1}\n12 [3]\"x\"{}45";
     for max_bytes in [0, 1, 5, 12, 13, 14, 30, 1000] {
@@ -377,7 +377,7 @@ fn frames_hold_the_same_messages_however_they_are_cut() {
 }
 
 #[test]
-fn a_frame_is_as_full_as_it_can_be() {
+fn frame_is_filled_up_to_its_limit() {
     let mut splitter = JsonSplitter::new(Framing::Array, LIMIT);
     splitter.push(Bytes::from_static(b"[ 1 , [2] ,\"345\",6,7"));
     let frame = |data: &'static str, messages| Some(Ok(Frame { data: data.into(), messages }));
@@ -391,7 +391,7 @@ fn a_frame_is_as_full_as_it_can_be() {
 }
 
 #[test]
-fn an_error_comes_after_the_messages_before_it() {
+fn error_is_returned_after_the_messages_before_it() {
     for (input, messages) in [("[1,2,<", 2), ("[1 2]", 1), ("[1,{}", 2), ("[1,\"", 1), ("<", 0), ("[]]", 0)] {
         for pieces in all_cuts(input.as_bytes()) {
             let (_, expected) = split(Framing::Array, pieces.clone());
@@ -413,13 +413,13 @@ impl<'de> serde::Deserialize<'de> for Nothing {
 }
 
 #[test]
-fn a_type_that_reads_nothing_does_not_stop_the_splitter() {
+fn type_that_reads_nothing_does_not_stop_the_splitter() {
     let (items, error) = items::<Nothing>(Framing::Array, vec![Bytes::from_static(b"[1,{},\"x\"]")]);
     assert_eq!((items.len(), error), (3, None));
 }
 
 #[test]
-fn a_message_in_one_buffer_is_not_copied() {
+fn message_in_one_buffer_is_not_copied() {
     let input = Bytes::from(b"[{\"a\":1}, \"text\", 12 ]".to_vec());
     let range = input.as_ptr_range();
     let mut splitter = JsonSplitter::new(Framing::Array, LIMIT);
@@ -433,7 +433,7 @@ fn a_message_in_one_buffer_is_not_copied() {
 }
 
 #[test]
-fn work_grows_linearly() {
+fn copying_is_linear_in_the_size_of_a_message() {
     for size in [1 << 20, 1 << 24] {
         let big = format!("[\"{0}\",{{\"a\":\"{0}\"}},[{1}1]]", "x".repeat(size), "1,".repeat(size / 2));
         let many = format!("[{}1]", "{\"id\":1,\"text\":\"abc\"},".repeat(size / 23));
@@ -457,7 +457,7 @@ fn work_grows_linearly() {
 }
 
 #[test]
-fn a_message_that_is_too_large_is_an_error_and_not_kept() {
+fn message_above_the_limit_is_an_error_and_is_not_kept() {
     for input in ["[0,\"0123456789abcdef\"]", "[0,[1,2,3,4,5,6,7,8,9]]", "[0,01234567890123456]"] {
         let expected = FramingError::TooLarge { limit: 16 };
         for pieces in all_cuts(input.as_bytes()) {
@@ -479,7 +479,7 @@ fn a_message_that_is_too_large_is_an_error_and_not_kept() {
 }
 
 #[test]
-fn a_message_of_exactly_the_limit_passes() {
+fn message_of_exactly_the_limit_is_yielded() {
     for pieces in all_cuts(b"[\"0123456789abcd\",{\"a\":12345678},1]") {
         let mut splitter = JsonSplitter::new(Framing::Array, 16);
         let mut messages = Vec::new();

@@ -1,66 +1,62 @@
-use crate::error::shown;
+//! Control events (protocol §5.8).
+
+use crate::error::truncate_for_display;
+use crate::offset::Offset;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
-/// What a control event says.
+/// The fields of a control event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
-    /// `streamNextOffset`: never empty, never a sentinel.
-    pub next_offset: String,
-    /// `streamCursor`, to be echoed on the next request. Servers may leave it out.
+    /// `streamNextOffset`, checked.
+    pub next_offset: Offset,
+    /// `streamCursor`, which the next request sends back. Servers may leave it out.
     pub cursor: Option<String>,
-    /// All that is stored has been sent. Also true when the stream is closed.
+    /// Whether all stored data has been sent. True if the stream is closed.
     pub up_to_date: bool,
-    /// The stream has ended: nothing will follow.
+    /// Whether the stream is closed: there is no more data.
     pub closed: bool,
 }
 
-/// A control event that cannot be used.
+/// A control event that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
     /// It is not a JSON object, or a field has the wrong type.
     #[error("malformed control event: {message}")]
     Malformed {
-        /// What the JSON parser says, bounded.
+        /// The message of the JSON parser, cut.
         message: String,
     },
     /// It has no `streamNextOffset`.
     #[error("control event without an offset")]
     MissingOffset,
-    /// Its `streamNextOffset` is empty, a sentinel, or contains what no offset may contain.
-    #[error("control event with the invalid offset {offset:?}")]
+    /// Its `streamNextOffset` is not valid in a response.
+    #[error("control event with the invalid offset {offset:?}: {reason}")]
     InvalidOffset {
-        /// The offset, bounded.
+        /// The offset, cut.
         offset: String,
+        /// The rule that it breaks.
+        reason: &'static str,
     },
 }
 
-/// Whether a server may hand out `token` as an offset: not empty, not one of the sentinels `-1` and `now`, without
-/// a comma (checkpoints use it) and without control characters. Other reserved characters are tolerated, because
-/// they survive in a query once they are encoded.
-pub fn is_valid_offset(token: &str) -> bool {
-    !token.is_empty()
-        && token != "-1"
-        && token != "now"
-        && !token.bytes().any(|byte| byte == b',' || byte.is_ascii_control())
-}
-
 impl Control {
-    /// Parses the data of a control event. Unknown fields are ignored, `null` is as good as absent, and of two
+    /// Parses the data of a control event. Unknown fields are ignored, `null` counts as absent, and of two
     /// fields with the same name the last one counts.
     ///
     /// # Errors
     ///
-    /// [`ControlError`], when there is no usable offset or no usable JSON.
+    /// [`ControlError`] if the data is not JSON of this form, or the offset is missing or not valid.
     pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
-        let fields: Fields = serde_json::from_slice(data)
-            .map_err(|error| ControlError::Malformed { message: shown(&error.to_string()).into_owned() })?;
+        let fields: Fields = serde_json::from_slice(data).map_err(|error| ControlError::Malformed {
+            message: truncate_for_display(&error.to_string()).into_owned(),
+        })?;
         let next_offset = fields.next_offset.ok_or(ControlError::MissingOffset)?;
-        if !is_valid_offset(&next_offset) {
-            return Err(ControlError::InvalidOffset { offset: shown(&next_offset).into_owned() });
-        }
+        let next_offset = Offset::from_server(&next_offset).map_err(|reason| {
+            ControlError::InvalidOffset { offset: truncate_for_display(&next_offset).into_owned(), reason }
+        })?;
         Ok(Self {
             next_offset,
             cursor: fields.cursor,
@@ -78,7 +74,7 @@ struct Fields {
     closed: bool,
 }
 
-// By hand, because deriving would bring serde's macros into every build of the core.
+// By hand: deriving would add serde's macros to every build of the core.
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
@@ -109,8 +105,8 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-/// A cursor is only sent back. A whole number does for its digits; what cannot be sent back is none, since a reader
-/// that reads on without one is better than none. A fraction is none: what it is rounded to may be another's.
+/// The cursor, which is only sent back. An integer counts as its digits. Any other value is dropped, because a reader can
+/// continue without a cursor. A fraction is dropped too: rounded, it could be another cursor.
 fn cursor(value: Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text),
@@ -119,8 +115,8 @@ fn cursor(value: Value) -> Option<String> {
     }
 }
 
-/// True or not; `null` is not, and the words in quotes do as they do in a header. Anything else is malformed: to take
-/// it for one or the other would end a tail early, or never.
+/// A flag. `null` is false, and the words `true` and `false` count in quotes too, as in a header. Any other value is an
+/// error: to guess could end a live read early, or never.
 fn flag<E: Error>(value: &Value) -> Result<bool, E> {
     match value {
         Value::Null => Ok(false),

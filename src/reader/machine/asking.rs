@@ -1,7 +1,7 @@
 //! The request that is due.
 
 use super::{Ask, Machine, Request, State};
-use crate::Offset;
+use crate::offset::Offset;
 use crate::protocol::content_type;
 use crate::reader::options::LiveMode;
 use http::{HeaderValue, header};

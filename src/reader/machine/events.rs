@@ -3,10 +3,11 @@
 use super::page::{BodyLength, Boundary};
 use super::session::{Group, Session};
 use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, UNTYPED, Unit, next_random};
-use crate::Offset;
-use crate::error::{Error, StreamError, shown};
-use crate::protocol::answer::{DataEncoding, Head, check_encoding};
+use crate::error::{Error, StreamError, truncate_for_display};
+use crate::offset::Offset;
 use crate::protocol::content_type;
+use crate::protocol::encoding::check_encoding;
+use crate::protocol::head::{DataEncoding, Head};
 use crate::reader::options::LiveMode;
 use bytes::Bytes;
 use durable_streams_contract::{TransportError, TransportErrorKind};
@@ -41,7 +42,7 @@ impl Machine {
             (StatusCode::NO_CONTENT, _) | (_, Ask::Metadata) => Ok(()),
             _ => check_encoding(headers),
         };
-        let judged = encoding.and_then(|()| Head::of_read(headers)).and_then(|head| match self.ask {
+        let judged = encoding.and_then(|()| Head::for_read(headers)).and_then(|head| match self.ask {
             Ask::Metadata => self.on_metadata(&head, now),
             Ask::Tail => self.on_tail(head),
             Ask::Page | Ask::LongPoll => self.on_page(status, head, body_length(headers)),
@@ -140,7 +141,7 @@ impl Machine {
                 return Err(StreamError::protocol(format!(
                     "the server's events carry data as {:?} (Stream-SSE-Data-Encoding), which is unknown here; \
                      read with LiveMode::LongPoll or LiveMode::Auto",
-                    shown(name)
+                    truncate_for_display(name)
                 )));
             }
             // An answer in the stream's own terms comes from a server that knows no events.
@@ -149,7 +150,7 @@ impl Machine {
             } else {
                 StreamError::ContentTypeMismatch {
                     expected: "text/event-stream".into(),
-                    actual: shown(answered).into_owned(),
+                    actual: truncate_for_display(answered).into_owned(),
                 }
             });
         }
@@ -178,7 +179,11 @@ impl Machine {
         };
         match content_type {
             Some(got) if !content_type::same(got, known) => Err(StreamError::Recreated {
-                evidence: format!("its content type was {} and is {} now", shown(known), shown(got)),
+                evidence: format!(
+                    "its content type was {} and is {} now",
+                    truncate_for_display(known),
+                    truncate_for_display(got)
+                ),
             }),
             _ => Ok(()),
         }

@@ -15,13 +15,15 @@ mod tests;
 
 pub(super) use position::Unit;
 
-use super::options::{ErrorAction, LiveMode, Options};
+use super::options::{LiveMode, Options};
 use super::source::Status;
+use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Skip;
-use crate::client::OPERATION_BUDGET;
 use crate::error::{Error, StreamError};
+use crate::exchange::error_action::ErrorAction;
+use crate::offset::Offset;
 use crate::retry::Backoff;
-use crate::{Checkpoint, Offset};
+use crate::retry::OPERATION_BUDGET;
 use http::{HeaderMap, HeaderValue};
 use pace::{Pace, Trust};
 use page::{Page, PageEnd};

@@ -1,6 +1,6 @@
-use crate::Checkpoint;
-use crate::Offset;
+use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Skip;
+use crate::offset::Offset;
 
 /// What a stream is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

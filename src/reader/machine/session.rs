@@ -1,7 +1,7 @@
 //! One connection of server-sent events: data is held back until the control event that vouches for it.
 
-use crate::Offset;
-use crate::error::{StreamError, shown};
+use crate::error::StreamError;
+use crate::offset::Offset;
 use crate::protocol::base64;
 use crate::protocol::sse::{Control, EventName, SseParser};
 use bytes::Bytes;
@@ -111,14 +111,11 @@ impl Session {
     fn close_group(&mut self, control: &[u8]) -> Result<Group, Unusable> {
         let broken = |message: String| Unusable::Broken(StreamError::protocol(message));
         let control = Control::parse(control).map_err(|error| broken(error.to_string()))?;
-        let next = Offset::from_server(&control.next_offset).map_err(|reason| {
-            broken(format!("the server sent streamNextOffset {:?}: {reason}", shown(&control.next_offset)))
-        })?;
         self.held_bytes = 0;
         self.vouched = true;
         Ok(Group {
             data: std::mem::take(&mut self.held),
-            next,
+            next: control.next_offset,
             cursor: control.cursor,
             up_to_date: control.up_to_date,
             closed: control.closed,

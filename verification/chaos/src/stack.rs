@@ -70,5 +70,5 @@ where
     R: contract::DefaultRuntime + Clone,
 {
     // Some requests are never answered: they are not to be waited for longer than the others take at their worst.
-    Ok(builder.base_url(url).header_timeout(Duration::from_secs(2)).build()?.erase())
+    Ok(builder.base_url(url).header_timeout(Duration::from_secs(2)).build()?.to_any())
 }

@@ -156,7 +156,7 @@ impl<S: Stack> Session<S> {
         }
         let stream = client.stream(path).with_headers(map);
         Ok(match self.content_types.get(path) {
-            Some(content_type) => stream.content_type(content_type),
+            Some(content_type) => stream.with_content_type(content_type),
             None => stream,
         })
     }
@@ -230,7 +230,7 @@ impl<S: Stack> Session<S> {
     async fn close(&mut self, command: Close) -> Result<Fields, Failure> {
         let mut stream = self.stream(&command.path, &Headers::new())?;
         if let Some(content_type) = command.content_type {
-            stream = stream.content_type(content_type);
+            stream = stream.with_content_type(content_type);
         }
         let closed = match command.data {
             Some(data) => stream.close_with(data).await?,

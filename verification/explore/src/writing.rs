@@ -91,7 +91,7 @@ async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize
     };
     let mut stream = client.stream(Plan::path(writer.stream));
     if writer.knows_type {
-        stream = stream.content_type(content.content_type());
+        stream = stream.with_content_type(content.content_type());
     }
     let job = Job {
         ledger: stage.ledger,

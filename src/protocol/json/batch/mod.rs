@@ -1,4 +1,4 @@
-//! Framing messages for a request: each is encoded once, straight into the buffer that is sent.
+//! Frames messages for a request. Each is encoded once, into the buffer that is sent.
 //!
 //! A batch of a JSON stream is a `Vec<u8>` that is empty at first. [`push_validated`] appends a message as an array's
 //! element and returns where it ends; [`close`] ends the array with one byte more.
@@ -23,7 +23,7 @@ pub fn close(batch: &mut Vec<u8>) {
     }
 }
 
-/// Cuts a closed array in two after the message that ends at `end`, which must not be the last one's end.
+/// Cuts a closed array in two after the message that ends at `end`, which must not be the last one.
 pub fn split_closed(array: &Bytes, end: usize) -> (Bytes, Bytes) {
     let mut head = BytesMut::with_capacity(end + 1);
     head.put_slice(&array[..end]);
@@ -50,9 +50,9 @@ pub fn push_validated_line(batch: &mut Vec<u8>, text: &[u8]) -> usize {
 ///
 /// # Errors
 ///
-/// What is wrong with it, and where.
+/// The JSON parser's error, with the position.
 pub fn validate(text: &[u8]) -> Result<&[u8], serde_json::Error> {
-    // Skipping a value does not look into its strings; parsing from a `str` vouches for them.
+    // Skipping a value does not check the UTF-8 of its strings, so the text is checked first.
     match std::str::from_utf8(text) {
         Ok(text) => {
             serde_json::from_str::<IgnoredAny>(text)?;

@@ -2,7 +2,7 @@ use crate::protocol::json::batch;
 use bytes::Bytes;
 
 #[test]
-fn an_array_of_messages() {
+fn messages_are_framed_as_an_array() {
     let mut array = Vec::new();
     let ends = [
         batch::push_validated(&mut array, br#"{"a":1}"#),
@@ -21,7 +21,7 @@ fn an_array_of_messages() {
 }
 
 #[test]
-fn raw_texts_are_validated() {
+fn raw_text_is_validated() {
     for text in [
         &b""[..],
         b" ",
@@ -45,7 +45,7 @@ fn raw_texts_are_validated() {
 }
 
 #[test]
-fn batches_are_cut_between_messages() {
+fn closed_batch_splits_between_messages() {
     let mut array = Vec::new();
     let ends: Vec<usize> =
         ["10", "[11]", "12"].map(|text| batch::push_validated(&mut array, text.as_bytes())).into();
@@ -57,7 +57,7 @@ fn batches_are_cut_between_messages() {
 }
 
 #[test]
-fn an_empty_batch_stays_empty_and_lines_end() {
+fn empty_batch_stays_empty_and_lines_end_with_a_line_feed() {
     let mut empty = Vec::new();
     batch::close(&mut empty);
     assert!(empty.is_empty());

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::error::StreamError;
+use crate::exchange::error_action::ErrorAction;
 use crate::reader::machine::Action;
-use crate::reader::options::{ErrorAction, Options};
+use crate::reader::options::Options;
 use http::{HeaderName, HeaderValue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

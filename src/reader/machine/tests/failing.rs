@@ -200,7 +200,7 @@ fn handled(
 ) -> (Options, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = calls.clone();
-    let on_error: crate::reader::options::ErrorHandler =
+    let on_error: std::sync::Arc<crate::exchange::error_action::ErrorHandler> =
         Arc::new(move |error| action(counter.fetch_add(1, Ordering::Relaxed), error));
     (Options { on_error: Some(on_error), ..options }, calls)
 }

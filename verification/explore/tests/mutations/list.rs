@@ -24,7 +24,8 @@ const TAKING: &str = "src/reader/machine/taking.rs";
 const ASKING: &str = "src/reader/machine/asking.rs";
 const PACE: &str = "src/reader/machine/pace.rs";
 const AHEAD: &str = "src/reader/ahead.rs";
-const SSE: &str = "src/protocol/sse/mod.rs";
+const SSE: &str = "src/protocol/sse/parser.rs";
+const SSE_DATA: &str = "src/protocol/sse/data.rs";
 const SPLITTER: &str = "src/protocol/json/splitter.rs";
 const RETRY: &str = "src/retry.rs";
 
@@ -384,7 +385,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "reader: the lines of an event lose what was between them",
-        edits: &[(SSE, "            self.joined.extend(b\"\\n\", limit);", "")],
+        edits: &[(SSE_DATA, "            self.joined.extend(b\"\\n\", limit);", "")],
         seed: 13,
     },
     Mutation {
@@ -400,7 +401,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "reader: a message is sought in the wrong buffer",
         edits: &[(
             SPLITTER,
-            "                if self.input.next_buffer() {\n                    self.scanner.forget_block();",
+            "                if self.input.next_buffer() {\n                    self.scanner.discard_block();",
             "                if self.input.next_buffer() {",
         )],
         seed: 26,
@@ -441,7 +442,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "both: retries do not wait",
         edits: &[(
             RETRY,
-            "Duration::from_secs_f64(ceiling * fraction).max(retry_after.unwrap_or_default())",
+            "Duration::from_secs_f64(ceiling * fraction(random))\n            .max(retry_after.unwrap_or_default())",
             "Duration::ZERO",
         )],
         seed: 23,

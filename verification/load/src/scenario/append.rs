@@ -33,7 +33,7 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
             latencies.push(start.elapsed());
         }
     } else {
-        let handle = client::<S>()?.stream(stream.url()).content_type(BINARY);
+        let handle = client::<S>()?.stream(stream.url()).with_content_type(BINARY);
         for index in 0..total {
             if index == WARM_UP {
                 meter = Meter::start();

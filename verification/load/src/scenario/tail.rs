@@ -39,7 +39,7 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
         runtime.spawn(Task::new(appends::<S, _>(args.clone(), started, append)));
         tail.run(&http, &url, &mut delivered).await?;
     } else {
-        let handle = client::<S>()?.stream(&url).content_type(JSON);
+        let handle = client::<S>()?.stream(&url).with_content_type(JSON);
         let mut records = handle.reader().live(args.live.mode()).json::<Record<String>>().await?;
         let append = move |record: Bytes| {
             let append = handle.append(record);

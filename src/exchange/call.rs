@@ -1,0 +1,105 @@
+//! A request in the protocol's terms, and what came back for one attempt of it.
+
+use super::target::Endpoint;
+use crate::error::{Error, StreamError};
+use crate::protocol::operation::Operation;
+use bytes::Bytes;
+use durable_streams_contract::{Body, TransportError};
+use http::{HeaderMap, Method, StatusCode};
+use std::time::Duration;
+use url::Url;
+
+/// When the response to a request is expected, which decides the attempt's deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The server responds at once, with a short body.
+    Head,
+    /// The server responds at once, with a body that may be large.
+    Page,
+    /// The server responds when it has new data. The field is the longest silence that is allowed.
+    LongPoll(Duration),
+    /// The server responds at once, with an event stream that stays open.
+    EventStream,
+}
+
+/// A request in the protocol's terms. Each attempt builds its HTTP request from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    pub(super) endpoint: Endpoint,
+    /// The protocol's query parameters.
+    pub(crate) query: Vec<(&'static str, String)>,
+    /// The caller's headers for this request. They win over the client's headers.
+    pub(crate) extra_headers: HeaderMap,
+    /// The protocol's headers. They win over all other headers, and are sent to every redirect target.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) wait: Wait,
+}
+
+impl Call {
+    pub(crate) fn new(operation: Operation, endpoint: &Endpoint) -> Self {
+        Self {
+            operation,
+            endpoint: endpoint.clone(),
+            query: Vec::new(),
+            extra_headers: HeaderMap::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            wait: Wait::Head,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        self.endpoint.url()
+    }
+
+    pub(super) fn method(&self) -> Method {
+        match self.operation {
+            Operation::Create => Method::PUT,
+            Operation::Append | Operation::Close => Method::POST,
+            Operation::Head => Method::HEAD,
+            Operation::Delete => Method::DELETE,
+            Operation::Read => Method::GET,
+        }
+    }
+
+    /// The error of `kind`, with this call's operation and URL.
+    pub(crate) fn error(&self, kind: StreamError) -> Error {
+        self.locate(kind.into())
+    }
+
+    /// The transport's error, with this call's operation and URL.
+    pub(crate) fn transport_error(&self, error: &TransportError) -> Error {
+        self.locate(error.clone().into())
+    }
+
+    fn locate(&self, error: Error) -> Error {
+        error.with_request(self.operation.name(), self.url().as_str())
+    }
+}
+
+/// A response whose head has arrived and whose body has not been read.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    /// The endpoint that responded, if redirects led to another origin than the call's.
+    pub(crate) redirected_to: Option<Endpoint>,
+}
+
+/// Why an attempt has no response.
+#[derive(Clone, Debug)]
+pub(crate) enum AttemptError {
+    /// The transport failed. The kind of the error says whether another attempt may succeed.
+    Transport(TransportError),
+    /// The client refused the request or a redirect. Another attempt would end the same way.
+    Refused(Error),
+}
+
+impl From<TransportError> for AttemptError {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
+    }
+}

@@ -1,0 +1,140 @@
+//! One operation: a request that is sent again as often as the policy allows and as far as that is safe.
+
+use super::call::{AttemptError, Call, Response};
+use super::http_client::HttpClient;
+use super::redirect::redirected_to;
+use crate::error::{Context, Error, StreamError};
+use crate::offset::Offset;
+use crate::protocol::refusal::Refusal;
+use crate::retry::{Backoff, OPERATION_BUDGET};
+use durable_streams_contract::{Body, HttpTransport, Runtime, Sent};
+use http::StatusCode;
+use std::time::Duration;
+
+/// When a request may be sent again although an earlier attempt may have been applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resend {
+    /// Always: a second time changes nothing, or the caller accepts a second copy.
+    Always,
+    /// Only when no earlier attempt can have been applied: a second time could store a second copy.
+    IfUnapplied,
+}
+
+/// How an operation failed.
+#[derive(Debug)]
+pub(crate) struct OperationError {
+    pub(crate) error: Error,
+    /// An attempt before the last one may have been applied.
+    pub(crate) ambiguous: bool,
+}
+
+impl From<Error> for OperationError {
+    fn from(error: Error) -> Self {
+        Self { error, ambiguous: false }
+    }
+}
+
+/// A longer body is not read to its end: a new connection costs less.
+const MAX_DRAIN: usize = 64 * 1024;
+
+/// Reading the rest of a body takes no longer than this. The result of the operation is known already.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
+    /// Sends `call` until it succeeds (2xx) or must not be sent again.
+    ///
+    /// What decides after a failure, in this order:
+    ///
+    /// | the failure | result |
+    /// |---|---|
+    /// | refused by the client | that error |
+    /// | not retryable, and: a response, or not sent, or [`Resend::Always`] | that error |
+    /// | possibly applied, and [`Resend::IfUnapplied`] | [`StreamError::OutcomeUnknown`] |
+    /// | the policy's limit is reached | the last error |
+    /// | any other | wait, and send again |
+    pub(crate) async fn send(&self, call: &Call, resend: Resend) -> Result<Response, OperationError> {
+        let mut backoff = Backoff::new(self.defaults().retry.bounded_by(OPERATION_BUDGET));
+        let mut ambiguous = false;
+        loop {
+            let (error, unapplied, has_response) = match self.send_once(call).await {
+                Ok(response) if response.status.is_success() => return Ok(response),
+                Ok(response) => {
+                    let (error, unapplied) = self.refusal(call, response).await;
+                    (error, unapplied, true)
+                }
+                Err(AttemptError::Refused(error)) => return Err(OperationError { error, ambiguous }),
+                Err(AttemptError::Transport(error)) => {
+                    (call.transport_error(&error), error.sent() == Sent::No, false)
+                }
+            };
+            let error = error.with_attempts(backoff.retries() + 1);
+            // A response that another attempt would get again means that nothing was applied. A missing response
+            // does not.
+            if !error.is_retryable() && (has_response || unapplied || resend == Resend::Always) {
+                return Err(OperationError { error, ambiguous });
+            }
+            if !unapplied && resend == Resend::IfUnapplied {
+                let reason = match error.status_code() {
+                    Some(status) => format!("the server responded with {status}"),
+                    None => error.kind().to_string(),
+                };
+                let error = error.with_kind(StreamError::OutcomeUnknown { reason });
+                return Err(OperationError { error, ambiguous });
+            }
+            ambiguous |= !unapplied;
+            let runtime = self.runtime();
+            match backoff.next(runtime.now(), runtime.random(), error.retry_after()) {
+                None => return Err(OperationError { error, ambiguous }),
+                Some(wait) => {
+                    #[cfg(feature = "tracing")]
+                    tracing::debug!(operation = call.operation.name(), ?wait, %error, "retrying");
+                    runtime.sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// The error of a response that is not a success, and whether it proves that nothing was applied.
+    pub(crate) async fn refusal(&self, call: &Call, response: Response) -> (Error, bool) {
+        let Response { status, headers, body, redirected_to: origin } = response;
+        let message = self.drain(body).await;
+        let offset =
+            call.query.iter().find(|(key, _)| *key == "offset").map(|(_, value)| Offset::parse(value));
+        let now = self.runtime().wall_time();
+        let refused = Refusal {
+            operation: call.operation,
+            url: call.url().as_str(),
+            offset: offset.as_ref(),
+            status,
+            headers: &headers,
+            message: &message,
+            size: call.body.len(),
+        };
+        let mut error = refused.into_error(now);
+        if let Some(endpoint) = origin {
+            let detail = format!("{}, which is not sent the configured headers", redirected_to(&endpoint));
+            error = error.with_detail(detail);
+        }
+        (error, status == StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// Reads a short body to its end, so that its connection can be used again, and returns the start of it.
+    ///
+    /// An error of the body is ignored: the result of the operation is known already.
+    pub(crate) async fn drain(&self, mut body: Body) -> Vec<u8> {
+        let mut start = Vec::new();
+        let drained = async {
+            let mut seen = 0;
+            while let Some(Ok(chunk)) = body.next_chunk().await {
+                seen += chunk.len();
+                let room = Context::MAX_MESSAGE - start.len();
+                start.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if seen > MAX_DRAIN {
+                    break;
+                }
+            }
+        };
+        futures_lite::future::or(drained, self.runtime().sleep(DRAIN_TIMEOUT)).await;
+        start
+    }
+}
