@@ -24,4 +24,4 @@ impl support::Stack for AsyncStd {
 }
 
 scenarios::on!(AsyncStd);
-support::seed::examples!(durable_streams::async_std, super::AsyncStd);
+support::usage_examples::examples!(durable_streams::async_std, super::AsyncStd);

@@ -24,4 +24,4 @@ impl support::Stack for Smol {
 }
 
 scenarios::on!(Smol);
-support::seed::examples!(durable_streams::smol, super::Smol);
+support::usage_examples::examples!(durable_streams::smol, super::Smol);

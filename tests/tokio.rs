@@ -24,4 +24,4 @@ impl support::Stack for Tokio {
 }
 
 scenarios::on!(Tokio);
-support::seed::examples!(durable_streams::tokio, super::Tokio);
+support::usage_examples::examples!(durable_streams::tokio, super::Tokio);

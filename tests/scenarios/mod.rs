@@ -1,20 +1,20 @@
 //! What must hold on every stack, against real servers. Each scenario is a function generic over the
 //! stack; `on!` makes them the tests of one. A scenario that is not listed here does not compile clean.
 
-pub mod answers;
 pub mod bad_input;
 pub mod catch_up;
-pub mod events;
-pub mod failures;
 pub mod live;
-pub mod odd_servers;
+pub mod live_faults;
+pub mod operation_faults;
 pub mod producer_basics;
 pub mod producer_faults;
 pub mod producer_hostile;
 pub mod producer_limits;
 pub mod producer_outages;
+pub mod reader_retries;
 pub mod redirects;
 pub mod streams;
+pub mod unusual_servers;
 pub mod views;
 
 macro_rules! on {
@@ -86,7 +86,7 @@ macro_rules! on {
             a_refusal_names_the_wrong_content_type,
             a_hundred_megabytes_in_one_append,
         ]);
-        $crate::scenarios::tests!($stack, answers: [
+        $crate::scenarios::tests!($stack, operation_faults: [
             a_plain_append_with_an_unknown_fate_is_not_repeated,
             identity_or_consent_makes_it_repeatable,
             idempotent_operations_ride_out_an_outage,
@@ -120,7 +120,7 @@ macro_rules! on {
             unchanged_content_is_not_sent_again,
             options_that_cannot_work_are_named,
         ]);
-        $crate::scenarios::tests!($stack, failures: [
+        $crate::scenarios::tests!($stack, reader_retries: [
             retry_after_is_a_floor,
             failures_are_retried_within_the_policy,
             a_page_that_always_breaks_at_the_same_place,
@@ -129,7 +129,7 @@ macro_rules! on {
             a_quiet_stream_is_not_a_dead_one,
             the_application_decides_about_failures,
         ]);
-        $crate::scenarios::tests!($stack, events: [
+        $crate::scenarios::tests!($stack, live_faults: [
             data_is_held_until_it_is_vouched_for,
             control_events_that_say_nothing_are_errors,
             offsets_of_events_are_judged_too,
@@ -157,7 +157,7 @@ macro_rules! on {
             a_reader_dropped_in_the_middle,
             waiting_can_be_given_up,
         ]);
-        $crate::scenarios::tests!($stack, odd_servers: [
+        $crate::scenarios::tests!($stack, unusual_servers: [
             a_closed_stream_may_refuse_to_be_closed,
             what_a_failed_reader_leaves_is_no_value,
             answers_as_http_allows_them,

@@ -1,6 +1,6 @@
 //! What the scenarios run on: a stack, and a way to make streams nobody else uses.
 
-pub mod seed;
+pub mod usage_examples;
 
 use durable_streams::contract::{DefaultRuntime, DefaultTransport, Timer};
 use durable_streams::{Client, ClientBuilder, CreateOptions, DurableStream};

@@ -1,6 +1,6 @@
 //! Failures and silence: what a reader waits for, how long, and what the application has to say about it.
 
-use super::events::{JSON, content, is_events, tail};
+use super::live_faults::{JSON, content, is_events, tail};
 use crate::support::Stack;
 use durable_streams::{
     DateTime, ErrorAction, HeaderMap, HeaderValue, LiveMode, Offset, RetryConfig, StreamError, Utc,
