@@ -266,21 +266,21 @@ mod tests {
 
     /// Any seed that ever fails is a test case for good: add it to the range, or name it.
     #[test]
-    fn no_payment_is_lost_or_counted_twice_on_bad_days() -> Result<(), Failure> {
+    fn payments_are_counted_once_under_random_faults() -> Result<(), Failure> {
         assert_eq!(wrong_days(Habit::Careful, 100)?, [0u64; 0]);
         Ok(())
     }
 
     /// A test that cannot fail tests nothing.
     #[test]
-    fn a_careless_application_is_found_out() -> Result<(), Failure> {
+    fn careless_application_fails_under_random_faults() -> Result<(), Failure> {
         assert!(!wrong_days(Habit::Careless, 100)?.is_empty());
         Ok(())
     }
 
     /// A day made by hand: the server dies in the middle, and is away for a minute.
     #[test]
-    fn goes_on_after_an_outage() -> Result<(), Failure> {
+    fn application_recovers_after_one_minute_outage() -> Result<(), Failure> {
         let minute = Duration::from_secs(60);
         let crash = Incident::Restart { down: minute, memory: Memory::Kept };
         let schedule = Schedule::new().at(Duration::from_millis(200), crash);
@@ -294,7 +294,7 @@ mod tests {
 
     /// Answers are lost where it hurts the most: the server has carried out what it was asked, and nobody knows.
     #[test]
-    fn survives_lost_answers() -> Result<(), Failure> {
+    fn lost_responses_change_no_result() -> Result<(), Failure> {
         let every_third = (0..30).step_by(3);
         let schedule = every_third.fold(Schedule::new(), |all, n| all.request(n, Fault::LoseAnswer));
         assert!(day(2, &BadLuck { schedule, lifetimes: vec![] }, Habit::Careful)?.is_right());
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_is_the_same_day_each_time() -> Result<(), Failure> {
+    fn same_seed_gives_same_trace() -> Result<(), Failure> {
         let (first, second) =
             (day(3, &BadLuck::of(3), Habit::Careful)?, day(3, &BadLuck::of(3), Habit::Careful)?);
         assert_eq!(first.trace, second.trace);

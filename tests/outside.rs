@@ -1,4 +1,4 @@
-//! ROBUSTNESS 45: where no runtime is, nothing panics, and an error says what is missing.
+//! Guarantee 45: where no runtime is, nothing panics, and an error says what is missing.
 #![cfg(all(feature = "tokio", feature = "async-std", feature = "smol"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,23 +30,23 @@ where
 }
 
 #[test]
-fn async_std_is_everywhere() {
+fn async_std_works_outside_runtime() {
     works_outside(|url| durable_streams::async_std::Client::builder().base_url(url).build().unwrap());
 }
 
 #[test]
-fn smol_is_everywhere() {
+fn smol_works_outside_runtime() {
     works_outside(|url| durable_streams::smol::Client::builder().base_url(url).build().unwrap());
 }
 
 #[test]
-fn tokio_is_missed_by_name() {
+fn tokio_client_outside_runtime_is_error_that_names_it() {
     let error = durable_streams::tokio::Client::builder().build().unwrap_err().to_string();
     assert!(error.contains("tokio") && error.contains("runtime"), "{error}");
 }
 
 #[test]
-fn a_client_of_a_tokio_that_runs_elsewhere_works() {
+fn tokio_client_works_from_thread_outside_its_runtime() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     works_outside(|url| {
         runtime.block_on(async { durable_streams::tokio::Client::builder().base_url(url).build().unwrap() })
@@ -54,7 +54,7 @@ fn a_client_of_a_tokio_that_runs_elsewhere_works() {
 }
 
 #[test]
-fn a_tokio_that_is_gone_is_told_by_whatever_is_asked() {
+fn every_operation_reports_tokio_shutdown() {
     let server = RustServer::start().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let client = runtime
@@ -107,7 +107,7 @@ impl contract::HttpTransport for Ends {
 }
 
 #[test]
-fn an_append_that_nobody_answers_for_is_in_doubt() {
+fn plain_append_is_outcome_unknown_unless_never_sent() {
     for (kind, in_doubt) in [
         (TransportErrorKind::Runtime, true),
         (TransportErrorKind::Malformed, true),

@@ -70,7 +70,7 @@ fn stored(url: &str) -> String {
 }
 
 #[test]
-fn at_the_end_of_its_input_all_is_stored() {
+fn end_of_input_stores_every_line() {
     let server = RustServer::start().unwrap();
     let url = format!("{}/log", server.url());
     // Twice: the second run takes over from the first.
@@ -85,7 +85,7 @@ fn at_the_end_of_its_input_all_is_stored() {
 }
 
 #[test]
-fn on_sigterm_all_that_was_read_is_stored() {
+fn sigterm_stores_every_line_read() {
     let server = RustServer::start().unwrap();
     let url = format!("{}/log", server.url());
     let mut shipper = Shipper::start(&url, 60);
@@ -102,7 +102,7 @@ fn on_sigterm_all_that_was_read_is_stored() {
 }
 
 #[test]
-fn on_sigterm_an_input_that_is_silent_is_not_waited_for() {
+fn sigterm_ends_wait_for_silent_input() {
     let server = RustServer::start().unwrap();
     let url = format!("{}/log", server.url());
     let mut shipper = Shipper::start(&url, 60);
@@ -114,7 +114,7 @@ fn on_sigterm_an_input_that_is_silent_is_not_waited_for() {
 }
 
 #[test]
-fn a_server_that_comes_back_gets_it_all() {
+fn recovered_server_gets_every_line() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let url = format!("{}/log", server.url());
@@ -136,7 +136,7 @@ fn a_server_that_comes_back_gets_it_all() {
 }
 
 #[test]
-fn a_server_that_stays_away_is_given_up_and_the_rest_is_named() {
+fn absent_server_is_given_up_and_its_lines_are_named() {
     let server = RustServer::start().unwrap();
     let url = format!("{}/log", server.url());
     let mut shipper = Shipper::start(&url, 1);

@@ -45,8 +45,8 @@ fn resident_bytes() -> u64 {
     1024 * line.trim().strip_suffix("kB").unwrap().trim().parse::<u64>().unwrap()
 }
 
-/// ROBUSTNESS 39: a flush that waits uses under 2 % of a core, and returns when what came before it is settled.
-fn a_waiting_flush_is_idle(name: &str, client: &dyn Fn(&str) -> Client) {
+/// Guarantee 39: a flush that waits uses under 2 % of a core, and returns when what came before it is settled.
+fn check_cpu_of_waiting_flush(name: &str, client: &dyn Fn(&str) -> Client) {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let stream = new_stream(&client(proxy.url()));
@@ -78,8 +78,8 @@ fn a_waiting_flush_is_idle(name: &str, client: &dyn Fn(&str) -> Client) {
     assert_eq!(producer.stats().acked_records, 120);
 }
 
-/// ROBUSTNESS 34: an application that never stops appending to a server that does not answer.
-fn a_full_queue_is_all_the_memory_there_is(name: &str, client: &dyn Fn(&str) -> Client) {
+/// Guarantee 34: an application that never stops appending to a server that does not answer.
+fn check_memory_of_full_queue(name: &str, client: &dyn Fn(&str) -> Client) {
     const LIMIT: usize = 8_000_000;
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -110,7 +110,7 @@ fn a_full_queue_is_all_the_memory_there_is(name: &str, client: &dyn Fn(&str) -> 
 
 /// One test: they would disturb each other.
 #[test]
-fn what_cannot_go_on_costs_next_to_nothing() {
-    on_each_stack(a_waiting_flush_is_idle);
-    on_each_stack(a_full_queue_is_all_the_memory_there_is);
+fn waiting_flush_and_full_queue_stay_within_limits() {
+    on_each_stack(check_cpu_of_waiting_flush);
+    on_each_stack(check_memory_of_full_queue);
 }

@@ -1,4 +1,4 @@
-//! A body of a gigabyte, cut twice on its way: each byte once, in little memory. ROBUSTNESS 25.
+//! A body of a gigabyte, cut twice on its way: each byte once, in little memory. guarantee 25.
 
 use crate::process::{Read, STACKS, TEXT, message, read};
 use crate::support::unique;
@@ -40,7 +40,7 @@ fn read_in_little_memory(server: &RustServer, path: &str, view: Read, amount: u6
 }
 
 #[test]
-fn bytes_in_little_memory() {
+fn large_body_of_bytes_is_read_within_memory_limit() {
     let server = RustServer::start().unwrap();
     let path = fill(&server, "application/octet-stream", |n| {
         let (start, end) = (n * RECORD, ((n + 1) * RECORD).min(TOTAL));
@@ -53,7 +53,7 @@ fn bytes_in_little_memory() {
 }
 
 #[test]
-fn messages_in_little_memory() {
+fn large_body_of_messages_is_read_within_memory_limit() {
     let server = RustServer::start().unwrap();
     let messages = TOTAL / message(0).len() as u64;
     let batch = RECORD / message(0).len() as u64;

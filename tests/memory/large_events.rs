@@ -1,5 +1,5 @@
 //! Events and messages without an end: a typed error, and no more memory than the limit and a little.
-//! ROBUSTNESS 6.
+//! Guarantee 6.
 
 use crate::process::{ORDINARY, Read, STACKS, read};
 use test_servers::{Exchange, Flag, Script, sse_control, stream_headers};
@@ -51,30 +51,30 @@ fn events(exchange: &mut Exchange, beginning: &str, filling: &[u8]) {
 }
 
 #[test]
-fn an_event_of_one_endless_line() {
+fn event_of_one_endless_line_is_too_large() {
     is_bounded(Read::Events, |exchange| events(exchange, "event: data\ndata: [\"", &[b'x'; 32 << 10]));
 }
 
 #[test]
-fn an_event_of_endless_lines() {
+fn event_of_endless_lines_is_too_large() {
     let lines = b"data: \"0123456789abcdefghijklmnopqrstuvwxyz\",\n".repeat(700);
     is_bounded(Read::Events, move |exchange| events(exchange, "event: data\ndata: [\n", &lines));
 }
 
 #[test]
-fn events_without_a_control_event() {
+fn large_events_without_control_event_are_too_large() {
     let event = format!("event: data\ndata: [\"{}\"]\n\n", "x".repeat(30_000));
     is_bounded(Read::Events, move |exchange| events(exchange, "", event.as_bytes()));
 }
 
 #[test]
-fn small_events_without_a_control_event() {
+fn small_events_without_control_event_are_too_large() {
     let event = "event: data\ndata: [1]\n\n".repeat(1000);
     is_bounded(Read::Events, move |exchange| events(exchange, "", event.as_bytes()));
 }
 
 #[test]
-fn a_message_without_an_end() {
+fn endless_message_is_too_large() {
     is_bounded(Read::Messages, |exchange| {
         exchange.head(200, stream_headers("a1", &[Flag::ContentType("application/json")]));
         exchange.chunk("[\"");

@@ -1,4 +1,4 @@
-//! How much memory a reader occupies, whatever it is sent: ROBUSTNESS 6 and 25.
+//! How much memory a reader occupies, whatever it is sent: guarantees 6 and 25.
 //!
 //! Memory is a figure of a process, so each read is one of its own: this test binary again, with one test
 //! that does what it is told. Without optimisation the gigabyte is an eighth of one; all of it is read by

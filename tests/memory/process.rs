@@ -62,7 +62,7 @@ pub const STACKS: [&str; 3] = ["tokio", "async-std", "smol"];
 /// Reads in a process of its own. The process checks what it reads.
 pub fn read(stack: &str, read: Read, url: &str, amount: u64) -> Memory {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "process::reads_as_it_is_told", "--ignored", "--nocapture"])
+        .args(["--exact", "process::child_process_reads_and_reports_memory", "--ignored", "--nocapture"])
         // What a heap for each thread keeps in reserve is the allocator's affair.
         .env("MALLOC_ARENA_MAX", "1")
         .env(TOLD, format!("{stack} {read:?} {url} {amount}"))
@@ -81,7 +81,7 @@ pub fn read(stack: &str, read: Read, url: &str, amount: u64) -> Memory {
 
 #[test]
 #[ignore = "the other tests start it, in a process of its own"]
-fn reads_as_it_is_told() {
+fn child_process_reads_and_reports_memory() {
     let Ok(told) = std::env::var(TOLD) else { return };
     let mut words = told.split(' ').map(str::to_owned);
     let mut word = || words.next().expect("a word more");

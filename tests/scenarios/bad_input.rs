@@ -16,7 +16,7 @@ fn assert_config(error: &Error, value: &str) {
     assert!(error.to_string().contains(value), "{value} is not in: {error}");
 }
 
-pub async fn nothing_is_sent_for_bad_input<S: Stack>() {
+pub async fn invalid_input_is_config_error_and_nothing_is_sent<S: Stack>() {
     let server = RustServer::start().expect("the server starts");
     let proxy = Proxy::start(server.url()).expect("the proxy starts");
     let client = S::client(proxy.url());
@@ -102,7 +102,7 @@ pub async fn nothing_is_sent_for_bad_input<S: Stack>() {
     assert_eq!(proxy.requests().len(), 0, "something was sent");
 }
 
-pub async fn headers_and_parameters_are_on_every_request<S: Stack>() {
+pub async fn configured_headers_and_query_are_on_every_request<S: Stack>() {
     let server = RustServer::start().expect("the server starts");
     let proxy = Proxy::start(server.url()).expect("the proxy starts");
     let count = Arc::new(AtomicU32::new(0));

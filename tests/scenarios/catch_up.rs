@@ -42,7 +42,7 @@ fn scripted<S: Stack>(script: &Script) -> StackStream<S> {
     S::builder().base_url(script.url()).retry_config(retry).build().unwrap().stream("s")
 }
 
-pub async fn bytes_from_every_checkpoint<S: Stack>() {
+pub async fn bytes_resume_from_every_checkpoint<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/octet-stream").await;
         let mut expected = Vec::new();
@@ -74,7 +74,7 @@ pub async fn bytes_from_every_checkpoint<S: Stack>() {
     .await;
 }
 
-pub async fn json_from_every_checkpoint<S: Stack>() {
+pub async fn json_resumes_from_every_checkpoint<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/json").await;
         let mut expected = Vec::new();
@@ -100,7 +100,7 @@ pub async fn json_from_every_checkpoint<S: Stack>() {
     .await;
 }
 
-pub async fn an_empty_stream_is_up_to_date<S: Stack>() {
+pub async fn empty_stream_yields_one_up_to_date_chunk<S: Stack>() {
     on_each_server(|url| async move {
         for (content_type, nothing) in [("text/plain", ""), ("application/json", "[]")] {
             let stream = new_stream::<S>(&url, content_type).await;
@@ -115,7 +115,7 @@ pub async fn an_empty_stream_is_up_to_date<S: Stack>() {
     .await;
 }
 
-pub async fn now_is_a_concrete_offset<S: Stack>() {
+pub async fn now_resolves_to_concrete_offset<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         stream.append("before").await.unwrap();
@@ -132,7 +132,7 @@ pub async fn now_is_a_concrete_offset<S: Stack>() {
     .await;
 }
 
-pub async fn a_closed_stream_ends<S: Stack>() {
+pub async fn closed_stream_ends_after_one_closed_chunk<S: Stack>() {
     on_each_server(|url| async move {
         for data in ["", "all there is"] {
             let stream = S::client(&url).stream(unique("closed"));
@@ -147,7 +147,7 @@ pub async fn a_closed_stream_ends<S: Stack>() {
     .await;
 }
 
-pub async fn a_body_cut_at_every_byte_is_read_once<S: Stack>() {
+pub async fn body_cut_at_any_byte_is_read_once<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let path = unique("cut");
@@ -179,7 +179,7 @@ pub async fn a_body_cut_at_every_byte_is_read_once<S: Stack>() {
     assert!(joined(&all::<S>(chunks).await.unwrap()) == text.as_bytes());
 }
 
-pub async fn pages_until_up_to_date<S: Stack>() {
+pub async fn pages_are_requested_until_up_to_date<S: Stack>() {
     // The last page does not say that it is the last, and one is empty.
     let script = Script::start(|exchange| {
         let (data, next, flags): (_, _, &[Flag<'_>]) = match exchange.query("offset").unwrap() {
@@ -201,7 +201,7 @@ pub async fn pages_until_up_to_date<S: Stack>() {
     assert_eq!(script.requests().len(), 5);
 }
 
-pub async fn many_pages_of_the_reference_server<S: Stack>() {
+pub async fn all_pages_of_reference_server_are_read<S: Stack>() {
     let Some(server) = test_servers::skip_without_node() else { return };
     let stream = new_stream::<S>(NodeServer::url(&server), "application/json").await;
     let mut expected = Vec::new();
@@ -226,7 +226,7 @@ async fn ends_with<S: Stack>(script: &Script, start: &str) -> (StreamError, usiz
     (error.into_kind(), script.requests().len())
 }
 
-pub async fn answers_that_cannot_be_are_errors<S: Stack>() {
+pub async fn invalid_response_is_typed_error_after_one_request<S: Stack>() {
     type Case =
         (&'static str, &'static [(&'static str, &'static str)], &'static str, fn(&StreamError) -> bool);
     let recreated: fn(&StreamError) -> bool = |kind| matches!(kind, StreamError::Recreated { .. });
@@ -273,7 +273,7 @@ pub async fn answers_that_cannot_be_are_errors<S: Stack>() {
     assert!(script.requests().len() <= 10, "{} requests in 3 s", script.requests().len());
 }
 
-pub async fn a_stream_that_got_shorter_is_another_one<S: Stack>() {
+pub async fn stream_shorter_than_checkpoint_is_recreated<S: Stack>() {
     let script = Script::start(|exchange| {
         let (data, next) = if exchange.query("offset") == Some("b5") { ("data", "b6") } else { ("", "b6") };
         exchange.respond(200, stream_headers(next, &[Flag::UpToDate]), data);
@@ -290,7 +290,7 @@ pub async fn a_stream_that_got_shorter_is_another_one<S: Stack>() {
     assert!(matches!(kind, StreamError::Config(_)), "{kind}");
 }
 
-pub async fn refusals_are_told_at_once<S: Stack>() {
+pub async fn refused_read_is_typed_error<S: Stack>() {
     on_each_server(|url| async move {
         let client = S::client(&url);
         for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
@@ -315,7 +315,7 @@ pub async fn refusals_are_told_at_once<S: Stack>() {
     }
 }
 
-pub async fn unchanged_content_is_not_sent_again<S: Stack>() {
+pub async fn matching_etag_returns_not_modified<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         stream.append("some").await.unwrap();
@@ -330,7 +330,7 @@ pub async fn unchanged_content_is_not_sent_again<S: Stack>() {
     .await;
 }
 
-pub async fn options_that_cannot_work_are_named<S: Stack>() {
+pub async fn invalid_reader_option_is_config_error<S: Stack>() {
     let script = Script::start(|exchange| exchange.respond(500, (), "")).unwrap();
     let reader = || scripted::<S>(&script).reader();
     let none = Duration::ZERO;

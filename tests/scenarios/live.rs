@@ -50,7 +50,7 @@ fn record(content_type: &str, text: &str) -> String {
     if content_type == "application/json" { format!("[{text}]") } else { text.to_owned() }
 }
 
-pub async fn a_tail_in_every_mode<S: Stack>() {
+pub async fn tail_delivers_appends_and_ends_at_close<S: Stack>() {
     on_each_server(|url| async move {
         let proxy = Proxy::start(&url).unwrap();
         for content_type in ["application/json", "application/octet-stream", "text/plain"] {
@@ -92,7 +92,7 @@ pub async fn a_tail_in_every_mode<S: Stack>() {
     .await;
 }
 
-pub async fn a_closed_stream_in_every_mode<S: Stack>() {
+pub async fn closed_stream_ends_in_every_mode<S: Stack>() {
     on_each_server(|url| async move {
         for (data, mode) in ["", "7"].into_iter().flat_map(|data| MODES.map(|mode| (data, mode))) {
             let stream = S::client(&url).stream(unique("closed"));
@@ -112,7 +112,7 @@ pub async fn a_closed_stream_in_every_mode<S: Stack>() {
     .await;
 }
 
-pub async fn now_misses_nothing<S: Stack>() {
+pub async fn append_right_after_now_is_delivered<S: Stack>() {
     on_each_server(|url| async move {
         let proxy = Proxy::start(&url).unwrap();
         for mode in MODES {
@@ -131,7 +131,7 @@ pub async fn now_misses_nothing<S: Stack>() {
     .await;
 }
 
-pub async fn killed_in_mid_tail<S: Stack>() {
+pub async fn pending_call_survives_server_kill<S: Stack>() {
     for mode in MODES {
         let server = RustServer::builder().durability(Durability::Wal).start().unwrap();
         let stream = new_stream::<S>(server.url(), "application/json").await;
@@ -162,7 +162,7 @@ pub async fn killed_in_mid_tail<S: Stack>() {
     }
 }
 
-pub async fn connections_cut_all_the_time<S: Stack>() {
+pub async fn repeated_connection_cuts_lose_nothing<S: Stack>() {
     on_each_server(|url| async move {
         let proxy = Proxy::start(&url).unwrap();
         for mode in MODES {
@@ -197,7 +197,7 @@ pub async fn connections_cut_all_the_time<S: Stack>() {
     .await;
 }
 
-pub async fn every_checkpoint_of_every_mode<S: Stack>() {
+pub async fn tail_resumes_from_every_checkpoint<S: Stack>() {
     on_each_server(|url| async move {
         for content_type in ["application/json", "application/octet-stream"] {
             let stream = new_stream::<S>(&url, content_type).await;
@@ -228,7 +228,7 @@ pub async fn every_checkpoint_of_every_mode<S: Stack>() {
     .await;
 }
 
-pub async fn a_stream_deleted_under_the_tail<S: Stack>() {
+pub async fn deleted_stream_ends_tail_with_not_found<S: Stack>() {
     on_each_server(|url| async move {
         for mode in MODES {
             let stream = new_stream::<S>(&url, "application/json").await;
@@ -247,7 +247,7 @@ pub async fn a_stream_deleted_under_the_tail<S: Stack>() {
     .await;
 }
 
-pub async fn a_stream_kept_for_its_forks_alone<S: Stack>() {
+pub async fn deleted_fork_source_ends_tail_with_gone<S: Stack>() {
     on_each_server(|url| async move {
         for mode in MODES {
             let stream = new_stream::<S>(&url, "application/json").await;
@@ -269,7 +269,7 @@ pub async fn a_stream_kept_for_its_forks_alone<S: Stack>() {
     .await;
 }
 
-pub async fn a_stream_created_again_under_the_tail<S: Stack>() {
+pub async fn recreated_stream_ends_tail_with_recreated<S: Stack>() {
     // The Rust server says in both live modes where such a stream ends.
     let server = RustServer::start().unwrap();
     for mode in MODES {
@@ -322,7 +322,7 @@ async fn drop_in_the_tail<S: Stack>(stream: &StackStream<S>, mode: LiveMode) {
     while futures_lite::future::or(chunks.next(), pause()).await.is_some() {}
 }
 
-pub async fn a_reader_dropped_in_the_middle<S: Stack>() {
+pub async fn dropped_reader_releases_its_connection<S: Stack>() {
     let server = RustServer::builder().long_poll_timeout(Duration::from_secs(60)).start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let stream = new_stream::<S>(proxy.url(), "application/octet-stream").await;
@@ -350,7 +350,7 @@ pub async fn a_reader_dropped_in_the_middle<S: Stack>() {
     }
 }
 
-pub async fn waiting_can_be_given_up<S: Stack>() {
+pub async fn dropped_next_future_loses_nothing<S: Stack>() {
     on_each_server(|url| async move {
         for mode in MODES {
             let stream = new_stream::<S>(&url, "application/json").await;

@@ -64,7 +64,7 @@ async fn requests_in_three_seconds<S: Stack>(script: &Script, chunks: &mut Chunk
     script.requests().len()
 }
 
-pub async fn data_is_held_until_it_is_vouched_for<S: Stack>() {
+pub async fn data_event_is_held_until_control_event<S: Stack>() {
     for (what, end) in [("reset", true), ("end in good order", false)] {
         let script = Script::start(move |exchange| match exchange.nth() {
             0 => {
@@ -97,7 +97,7 @@ pub async fn data_is_held_until_it_is_vouched_for<S: Stack>() {
     }
 }
 
-pub async fn control_events_that_say_nothing_are_errors<S: Stack>() {
+pub async fn control_event_without_valid_offset_is_protocol_error<S: Stack>() {
     for control in [
         "{}",
         "not json",
@@ -119,7 +119,7 @@ pub async fn control_events_that_say_nothing_are_errors<S: Stack>() {
     }
 }
 
-pub async fn offsets_of_events_are_judged_too<S: Stack>() {
+pub async fn control_event_offset_must_advance<S: Stack>() {
     for (control, recreated) in [("a0", false), ("Z9", true)] {
         let script = Script::start(move |exchange| {
             exchange.sse(sse_data("[1]") + &sse_control(control, &[]));
@@ -133,7 +133,7 @@ pub async fn offsets_of_events_are_judged_too<S: Stack>() {
     }
 }
 
-pub async fn event_streams_as_whatwg_has_them<S: Stack>() {
+pub async fn event_stream_follows_whatwg_rules<S: Stack>() {
     for line_end in ["\n", "\r\n", "\r"] {
         let text = "\u{FEFF}: a comment\nid: 7\nretry: 1\nevent: data\ndata\n\nevent: other\ndata: x\n\n\
                     event: data\n\nevent: data\ndata:[1,\ndata: \"é\"\ndata: ]\n\n\
@@ -156,7 +156,7 @@ pub async fn event_streams_as_whatwg_has_them<S: Stack>() {
     }
 }
 
-pub async fn base64_events_are_decoded_one_by_one<S: Stack>() {
+pub async fn each_base64_event_is_decoded_separately<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.sse_head([("stream-sse-data-encoding", "base64")]);
         exchange.sse(sse_data("AQ==") + &sse_data("AgM\n=") + &sse_data("") + &sse_control("a1", &[]));
@@ -174,7 +174,7 @@ pub async fn base64_events_are_decoded_one_by_one<S: Stack>() {
     assert_eq!(chunks.checkpoint().to_string(), "a1");
 }
 
-pub async fn text_events_are_cut_at_control_events_only<S: Stack>() {
+pub async fn text_events_are_split_at_control_events_only<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.sse(sse_data("0123456789") + &sse_data("abc") + &sse_control("a1", &[Flag::UpToDate]));
         exchange.hang();
@@ -185,7 +185,7 @@ pub async fn text_events_are_cut_at_control_events_only<S: Stack>() {
     assert_eq!((&chunk.data[..], chunk.checkpoint.to_string().as_str()), (&b"0123456789abc"[..], "a1"));
 }
 
-pub async fn an_event_that_is_too_large_is_fetched<S: Stack>() {
+pub async fn oversized_event_is_fetched_by_plain_get<S: Stack>() {
     for mode in [LiveMode::Sse, LiveMode::Auto] {
         for refused in [false, true] {
             let body = format!("[\"{}\"]", "x".repeat(700));
@@ -227,7 +227,7 @@ pub async fn an_event_that_is_too_large_is_fetched<S: Stack>() {
     }
 }
 
-pub async fn event_streams_that_end_at_once<S: Stack>() {
+pub async fn event_streams_ending_at_once_cause_at_most_ten_requests<S: Stack>() {
     let news = Arc::new(AtomicBool::new(false));
     let script = {
         let news = news.clone();
@@ -268,7 +268,7 @@ fn is_long_poll_request(script: &Script) -> bool {
     script.requests().last().is_some_and(|request| request.query("live") == Some("long-poll"))
 }
 
-pub async fn answers_that_come_at_once_with_nothing<S: Stack>() {
+pub async fn empty_responses_cause_at_most_ten_requests<S: Stack>() {
     for (what, status) in [("204", 204), ("200", 200)] {
         for headers in [&[JSON, Flag::UpToDate][..], &[JSON]] {
             let headers = stream_headers("a0", headers);
@@ -309,7 +309,7 @@ fn without_events(events: impl Fn(&mut Exchange) + Send + Sync + 'static) -> Scr
     .unwrap()
 }
 
-pub async fn auto_goes_on_where_events_are_refused<S: Stack>() {
+pub async fn auto_falls_back_to_long_poll_when_sse_is_refused<S: Stack>() {
     for status in [400, 404, 405, 406, 415, 501] {
         let script = without_events(move |exchange| exchange.respond(status, (), "no events here"));
         let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
@@ -332,7 +332,7 @@ pub async fn auto_goes_on_where_events_are_refused<S: Stack>() {
     assert!(matches!(error.kind(), StreamError::ContentTypeMismatch { .. }), "{error}");
 }
 
-pub async fn auto_goes_on_where_events_are_held_back<S: Stack>() {
+pub async fn auto_falls_back_to_long_poll_when_sse_is_buffered<S: Stack>() {
     let script = without_events(|exchange| {
         exchange.sse_head(());
         exchange.hang();
@@ -358,7 +358,7 @@ pub async fn auto_reads_text_by_long_poll<S: Stack>() {
     assert!(script.requests().iter().all(|request| request.query("live") != Some("sse")));
 }
 
-pub async fn offsets_and_cursors_arrive_as_they_are<S: Stack>() {
+pub async fn offset_and_cursor_reach_server_unchanged<S: Stack>() {
     // All that an offset may contain, and a URL must not.
     const OFFSET: &str = "b+%20 #:;@!$'()*[]^`{|}~\"<>\\é";
     const CURSOR: &str = "c&=?/+% #";

@@ -33,7 +33,7 @@ fn stored(server: &RustServer, proxy: &Proxy, stream_url: &str) -> String {
     direct("GET", &stream_url.replace(proxy.url(), server.url()), (), "").unwrap().text()
 }
 
-pub async fn a_plain_append_with_an_unknown_fate_is_not_repeated<S: Stack>() {
+pub async fn plain_append_with_unknown_outcome_is_not_resent<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     for (what, action) in [
@@ -59,7 +59,7 @@ pub async fn a_plain_append_with_an_unknown_fate_is_not_repeated<S: Stack>() {
     }
 }
 
-pub async fn identity_or_consent_makes_it_repeatable<S: Stack>() {
+pub async fn append_with_identity_or_at_least_once_is_resent<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     for action in [Action::DropBefore, Action::DropAfter, Action::refuse(502, (), "")] {
@@ -76,7 +76,7 @@ pub async fn identity_or_consent_makes_it_repeatable<S: Stack>() {
     }
 }
 
-pub async fn idempotent_operations_ride_out_an_outage<S: Stack>() {
+pub async fn idempotent_operations_are_retried_until_success<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     for action in
@@ -99,7 +99,7 @@ pub async fn idempotent_operations_ride_out_an_outage<S: Stack>() {
     }
 }
 
-pub async fn a_close_with_a_record_and_an_unheard_answer<S: Stack>() {
+pub async fn close_with_record_after_lost_response_is_outcome_unknown<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let stream = proxied::<S>(&server, &proxy).await;
@@ -115,7 +115,7 @@ pub async fn a_close_with_a_record_and_an_unheard_answer<S: Stack>() {
     assert_eq!(stored(&server, &proxy, stream.url().unwrap()), "end");
 }
 
-pub async fn retry_after_is_waited_for_and_told<S: Stack>() {
+pub async fn retry_after_delays_retry_and_is_on_final_error<S: Stack>() {
     let script = Script::start(|exchange| match exchange.nth() {
         0 => exchange.respond(429, [("retry-after", "1")], "slow down"),
         1 => {
@@ -145,7 +145,7 @@ pub async fn retry_after_is_waited_for_and_told<S: Stack>() {
     assert!(error.to_string().contains("4 attempts"), "{error}");
 }
 
-pub async fn success_without_the_protocols_headers_is_an_error<S: Stack>() {
+pub async fn success_without_protocol_headers_is_error<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.respond(200, [("content-type", "text/html")], "<html>Please log in</html>");
     })
@@ -163,7 +163,7 @@ pub async fn success_without_the_protocols_headers_is_an_error<S: Stack>() {
     }
 }
 
-pub async fn an_encoding_that_was_not_asked_for_is_an_error<S: Stack>() {
+pub async fn unrequested_content_encoding_is_error<S: Stack>() {
     let script = Script::start(|exchange| {
         let headers =
             stream_headers("0_1", &[Flag::ContentType("text/plain")]).with("content-encoding", "rot13");
@@ -178,7 +178,7 @@ pub async fn an_encoding_that_was_not_asked_for_is_an_error<S: Stack>() {
     scripted::<S>(&script).producer("p").build().append("x").unwrap().await.unwrap();
 }
 
-pub async fn redirects_keep_the_method_and_the_secrets<S: Stack>() {
+pub async fn redirect_keeps_method_and_withholds_credentials<S: Stack>() {
     let elsewhere = Script::start(|exchange| {
         exchange.respond(200, stream_headers("0_1", &[Flag::ContentType("text/plain")]), "");
     })
@@ -214,7 +214,7 @@ pub async fn redirects_keep_the_method_and_the_secrets<S: Stack>() {
     assert!(script.requests().len() <= 11, "{} requests", script.requests().len());
 }
 
-pub async fn a_connection_closed_while_idle_costs_nothing<S: Stack>() {
+pub async fn append_on_stale_connection_succeeds<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let stream = proxied::<S>(&server, &proxy).await;
@@ -228,7 +228,7 @@ pub async fn a_connection_closed_while_idle_costs_nothing<S: Stack>() {
     assert_eq!(stored(&server, &proxy, stream.url().unwrap()), "ab");
 }
 
-pub async fn deadlines_fire_and_name_themselves<S: Stack>() {
+pub async fn header_timeout_fires_and_is_named_in_error<S: Stack>() {
     let script = Script::start(|exchange| exchange.hang()).unwrap();
     let client = S::builder()
         .base_url(script.url())
@@ -245,7 +245,7 @@ pub async fn deadlines_fire_and_name_themselves<S: Stack>() {
     assert!(matches!(error.kind(), StreamError::OutcomeUnknown { .. }), "{error}");
 }
 
-pub async fn nobody_there_is_retried_then_told<S: Stack>() {
+pub async fn connection_refused_is_retried_then_reported<S: Stack>() {
     let script = Script::start(|exchange| exchange.hang()).unwrap();
     script.refuse();
     let stream = scripted::<S>(&script);
@@ -257,7 +257,7 @@ pub async fn nobody_there_is_retried_then_told<S: Stack>() {
     assert!(error.is_retryable() && error.to_string().contains("4 attempts"), "{error}");
 }
 
-pub async fn headers_of_one_handle_and_failing_providers<S: Stack>() {
+pub async fn handle_headers_are_sent_and_failing_providers_are_errors<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.respond(200, stream_headers("0_1", &[Flag::ContentType("text/plain")]), "");
     })
@@ -285,7 +285,7 @@ pub async fn headers_of_one_handle_and_failing_providers<S: Stack>() {
     );
 }
 
-pub async fn one_stream_for_many_tasks<S: Stack>() {
+pub async fn concurrent_appends_on_one_stream_all_succeed<S: Stack>() {
     let server = RustServer::start().unwrap();
     let stream = new_stream::<S>(server.url(), "text/plain").await;
     let appends = (0..64).map(|_| stream.append("x"));

@@ -20,7 +20,7 @@ async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) -> F) 
 }
 
 /// The seed's example, line by line.
-pub async fn the_seeds_example<S: Stack>() {
+pub async fn usage_example_survives_restart_of_producer<S: Stack>() {
     on_each_server(|url| async move {
         let client = S::client(&url);
         let stream = client.stream(unique("orders"));
@@ -60,7 +60,7 @@ pub async fn the_seeds_example<S: Stack>() {
     .await;
 }
 
-pub async fn receipts_tell_where_a_record_stands<S: Stack>() {
+pub async fn receipt_reports_offset_epoch_and_seq<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         let producer = stream.producer("p").linger(Duration::ZERO).build();
@@ -76,7 +76,7 @@ pub async fn receipts_tell_where_a_record_stands<S: Stack>() {
     .await;
 }
 
-pub async fn json_records_are_one_message_each<S: Stack>() {
+pub async fn each_json_record_is_one_message<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/json").await;
         // Once with the content type known, and once learned.
@@ -105,7 +105,7 @@ pub async fn json_records_are_one_message_each<S: Stack>() {
     .await;
 }
 
-pub async fn the_stream_ends_with_the_producer<S: Stack>() {
+pub async fn close_stream_closes_stream_after_last_record<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         let producer = stream.producer("p").build();
@@ -135,7 +135,7 @@ pub async fn the_stream_ends_with_the_producer<S: Stack>() {
     .await;
 }
 
-pub async fn ten_tasks_on_two_handles_keep_their_order<S: Stack>() {
+pub async fn concurrent_tasks_keep_per_task_order<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         // A queue that is full all the time.
@@ -168,8 +168,8 @@ pub async fn ten_tasks_on_two_handles_keep_their_order<S: Stack>() {
     .await;
 }
 
-/// ROBUSTNESS 41: what cannot work is an error that names the option, and nothing is sent.
-pub async fn a_bad_option_is_an_error_of_every_operation<S: Stack>() {
+/// Guarantee 41: what cannot work is an error that names the option, and nothing is sent.
+pub async fn invalid_option_fails_every_operation_and_sends_nothing<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let stream = new_stream::<S>(proxy.url(), "text/plain").await;
@@ -235,7 +235,7 @@ pub async fn a_bad_option_is_an_error_of_every_operation<S: Stack>() {
 }
 
 /// What is as large as can be means that there is no bound.
-pub async fn the_largest_options_are_no_trouble<S: Stack>() {
+pub async fn maximum_option_values_mean_no_limit<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let stream = new_stream::<S>(proxy.url(), "text/plain").await;

@@ -85,8 +85,8 @@ fn faults() -> [Fault; 10] {
     ]
 }
 
-/// ROBUSTNESS 27.
-pub async fn any_fault_on_any_batch_costs_nothing<S: Stack>() {
+/// Guarantee 27.
+pub async fn each_fault_on_each_batch_stores_records_once_in_order<S: Stack>() {
     let rust = RustServer::start().unwrap();
     let node = skip_without_node();
     for server in [Some(rust.url()), node.as_ref().map(|node| node.url())].into_iter().flatten() {
@@ -113,8 +113,8 @@ pub async fn any_fault_on_any_batch_costs_nothing<S: Stack>() {
     }
 }
 
-/// ROBUSTNESS 28, with a real process killed. It keeps what it acknowledged, but forgets its producers.
-pub async fn a_killed_server_loses_nothing<S: Stack>() {
+/// Guarantee 28, with a real process killed. It keeps what it acknowledged, but forgets its producers.
+pub async fn killed_server_has_all_records_after_restart<S: Stack>() {
     let server = RustServer::builder().durability(Durability::Wal).start().unwrap();
     let stream = S::client(server.url()).stream(unique("killed"));
     stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
@@ -141,8 +141,8 @@ pub async fn a_killed_server_loses_nothing<S: Stack>() {
     assert!(producer.stats().claims <= 3, "{:?}", producer.stats());
 }
 
-/// ROBUSTNESS 29.
-pub async fn a_spent_budget_is_told_everywhere<S: Stack>() {
+/// Guarantee 29.
+pub async fn exhausted_retry_budget_is_reported_by_every_operation<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
@@ -182,8 +182,8 @@ pub async fn a_spent_budget_is_told_everywhere<S: Stack>() {
     assert_stored(&direct_url, &numbered(100), "after");
 }
 
-/// ROBUSTNESS 30.
-pub async fn a_late_batch_is_waited_for<S: Stack>() {
+/// Guarantee 30.
+pub async fn late_batch_causes_at_most_two_requests_per_batch<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     for late in [0, 12] {
@@ -235,8 +235,8 @@ fn take_over(url: &str, epoch: u64) {
     assert_eq!(direct("POST", url, headers, "|").unwrap().status, 200);
 }
 
-/// ROBUSTNESS 31.
-pub async fn a_fenced_producer_claims_and_renumbers<S: Stack>() {
+/// Guarantee 31.
+pub async fn fenced_producer_with_auto_claim_renumbers_batches<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
@@ -283,8 +283,8 @@ pub async fn a_fenced_producer_claims_and_renumbers<S: Stack>() {
     assert_eq!(new[0].1, 0);
 }
 
-/// ROBUSTNESS 31.
-pub async fn a_fenced_producer_that_may_not_claim_says_so<S: Stack>() {
+/// Guarantee 31.
+pub async fn fenced_producer_without_auto_claim_reports_stale_epoch<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
@@ -308,8 +308,8 @@ pub async fn a_fenced_producer_that_may_not_claim_says_so<S: Stack>() {
     assert_eq!(stored(&direct_url), format!("{before}|"));
 }
 
-/// ROBUSTNESS 31: what went unanswered under the old epoch cannot be claimed.
-pub async fn a_fence_after_an_unanswered_attempt<S: Stack>() {
+/// Guarantee 31: what went unanswered under the old epoch cannot be claimed.
+pub async fn fence_after_unanswered_attempt_is_outcome_unknown<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     for applied in [false, true] {
@@ -341,24 +341,34 @@ pub async fn a_fence_after_an_unanswered_attempt<S: Stack>() {
     }
 }
 
-/// ROBUSTNESS 32 and 33.
-pub async fn a_namesake_and_a_closed_stream_are_told<S: Stack>() {
+/// Guarantee 32.
+pub async fn duplicate_of_batch_never_sent_is_unexpected<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
-    // Long enough for a hundred records to get into one batch, on any machine.
-    let first = stream.producer("p").linger(Duration::from_secs(1)).build();
-    let receipt = first.append("a").unwrap();
-    first.flush().await.unwrap();
-    receipt.await.unwrap();
+    let first = stream.producer("p").build();
+    first.append("a").unwrap().await.unwrap();
+    // A second process with the same id and epoch: the server takes its first batch for a repetition.
     let second = stream.producer("p").build();
     let error = second.append("b").unwrap().await.unwrap_err();
     assert!(matches!(error, ProducerError::UnexpectedDuplicate { .. }), "{error}");
     assert_eq!(stored(&direct_url), "a");
+}
+
+/// Guarantee 33.
+pub async fn append_to_closed_stream_fails_after_one_request<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let proxy = Proxy::start(server.url()).unwrap();
+    let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
+    // The linger is long enough for a hundred records to fit into one batch on a slow machine.
+    let producer = stream.producer("p").linger(Duration::from_secs(1)).build();
+    let receipt = producer.append("a").unwrap();
+    producer.flush().await.unwrap();
+    receipt.await.unwrap();
 
     assert_eq!(direct("POST", &direct_url, [("stream-closed", "true")], "").unwrap().status, 204);
     proxy.forget_requests();
-    let receipts: Vec<_> = (0..100).map(|_| first.append("c").unwrap()).collect();
+    let receipts: Vec<_> = (0..100).map(|_| producer.append("c").unwrap()).collect();
     for receipt in receipts {
         let error = receipt.await.unwrap_err();
         assert!(
@@ -371,8 +381,8 @@ pub async fn a_namesake_and_a_closed_stream_are_told<S: Stack>() {
     assert!(matches!(error.stream_error(), Some(StreamError::StreamClosed { .. })), "{error}");
 }
 
-/// ROBUSTNESS 42.
-pub async fn a_success_must_come_from_the_protocol<S: Stack>() {
+/// Guarantee 42.
+pub async fn append_success_without_protocol_headers_is_error<S: Stack>() {
     type Headers = &'static [(&'static str, &'static str)];
     let cases: [(u16, Headers, &str); 9] = [
         (200, &[], "none of the protocol's headers"),
@@ -398,8 +408,8 @@ pub async fn a_success_must_come_from_the_protocol<S: Stack>() {
     }
 }
 
-/// ROBUSTNESS 43.
-pub async fn a_connection_closed_while_idle_costs_no_copy<S: Stack>() {
+/// Guarantee 43.
+pub async fn append_after_idle_connection_reset_is_stored_once<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
@@ -412,8 +422,8 @@ pub async fn a_connection_closed_while_idle_costs_no_copy<S: Stack>() {
     assert_stored(&direct_url, &numbered(20), "idle");
 }
 
-/// ROBUSTNESS 18: what does not answer is given up and tried again.
-pub async fn silence_is_not_waited_for_for_ever<S: Stack>() {
+/// Guarantee 18: what does not answer is given up and tried again.
+pub async fn unanswered_batch_is_resent_after_header_timeout<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;

@@ -53,7 +53,7 @@ fn asks_type(exchange: &mut Exchange, content_type: &'static str) -> bool {
 }
 
 /// What no answer should leave open: where, what the server said, and what of it is known.
-pub async fn every_refusal_names_its_place_and_its_words<S: Stack>() {
+pub async fn refused_batch_error_has_url_status_and_server_message<S: Stack>() {
     for status in [201, 202, 400, 401, 402, 403, 404, 405, 409, 410, 415, 421, 422, 426, 431, 451, 501] {
         for auto_claim in [false, true] {
             let script = Script::start(move |exchange| {
@@ -98,7 +98,7 @@ pub async fn every_refusal_names_its_place_and_its_words<S: Stack>() {
 }
 
 /// Nothing left the machine as long as its headers were not there.
-pub async fn a_provider_that_hangs_leaves_nothing_in_doubt<S: Stack>() {
+pub async fn hanging_header_provider_times_out_before_sending<S: Stack>() {
     let script = Script::start(store).unwrap();
     let client = S::builder()
         .base_url(script.url())
@@ -119,7 +119,7 @@ pub async fn a_provider_that_hangs_leaves_nothing_in_doubt<S: Stack>() {
 }
 
 /// Both or neither: and where it was neither, the next attempt may be another one.
-pub async fn a_last_record_that_fails_alone_ends_nothing<S: Stack>() {
+pub async fn failed_last_record_leaves_stream_open<S: Stack>() {
     // Before the type is known, so that it is found out late.
     let script = Script::start(|exchange| {
         if !asks_type(exchange, "application/json") {
@@ -178,7 +178,7 @@ pub async fn a_last_record_that_fails_alone_ends_nothing<S: Stack>() {
 }
 
 /// An append with an identity of its own gets the protocol's words for its conflicts.
-pub async fn an_append_with_an_identity_is_told_where_the_server_stands<S: Stack>() {
+pub async fn append_conflict_reports_server_epoch_and_expected_seq<S: Stack>() {
     let script = Script::start(|exchange| match exchange.headers.get("producer-epoch") {
         Some("3") => exchange.respond(403, [("producer-epoch", "7")], "stale"),
         Some("4") => exchange.respond(403, (), "go away"),
@@ -198,7 +198,7 @@ pub async fn an_append_with_an_identity_is_told_where_the_server_stands<S: Stack
 }
 
 /// The deadline for an answer is not one for the uplink.
-pub async fn a_body_gets_the_time_that_it_takes<S: Stack>() {
+pub async fn header_timeout_grows_with_request_body<S: Stack>() {
     let script = Script::start(|exchange| {
         if exchange.pause(Duration::from_millis(800)) {
             store(exchange);
@@ -214,7 +214,7 @@ pub async fn a_body_gets_the_time_that_it_takes<S: Stack>() {
 }
 
 /// A panic in a callback is the end of that producer, and of nothing else.
-pub async fn a_callback_that_panics_ends_its_producer_alone<S: Stack>() {
+pub async fn panicking_callback_ends_only_its_producer<S: Stack>() {
     let script = Script::start(|exchange| match exchange.path() {
         "/bad" => exchange.respond(401, (), ""),
         _ => store(exchange),
@@ -333,7 +333,7 @@ fn serve_early(mut connection: TcpStream, lingers: bool, stored: &Mutex<Vec<u8>>
 }
 
 /// A 413 that comes before the body was read is an answer like any other.
-pub async fn a_refusal_before_the_body_was_read_is_heard<S: Stack>() {
+pub async fn early_413_is_read_before_body_is_sent<S: Stack>() {
     for lingers in [true, false] {
         let stored = Arc::new(Mutex::new(Vec::new()));
         let kept = stored.clone();
@@ -364,7 +364,7 @@ pub async fn a_refusal_before_the_body_was_read_is_heard<S: Stack>() {
 }
 
 /// The head says it all: nobody waits for a body that does not come.
-pub async fn an_answer_that_falls_silent_is_an_answer<S: Stack>() {
+pub async fn acknowledgement_needs_no_complete_response_body<S: Stack>() {
     let script = Script::start(|exchange| {
         let seq = exchange.headers.get("producer-seq").unwrap_or_default().to_owned();
         exchange.raw(format!(
@@ -384,7 +384,7 @@ pub async fn an_answer_that_falls_silent_is_an_answer<S: Stack>() {
 }
 
 /// A server that loses its memory all the time is not another producer.
-pub async fn a_server_that_keeps_forgetting_is_told<S: Stack>() {
+pub async fn repeated_state_loss_ends_with_sequence_gap<S: Stack>() {
     let script = Script::start(|exchange| {
         if asks_type(exchange, "text/plain") {
             return;
@@ -412,7 +412,7 @@ pub async fn a_server_that_keeps_forgetting_is_told<S: Stack>() {
 }
 
 /// Handles that do everything at once, and are dropped in the middle of it.
-pub async fn whatever_handles_do_at_once_every_receipt_is_told<S: Stack>() {
+pub async fn concurrent_handles_settle_every_receipt<S: Stack>() {
     let server = RustServer::start().unwrap();
     for round in 0..12_usize {
         let path = unique("tumult");
@@ -470,7 +470,7 @@ pub async fn whatever_handles_do_at_once_every_receipt_is_told<S: Stack>() {
 }
 
 /// A token that runs out in the middle is renewed by who can.
-pub async fn a_token_that_runs_out_is_renewed_and_nothing_is_lost<S: Stack>() {
+pub async fn expired_token_is_renewed_without_loss<S: Stack>() {
     let uses = AtomicUsize::new(0);
     let script = Script::start(move |exchange| {
         // Each token is good for three requests.
@@ -503,7 +503,7 @@ pub async fn a_token_that_runs_out_is_renewed_and_nothing_is_lost<S: Stack>() {
 }
 
 /// What an application passes on from another request must not cut a record short.
-pub async fn a_length_that_is_passed_on_is_refused<S: Stack>() {
+pub async fn framing_header_from_application_is_refused<S: Stack>() {
     let script = Script::start(store).unwrap();
     for (name, value) in [("content-length", "3"), ("transfer-encoding", "chunked")] {
         let built = S::builder().base_url(script.url()).default_header(name, value).build();

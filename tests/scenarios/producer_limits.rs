@@ -14,8 +14,8 @@ fn stored(url: &str) -> String {
     answer.text()
 }
 
-/// ROBUSTNESS 35.
-pub async fn no_body_is_larger_than_its_limit<S: Stack>() {
+/// Guarantee 35.
+pub async fn body_exceeds_batch_limit_only_for_single_large_record<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     for content_type in ["text/plain", "application/json"] {
@@ -45,8 +45,8 @@ pub async fn no_body_is_larger_than_its_limit<S: Stack>() {
     }
 }
 
-/// ROBUSTNESS 36.
-pub async fn a_batch_too_large_for_the_server_is_split<S: Stack>() {
+/// Guarantee 36.
+pub async fn batch_refused_with_413_is_split<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     proxy.rule(|request, _| match request.body.len() {
@@ -76,8 +76,8 @@ pub async fn a_batch_too_large_for_the_server_is_split<S: Stack>() {
     }
 }
 
-/// ROBUSTNESS 37.
-pub async fn what_does_not_serialise_fails_by_itself<S: Stack>() {
+/// Guarantee 37.
+pub async fn invalid_json_fails_only_its_own_append<S: Stack>() {
     struct Broken;
     impl serde::Serialize for Broken {
         fn serialize<Z: serde::Serializer>(&self, _: Z) -> Result<Z::Ok, Z::Error> {
@@ -102,8 +102,8 @@ pub async fn what_does_not_serialise_fails_by_itself<S: Stack>() {
     assert_eq!(stored(stream.url().unwrap()), format!("[{}]", expected.join(",")));
 }
 
-/// ROBUSTNESS 38. The machine may be busy, so the best of many counts.
-pub async fn without_linger_records_leave_at_once<S: Stack>() {
+/// Guarantee 38. The machine may be busy, so the best of many counts.
+pub async fn zero_linger_sends_within_ten_milliseconds<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let stream = S::client(proxy.url()).stream(unique("linger"));
@@ -119,8 +119,8 @@ pub async fn without_linger_records_leave_at_once<S: Stack>() {
     assert!(fastest < Duration::from_millis(10), "{fastest:?}");
 }
 
-/// ROBUSTNESS 34.
-pub async fn against_a_hung_server_memory_is_bounded<S: Stack>() {
+/// Guarantee 34.
+pub async fn queue_stays_within_limit_on_slow_server<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let path = unique("hung");
@@ -150,8 +150,8 @@ pub async fn against_a_hung_server_memory_is_bounded<S: Stack>() {
     assert!(stored(&format!("{}/{path}", server.url())) == expected);
 }
 
-/// ROBUSTNESS 40: the last handle goes, and the rest is delivered.
-pub async fn what_is_dropped_is_delivered<S: Stack>() {
+/// Guarantee 40: the last handle goes, and the rest is delivered.
+pub async fn dropped_producer_delivers_queued_records<S: Stack>() {
     let server = RustServer::start().unwrap();
     let stream = S::client(server.url()).stream(unique("dropped"));
     stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
@@ -165,8 +165,8 @@ pub async fn what_is_dropped_is_delivered<S: Stack>() {
     assert!(stored(stream.url().unwrap()) == expected);
 }
 
-/// ROBUSTNESS 41.
-pub async fn the_clients_headers_are_on_every_append<S: Stack>() {
+/// Guarantee 41.
+pub async fn client_headers_are_on_every_producer_request<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let calls = Arc::new(AtomicU32::new(0));
@@ -207,8 +207,8 @@ pub async fn the_clients_headers_are_on_every_append<S: Stack>() {
     assert!(dynamic.windows(2).all(|pair| pair[0] < pair[1]), "asked anew for each: {dynamic:?}");
 }
 
-/// ROBUSTNESS 41: what a provider cannot say is an error, and nothing goes out without it.
-pub async fn a_provider_that_fails_is_told<S: Stack>() {
+/// Guarantee 41: what a provider cannot say is an error, and nothing goes out without it.
+pub async fn failing_header_provider_fails_append_unsent<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let client = S::builder()
@@ -228,7 +228,7 @@ pub async fn a_provider_that_fails_is_told<S: Stack>() {
 }
 
 /// An idle producer leaves its stream alone.
-pub async fn an_idle_producer_sends_nothing<S: Stack>() {
+pub async fn idle_producer_sends_nothing<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let client = S::client(proxy.url());
@@ -240,7 +240,17 @@ pub async fn an_idle_producer_sends_nothing<S: Stack>() {
     client.runtime().sleep(Duration::from_secs(1)).await;
     producer.close().await.unwrap();
     assert!(proxy.requests().is_empty());
-    // ROBUSTNESS 40: nor does it take anything more.
+}
+
+/// Guarantee 40.
+pub async fn append_after_close_is_error<S: Stack>() {
+    let server = RustServer::start().unwrap();
+    let stream = S::client(server.url()).stream(unique("closed"));
+    stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
+    let producer = stream.producer("p").build();
+    producer.append("x").unwrap();
+    producer.close().await.unwrap();
+    assert_eq!(stored(stream.url().unwrap()), "x");
     assert!(matches!(producer.append("x").unwrap_err(), ProducerError::Closed));
     assert!(matches!(producer.append_wait("x").await.unwrap_err(), ProducerError::Closed));
     assert!(matches!(producer.close_stream().await.unwrap_err(), ProducerError::Closed));

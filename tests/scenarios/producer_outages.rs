@@ -26,8 +26,8 @@ fn numbered(range: std::ops::Range<u32>) -> String {
     range.map(|number| format!("{number}\n")).collect()
 }
 
-/// ROBUSTNESS 28: everything arrives after it.
-pub async fn an_outage_while_appending_costs_nothing<S: Stack>() {
+/// Guarantee 28: everything arrives after it.
+pub async fn records_appended_during_outage_are_stored_after_it<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let retry = RetryConfig { max_backoff: Duration::from_secs(1), ..RetryConfig::default() };
     let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
@@ -59,8 +59,8 @@ pub async fn an_outage_while_appending_costs_nothing<S: Stack>() {
     producer.close().await.unwrap();
 }
 
-/// ROBUSTNESS 28: where it lasts longer than the application is patient, it is told what is not stored.
-pub async fn an_outage_that_lasts_is_told<S: Stack>() {
+/// Guarantee 28: where it lasts longer than the application is patient, it is told what is not stored.
+pub async fn outage_beyond_retry_budget_returns_unacked_records<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(1)), ..RetryConfig::default() };
     let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
@@ -91,8 +91,8 @@ pub async fn an_outage_that_lasts_is_told<S: Stack>() {
     assert_eq!(stream.reader().offset(from).read_text().await.unwrap(), "");
 }
 
-/// ROBUSTNESS 43: the server takes its leave of an idle connection, and the next append comes just then.
-pub async fn a_connection_that_ended_in_good_order_costs_no_copy<S: Stack>() {
+/// Guarantee 43: the server takes its leave of an idle connection, and the next append comes just then.
+pub async fn append_after_idle_connection_close_is_stored_once<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let producer = stream.producer("p").linger(Duration::ZERO).build();
     for number in 0..20 {
@@ -108,8 +108,8 @@ pub async fn a_connection_that_ended_in_good_order_costs_no_copy<S: Stack>() {
     assert_eq!(producer.stats().acked_batches, 20);
 }
 
-/// ROBUSTNESS 40: when the queue is drained, nothing of a dropped producer is left.
-pub async fn the_task_of_a_dropped_producer_ends<S: Stack>() {
+/// Guarantee 40: when the queue is drained, nothing of a dropped producer is left.
+pub async fn dropped_producer_task_ends_within_a_second_of_draining<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     proxy.rule(|_, nth| if nth < 3 { Action::Delay(Duration::from_millis(300)) } else { Action::Pass });
     for detach in [false, true] {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use test_servers::{Exchange, Flag, Script, sse_control, sse_data, stream_headers};
 
-pub async fn retry_after_is_a_floor<S: Stack>() {
+pub async fn retry_after_is_minimum_delay<S: Stack>() {
     let soon = DateTime::<Utc>::from(SystemTime::now() + Duration::from_millis(2900))
         .format("%a, %d %b %Y %H:%M:%S GMT")
         .to_string();
@@ -41,7 +41,7 @@ pub async fn retry_after_is_a_floor<S: Stack>() {
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{error}");
 }
 
-pub async fn failures_are_retried_within_the_policy<S: Stack>() {
+pub async fn failed_request_is_retried_within_policy<S: Stack>() {
     for failure in [500, 502, 504, 0, 1, 2] {
         let fail = move |exchange: &mut Exchange| {
             match failure {
@@ -75,7 +75,7 @@ pub async fn failures_are_retried_within_the_policy<S: Stack>() {
     }
 }
 
-pub async fn a_page_that_always_breaks_at_the_same_place<S: Stack>() {
+pub async fn page_that_breaks_at_same_byte_exhausts_retry_budget<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.raw("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nstream-next-offset: a1\r\ncontent-length: 9\r\n\r\n1234");
     })
@@ -90,7 +90,7 @@ pub async fn a_page_that_always_breaks_at_the_same_place<S: Stack>() {
     assert_eq!(chunks.checkpoint().to_string(), "a0,b4");
 }
 
-pub async fn silence_is_noticed<S: Stack>() {
+pub async fn silent_server_triggers_timeout_and_retry<S: Stack>() {
     // No head; a head and no body; half a body; half an event.
     for kind in 0..4 {
         for mode in [LiveMode::Off, LiveMode::LongPoll, LiveMode::Sse] {
@@ -135,7 +135,7 @@ pub async fn silence_is_noticed<S: Stack>() {
     }
 }
 
-pub async fn a_server_that_accepts_nothing_is_noticed<S: Stack>() {
+pub async fn unaccepted_connection_times_out<S: Stack>() {
     // Its queue is full of connections that it does not take.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -159,7 +159,7 @@ pub async fn a_server_that_accepts_nothing_is_noticed<S: Stack>() {
     }
 }
 
-pub async fn a_quiet_stream_is_not_a_dead_one<S: Stack>() {
+pub async fn idle_event_stream_is_reconnected_without_failure<S: Stack>() {
     let events = Arc::new(AtomicUsize::new(0));
     let script = {
         let events = events.clone();
@@ -193,7 +193,7 @@ pub async fn a_quiet_stream_is_not_a_dead_one<S: Stack>() {
     assert_eq!((failures.load(Ordering::Relaxed), events.load(Ordering::Relaxed)), (0, 5));
 }
 
-pub async fn the_application_decides_about_failures<S: Stack>() {
+pub async fn on_error_decides_whether_to_retry<S: Stack>() {
     let script = Script::start(|exchange| match exchange.header("authorization") {
         Some("Bearer 2") => {
             let next = format!("a{}", exchange.nth());

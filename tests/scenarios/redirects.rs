@@ -1,4 +1,4 @@
-//! A stream that has moved: what a reader follows, and what it does not take along. ROBUSTNESS 22.
+//! A stream that has moved: what a reader follows, and what it does not take along. guarantee 22.
 
 use crate::support::{Stack, StackStream, unique};
 use durable_streams::{ChunkIterator, CreateOptions, LiveMode, Offset, RetryConfig, StreamError};
@@ -20,7 +20,7 @@ async fn read<S: Stack>(
     read
 }
 
-pub async fn a_reader_sent_to_another_host_keeps_its_secrets<S: Stack>() {
+pub async fn cross_origin_redirect_carries_no_credentials<S: Stack>() {
     let server = RustServer::start().unwrap();
     for (mode, status) in MODES.into_iter().zip([301, 302, 307, 308]) {
         let path = unique("moved");
@@ -58,7 +58,7 @@ pub async fn a_reader_sent_to_another_host_keeps_its_secrets<S: Stack>() {
     }
 }
 
-pub async fn a_reader_sent_round_in_circles_is_told<S: Stack>() {
+pub async fn redirect_loop_is_error_within_ten_hops<S: Stack>() {
     for mode in MODES {
         // Two hosts that send it to each other, as soon as it tails.
         let script = Script::start(move |exchange| {
@@ -87,7 +87,7 @@ pub async fn a_reader_sent_round_in_circles_is_told<S: Stack>() {
 }
 
 /// An error names the stream's own URL, which is not where this one failed.
-pub async fn a_failure_elsewhere_says_so<S: Stack>() {
+pub async fn error_after_redirect_names_redirect_target<S: Stack>() {
     let there = Script::start(|exchange| exchange.respond(401, (), "who are you?")).unwrap();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nobody = format!("http://{nobody}");
@@ -107,7 +107,7 @@ pub async fn a_failure_elsewhere_says_so<S: Stack>() {
     }
 }
 
-pub async fn a_redirect_that_leads_nowhere_is_an_error<S: Stack>() {
+pub async fn redirect_without_usable_location_is_error<S: Stack>() {
     for location in [None, Some("ftp://elsewhere/s"), Some("http://")] {
         let script = Script::start(move |exchange| match location {
             None => exchange.respond(307, (), ""),

@@ -12,7 +12,7 @@ fn stored(url: &str) -> String {
     answer.text()
 }
 
-pub async fn a_stream_lives_its_life<S: Stack>() {
+pub async fn stream_is_created_appended_described_and_deleted<S: Stack>() {
     on_each_server(|url| async move {
         let stream = S::client(&url).stream(unique("ünïcode"));
         let created = stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
@@ -35,7 +35,7 @@ pub async fn a_stream_lives_its_life<S: Stack>() {
     .await;
 }
 
-pub async fn creating_again_tells_created_from_existing<S: Stack>() {
+pub async fn second_create_reports_existing_stream<S: Stack>() {
     on_each_server(|url| async move {
         let stream = S::client(&url).stream(unique("twice"));
         let options = || CreateOptions::new().content_type("application/json").data(r#"[1,2]"#);
@@ -50,7 +50,7 @@ pub async fn creating_again_tells_created_from_existing<S: Stack>() {
     .await;
 }
 
-pub async fn every_option_of_create_arrives<S: Stack>() {
+pub async fn create_options_reach_server<S: Stack>() {
     on_each_server(|url| async move {
         let client = S::client(&url);
         let ttl = client.stream(unique("ttl"));
@@ -76,7 +76,7 @@ pub async fn every_option_of_create_arrives<S: Stack>() {
     .await;
 }
 
-pub async fn a_fork_shares_its_sources_past<S: Stack>() {
+pub async fn fork_contains_source_up_to_fork_offset<S: Stack>() {
     on_each_server(|url| async move {
         let source = new_stream::<S>(&url, "application/json").await;
         let middle = source.append("[1,2,3]").await.unwrap().next_offset;
@@ -107,7 +107,7 @@ pub async fn a_fork_shares_its_sources_past<S: Stack>() {
     .await;
 }
 
-pub async fn closing_with_and_without_a_last_record<S: Stack>() {
+pub async fn close_is_idempotent_and_stores_last_record_once<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         let last = stream.append("a").await.unwrap().next_offset;
@@ -134,7 +134,7 @@ pub async fn closing_with_and_without_a_last_record<S: Stack>() {
     .await;
 }
 
-pub async fn appends_with_stream_seq_are_ordered<S: Stack>() {
+pub async fn append_with_lower_stream_seq_is_refused<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         stream.append("a").seq("0002").await.unwrap();
@@ -146,7 +146,7 @@ pub async fn appends_with_stream_seq_are_ordered<S: Stack>() {
     .await;
 }
 
-pub async fn appends_with_an_identity_are_stored_once<S: Stack>() {
+pub async fn append_with_producer_identity_is_stored_once<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         let first = stream.append("a").producer("p", 3, 0).await.unwrap();
@@ -163,7 +163,7 @@ pub async fn appends_with_an_identity_are_stored_once<S: Stack>() {
     .await;
 }
 
-pub async fn json_values_are_one_message_each<S: Stack>() {
+pub async fn each_json_value_is_one_message<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/json").await;
         stream.append_json(&serde_json::json!({ "a": "ü" })).await.unwrap();
@@ -176,7 +176,7 @@ pub async fn json_values_are_one_message_each<S: Stack>() {
     .await;
 }
 
-pub async fn json_on_a_byte_stream_is_a_line<S: Stack>() {
+pub async fn json_value_on_byte_stream_is_one_line<S: Stack>() {
     on_each_server(|url| async move {
         let stream = S::client(&url).stream(unique("lines"));
         stream.create(CreateOptions::default()).await.unwrap();
@@ -187,7 +187,7 @@ pub async fn json_on_a_byte_stream_is_a_line<S: Stack>() {
     .await;
 }
 
-pub async fn refusals_are_typed<S: Stack>() {
+pub async fn refused_operations_return_typed_errors<S: Stack>() {
     on_each_server(|url| async move {
         let nobody = S::client(&url).stream(unique("nobody"));
         let error = nobody.append("x").content_type("text/plain").await.unwrap_err();
@@ -204,7 +204,7 @@ pub async fn refusals_are_typed<S: Stack>() {
     .await;
 }
 
-pub async fn a_refusal_names_the_wrong_content_type<S: Stack>() {
+pub async fn content_type_mismatch_names_both_types<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         let error = stream.append("{}").content_type("application/json").await.unwrap_err();
@@ -218,7 +218,7 @@ pub async fn a_refusal_names_the_wrong_content_type<S: Stack>() {
     .await;
 }
 
-pub async fn a_hundred_megabytes_in_one_append<S: Stack>() {
+pub async fn append_of_100_megabytes_is_stored_unchanged<S: Stack>() {
     let server = RustServer::start().expect("the server starts");
     let stream = new_stream::<S>(server.url(), "application/octet-stream").await;
     let data: Vec<u8> = (0..100_000_000u32).map(|i| (i ^ (i >> 8)) as u8).collect();

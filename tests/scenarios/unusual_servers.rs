@@ -15,7 +15,7 @@ fn scripted<S: Stack>(script: &Script) -> StackStream<S> {
     S::builder().base_url(script.url()).retry_config(retry).build().unwrap().stream("s")
 }
 
-pub async fn a_closed_stream_may_refuse_to_be_closed<S: Stack>() {
+pub async fn close_succeeds_on_stream_already_closed<S: Stack>() {
     for says_offset in [true, false] {
         let script = Script::start(move |exchange| match exchange.method.as_str() {
             "HEAD" => exchange.respond(200, stream_headers("a9", &[Flag::Closed]), ""),
@@ -30,7 +30,7 @@ pub async fn a_closed_stream_may_refuse_to_be_closed<S: Stack>() {
     }
 }
 
-pub async fn what_a_failed_reader_leaves_is_no_value<S: Stack>() {
+pub async fn failed_reader_yields_no_partial_value<S: Stack>() {
     let script = Script::start(|exchange| {
         let headers = stream_headers("a9", &[Flag::ContentType("text/plain"), Flag::UpToDate]);
         exchange.head(200, headers.with("content-length", "100"));
@@ -44,7 +44,7 @@ pub async fn what_a_failed_reader_leaves_is_no_value<S: Stack>() {
     assert_eq!(values.checkpoint().to_string(), "-1,b2");
 }
 
-pub async fn answers_as_http_allows_them<S: Stack>() {
+pub async fn unusual_http_responses_are_read<S: Stack>() {
     let answers = [
         "HTTP/1.0 200 OK\r\nContent-Length: 5\r\nStream-Next-Offset: a5\r\nStream-Up-To-Date: true\r\n\r\nhello",
         "HTTP/1.0 200 OK\r\nStream-Next-Offset: a5\r\nStream-Up-To-Date: true\r\n\r\nhello",
@@ -65,7 +65,7 @@ pub async fn answers_as_http_allows_them<S: Stack>() {
     }
 }
 
-pub async fn event_streams_as_servers_may_write_them<S: Stack>() {
+pub async fn unusual_event_streams_are_read<S: Stack>() {
     let all = concat!(
         "\u{feff}: hello\r\rid: 7\nretry:1\n\n",
         "event:data\rdata:[1,\rdata\rdata: 2]\r\r",
@@ -110,7 +110,7 @@ pub async fn event_streams_as_servers_may_write_them<S: Stack>() {
     }
 }
 
-pub async fn a_tail_on_a_server_without_head<S: Stack>() {
+pub async fn tail_works_without_head_support<S: Stack>() {
     let json = Flag::ContentType("application/json");
     for status in [405, 501] {
         let script =
@@ -132,7 +132,7 @@ pub async fn a_tail_on_a_server_without_head<S: Stack>() {
     }
 }
 
-pub async fn one_answer_has_one_offset_and_no_encoding<S: Stack>() {
+pub async fn conflicting_offsets_and_encodings_are_errors<S: Stack>() {
     let usual = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nstream-next-offset: a5\r\n";
     for (more, told) in [
         ("stream-next-offset: a9\r\ncontent-length: 5\r\n\r\nhello", "a9"),
@@ -167,7 +167,7 @@ impl CheckpointStore for Nowhere {
     }
 }
 
-pub async fn what_goes_wrong_in_the_application_is_told<S: Stack>() {
+pub async fn panicking_handler_and_invalid_stored_checkpoint_are_errors<S: Stack>() {
     let script = Script::start(|exchange| match exchange.query("live") {
         None => exchange.respond(200, stream_headers("a1", &[Flag::UpToDate]), "hi"),
         Some(_) => exchange.respond(500, (), ""),
@@ -187,7 +187,7 @@ pub async fn what_goes_wrong_in_the_application_is_told<S: Stack>() {
     assert!(script.requests().is_empty());
 }
 
-pub async fn a_producer_among_odd_answers<S: Stack>() {
+pub async fn producer_handles_unusual_responses<S: Stack>() {
     // Times to wait that make no sense, a redirect, a success with a body, and a redirect to nobody.
     let script = Script::start(|exchange| {
         let seq = exchange.headers.get("producer-seq").unwrap_or_default().to_owned();

@@ -33,7 +33,7 @@ async fn events<S: Stack>(url: &str, count: u32) -> StackStream<S> {
     stream
 }
 
-pub async fn values_from_every_checkpoint_in_every_mode<S: Stack>() {
+pub async fn json_values_resume_from_every_checkpoint_in_every_mode<S: Stack>() {
     on_each_server(|url| async move {
         let stream = events::<S>(&url, 40).await;
         let expected: Vec<Event> = (0..40).map(event).collect();
@@ -54,7 +54,7 @@ pub async fn values_from_every_checkpoint_in_every_mode<S: Stack>() {
     .await;
 }
 
-pub async fn values_in_batches<S: Stack>() {
+pub async fn json_batches_resume_from_their_checkpoints<S: Stack>() {
     let server = RustServer::start().unwrap();
     let stream = events::<S>(server.url(), 3000).await;
     let mut batches = stream.reader().json::<Event>().await.unwrap().batches(1024);
@@ -71,7 +71,7 @@ pub async fn values_in_batches<S: Stack>() {
     assert!(batches.is_closed() && batches.is_up_to_date());
 }
 
-pub async fn a_value_of_another_type_is_passed_over<S: Stack>() {
+pub async fn value_of_other_type_is_error_and_is_skipped<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/json").await;
         stream.append(r#"[{"n":1,"text":""},"what",[],{"n":2,"text":""},{"n":3}]"#).await.unwrap();
@@ -100,7 +100,7 @@ pub async fn a_value_of_another_type_is_passed_over<S: Stack>() {
     .await;
 }
 
-pub async fn json_texts_of_another_type<S: Stack>() {
+pub async fn json_is_read_from_streams_of_other_types<S: Stack>() {
     on_each_server(|url| async move {
         for content_type in ["application/octet-stream", "text/plain", "application/x-ndjson"] {
             let stream = new_stream::<S>(&url, content_type).await;
@@ -132,7 +132,7 @@ pub async fn json_texts_of_another_type<S: Stack>() {
     .await;
 }
 
-pub async fn characters_cut_at_every_byte<S: Stack>() {
+pub async fn characters_split_across_chunks_are_joined<S: Stack>() {
     let text: String = (0..60).map(|n| ["a", "é", "€", "😀", "\r\n", " "][n % 6]).collect();
     let script = {
         let text = text.clone();
@@ -160,7 +160,7 @@ pub async fn characters_cut_at_every_byte<S: Stack>() {
     assert_eq!(read, text);
 }
 
-pub async fn four_megabytes_of_text<S: Stack>() {
+pub async fn four_megabytes_of_text_are_read_unchanged<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
         let record = "äöü€😀, ".repeat(12_345);
@@ -184,7 +184,7 @@ pub async fn four_megabytes_of_text<S: Stack>() {
     .await;
 }
 
-pub async fn what_is_no_text_is_an_error<S: Stack>() {
+pub async fn invalid_utf8_is_error<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/octet-stream").await;
         stream.append(b"good \xE2\x82".to_vec()).await.unwrap();
@@ -214,7 +214,7 @@ pub async fn what_is_no_text_is_an_error<S: Stack>() {
     .await;
 }
 
-pub async fn everything_at_once<S: Stack>() {
+pub async fn read_all_returns_whole_stream<S: Stack>() {
     on_each_server(|url| async move {
         let bytes = new_stream::<S>(&url, "text/plain").await;
         let json = new_stream::<S>(&url, "application/json").await;
@@ -242,7 +242,7 @@ pub async fn everything_at_once<S: Stack>() {
     .await;
 }
 
-pub async fn one_function_and_its_answer<S: Stack>() {
+pub async fn stream_request_returns_readable_response<S: Stack>() {
     let server = RustServer::start().unwrap();
     let stream = events::<S>(server.url(), 5).await;
     let url = stream.url().unwrap();
@@ -260,7 +260,7 @@ pub async fn one_function_and_its_answer<S: Stack>() {
     assert!(matches!(error.kind(), StreamError::Config(_)), "{error}");
 }
 
-pub async fn reading_ahead_changes_nothing_but_the_time<S: Stack>() {
+pub async fn prefetch_keeps_content_and_checkpoints<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let path = unique("ahead");
@@ -290,7 +290,7 @@ pub async fn reading_ahead_changes_nothing_but_the_time<S: Stack>() {
     closed.await;
 }
 
-pub async fn what_is_acknowledged_is_saved_and_no_more<S: Stack>() {
+pub async fn only_acknowledged_values_are_saved<S: Stack>() {
     let server = RustServer::start().unwrap();
     let stream = events::<S>(server.url(), 20).await;
     let directory = std::env::temp_dir().join(unique("store").replace('/', "-"));

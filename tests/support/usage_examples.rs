@@ -4,7 +4,7 @@
 /// The examples as tests on one stack: its facade, and the `Stack` that runs them.
 macro_rules! examples {
     ($facade:path, $stack:ty) => {
-        mod seed_examples {
+        mod usage_examples {
             use super::support::{Stack, unique};
             use std::sync::atomic::{AtomicUsize, Ordering};
             use std::time::Duration;
@@ -19,7 +19,7 @@ macro_rules! examples {
             }
 
             #[test]
-            fn basic_reading() {
+            fn reading_example_ends_at_close() {
                 use durable_streams::{LiveMode, Offset};
                 use facade::Client;
                 #[allow(unused_imports, reason = "the inherent `next` goes before it")]
@@ -60,7 +60,7 @@ macro_rules! examples {
             }
 
             #[test]
-            fn json_streaming() {
+            fn json_example_tails_until_close() {
                 use durable_streams::{LiveMode, Offset};
                 use facade::Client;
                 #[allow(unused_imports, reason = "the inherent `next` goes before it")]
@@ -116,7 +116,7 @@ macro_rules! examples {
             }
 
             #[test]
-            fn idempotent_producer() {
+            fn producer_example_stores_records_in_order() {
                 use facade::Client;
 
                 async fn main(url: &str) -> Outcome {
@@ -158,7 +158,7 @@ macro_rules! examples {
             }
 
             #[test]
-            fn error_handling_with_recovery() {
+            fn error_example_recovers_with_fresh_token() {
                 use durable_streams::{ErrorAction, HeaderMap, LiveMode, Offset, StreamError};
                 use facade::Client;
 
