@@ -29,22 +29,26 @@ where
     assert_eq!(direct("GET", stream.url().unwrap(), (), "").unwrap().text(), "ab");
 }
 
+/// Guarantee 45.
 #[test]
 fn async_std_works_outside_runtime() {
     works_outside(|url| durable_streams::async_std::Client::builder().base_url(url).build().unwrap());
 }
 
+/// Guarantee 45.
 #[test]
 fn smol_works_outside_runtime() {
     works_outside(|url| durable_streams::smol::Client::builder().base_url(url).build().unwrap());
 }
 
+/// Guarantee 45.
 #[test]
 fn tokio_client_outside_runtime_is_error_that_names_it() {
     let error = durable_streams::tokio::Client::builder().build().unwrap_err().to_string();
     assert!(error.contains("tokio") && error.contains("runtime"), "{error}");
 }
 
+/// Guarantee 45.
 #[test]
 fn tokio_client_works_from_thread_outside_its_runtime() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -53,6 +57,7 @@ fn tokio_client_works_from_thread_outside_its_runtime() {
     });
 }
 
+/// Guarantee 45.
 #[test]
 fn every_operation_reports_tokio_shutdown() {
     let server = RustServer::start().unwrap();
@@ -106,6 +111,7 @@ impl contract::HttpTransport for Ends {
     }
 }
 
+/// Guarantee 42.
 #[test]
 fn plain_append_is_outcome_unknown_unless_never_sent() {
     for (kind, in_doubt) in [

@@ -108,7 +108,7 @@ fn check_memory_of_full_queue(name: &str, client: &dyn Fn(&str) -> Client) {
     assert!(taken > LIMIT as u64 / 110, "{name}: only {taken} records fit");
 }
 
-/// One test: they would disturb each other.
+/// One test: they would disturb each other. Guarantees 34 and 39.
 #[test]
 fn waiting_flush_and_full_queue_stay_within_limits() {
     on_each_stack(check_cpu_of_waiting_flush);

@@ -39,6 +39,7 @@ fn read_in_little_memory(server: &RustServer, path: &str, view: Read, amount: u6
     }
 }
 
+/// Guarantee 25.
 #[test]
 fn large_body_of_bytes_is_read_within_memory_limit() {
     let server = RustServer::start().unwrap();
@@ -52,6 +53,7 @@ fn large_body_of_bytes_is_read_within_memory_limit() {
     read_in_little_memory(&server, &path, Read::Bytes, TOTAL);
 }
 
+/// Guarantee 25.
 #[test]
 fn large_body_of_messages_is_read_within_memory_limit() {
     let server = RustServer::start().unwrap();

@@ -50,29 +50,34 @@ fn events(exchange: &mut Exchange, beginning: &str, filling: &[u8]) {
     }
 }
 
+/// Guarantee 6.
 #[test]
 fn event_of_one_endless_line_is_too_large() {
     is_bounded(Read::Events, |exchange| events(exchange, "event: data\ndata: [\"", &[b'x'; 32 << 10]));
 }
 
+/// Guarantee 6.
 #[test]
 fn event_of_endless_lines_is_too_large() {
     let lines = b"data: \"0123456789abcdefghijklmnopqrstuvwxyz\",\n".repeat(700);
     is_bounded(Read::Events, move |exchange| events(exchange, "event: data\ndata: [\n", &lines));
 }
 
+/// Guarantee 6.
 #[test]
 fn large_events_without_control_event_are_too_large() {
     let event = format!("event: data\ndata: [\"{}\"]\n\n", "x".repeat(30_000));
     is_bounded(Read::Events, move |exchange| events(exchange, "", event.as_bytes()));
 }
 
+/// Guarantee 6.
 #[test]
 fn small_events_without_control_event_are_too_large() {
     let event = "event: data\ndata: [1]\n\n".repeat(1000);
     is_bounded(Read::Events, move |exchange| events(exchange, "", event.as_bytes()));
 }
 
+/// Guarantee 6.
 #[test]
 fn endless_message_is_too_large() {
     is_bounded(Read::Messages, |exchange| {

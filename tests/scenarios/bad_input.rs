@@ -16,6 +16,7 @@ fn assert_config(error: &Error, value: &str) {
     assert!(error.to_string().contains(value), "{value} is not in: {error}");
 }
 
+/// Guarantee 41.
 pub async fn invalid_input_is_config_error_and_nothing_is_sent<S: Stack>() {
     let server = RustServer::start().expect("the server starts");
     let proxy = Proxy::start(server.url()).expect("the proxy starts");
@@ -102,6 +103,7 @@ pub async fn invalid_input_is_config_error_and_nothing_is_sent<S: Stack>() {
     assert_eq!(proxy.requests().len(), 0, "something was sent");
 }
 
+/// Guarantee 41.
 pub async fn configured_headers_and_query_are_on_every_request<S: Stack>() {
     let server = RustServer::start().expect("the server starts");
     let proxy = Proxy::start(server.url()).expect("the proxy starts");

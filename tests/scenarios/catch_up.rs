@@ -1,6 +1,6 @@
 //! Reading what is there.
 
-use crate::support::{Stack, StackStream, new_stream, on_each_server, unique};
+use crate::support::{Stack, new_stream, on_each_server, scripted, unique};
 use durable_streams::{
     Checkpoint, Chunk, ChunkIterator, CreateOptions, Error, LiveMode, Offset, RetryConfig, StreamError,
 };
@@ -32,16 +32,7 @@ fn messages(chunks: &[Chunk]) -> Vec<String> {
         .collect()
 }
 
-/// A stream on a scripted server, with few and short retries.
-fn scripted<S: Stack>(script: &Script) -> StackStream<S> {
-    let retry = RetryConfig {
-        initial_backoff: Duration::from_millis(10),
-        max_retries: Some(3),
-        ..RetryConfig::default()
-    };
-    S::builder().base_url(script.url()).retry_config(retry).build().unwrap().stream("s")
-}
-
+/// Guarantee 7.
 pub async fn bytes_resume_from_every_checkpoint<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/octet-stream").await;
@@ -74,6 +65,7 @@ pub async fn bytes_resume_from_every_checkpoint<S: Stack>() {
     .await;
 }
 
+/// Guarantee 7.
 pub async fn json_resumes_from_every_checkpoint<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/json").await;
@@ -115,6 +107,7 @@ pub async fn empty_stream_yields_one_up_to_date_chunk<S: Stack>() {
     .await;
 }
 
+/// Guarantee 11.
 pub async fn now_resolves_to_concrete_offset<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
@@ -132,6 +125,7 @@ pub async fn now_resolves_to_concrete_offset<S: Stack>() {
     .await;
 }
 
+/// Guarantee 17.
 pub async fn closed_stream_ends_after_one_closed_chunk<S: Stack>() {
     on_each_server(|url| async move {
         for data in ["", "all there is"] {
@@ -147,6 +141,7 @@ pub async fn closed_stream_ends_after_one_closed_chunk<S: Stack>() {
     .await;
 }
 
+/// Guarantee 25.
 pub async fn body_cut_at_any_byte_is_read_once<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -179,6 +174,7 @@ pub async fn body_cut_at_any_byte_is_read_once<S: Stack>() {
     assert!(joined(&all::<S>(chunks).await.unwrap()) == text.as_bytes());
 }
 
+/// Guarantee 21.
 pub async fn pages_are_requested_until_up_to_date<S: Stack>() {
     // The last page does not say that it is the last, and one is empty.
     let script = Script::start(|exchange| {
@@ -201,6 +197,7 @@ pub async fn pages_are_requested_until_up_to_date<S: Stack>() {
     assert_eq!(script.requests().len(), 5);
 }
 
+/// Guarantee 21.
 pub async fn all_pages_of_reference_server_are_read<S: Stack>() {
     let Some(server) = test_servers::skip_without_node() else { return };
     let stream = new_stream::<S>(NodeServer::url(&server), "application/json").await;
@@ -226,6 +223,7 @@ async fn ends_with<S: Stack>(script: &Script, start: &str) -> (StreamError, usiz
     (error.into_kind(), script.requests().len())
 }
 
+/// Guarantees 10 and 23.
 pub async fn invalid_response_is_typed_error_after_one_request<S: Stack>() {
     type Case =
         (&'static str, &'static [(&'static str, &'static str)], &'static str, fn(&StreamError) -> bool);
@@ -273,6 +271,7 @@ pub async fn invalid_response_is_typed_error_after_one_request<S: Stack>() {
     assert!(script.requests().len() <= 10, "{} requests in 3 s", script.requests().len());
 }
 
+/// Guarantee 24.
 pub async fn stream_shorter_than_checkpoint_is_recreated<S: Stack>() {
     let script = Script::start(|exchange| {
         let (data, next) = if exchange.query("offset") == Some("b5") { ("data", "b6") } else { ("", "b6") };
@@ -290,6 +289,7 @@ pub async fn stream_shorter_than_checkpoint_is_recreated<S: Stack>() {
     assert!(matches!(kind, StreamError::Config(_)), "{kind}");
 }
 
+/// Guarantee 24.
 pub async fn refused_read_is_typed_error<S: Stack>() {
     on_each_server(|url| async move {
         let client = S::client(&url);
@@ -330,6 +330,7 @@ pub async fn matching_etag_returns_not_modified<S: Stack>() {
     .await;
 }
 
+/// Guarantee 41.
 pub async fn invalid_reader_option_is_config_error<S: Stack>() {
     let script = Script::start(|exchange| exchange.respond(500, (), "")).unwrap();
     let reader = || scripted::<S>(&script).reader();

@@ -1,15 +1,13 @@
 //! Tails on real servers: what comes while the reader waits, outages included.
 
-use crate::support::{Stack, StackStream, new_stream, on_each_server, unique};
+use crate::support::{Chunks, Stack, StackStream, new_stream, on_each_server, unique};
 use durable_streams::{
-    Checkpoint, Chunk, ChunkIterator, CreateOptions, Error, Fork, LiveMode, Offset, RetryConfig, StreamError,
+    Checkpoint, Chunk, CreateOptions, Error, Fork, LiveMode, Offset, RetryConfig, StreamError,
 };
 use std::time::Duration;
 use test_servers::{Action, Cut, Durability, End, Proxy, RustServer};
 
 const MODES: [LiveMode; 3] = [LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse];
-
-type Chunks<S> = ChunkIterator<<S as Stack>::Transport, <S as Stack>::Runtime>;
 
 /// The stream of the server at `url`, reached through the proxy.
 fn through<S: Stack>(proxy: &Proxy, url: &str, stream: &StackStream<S>) -> StackStream<S> {
@@ -50,6 +48,7 @@ fn record(content_type: &str, text: &str) -> String {
     if content_type == "application/json" { format!("[{text}]") } else { text.to_owned() }
 }
 
+/// Guarantee 17.
 pub async fn tail_delivers_appends_and_ends_at_close<S: Stack>() {
     on_each_server(|url| async move {
         let proxy = Proxy::start(&url).unwrap();
@@ -92,6 +91,7 @@ pub async fn tail_delivers_appends_and_ends_at_close<S: Stack>() {
     .await;
 }
 
+/// Guarantee 17.
 pub async fn closed_stream_ends_in_every_mode<S: Stack>() {
     on_each_server(|url| async move {
         for (data, mode) in ["", "7"].into_iter().flat_map(|data| MODES.map(|mode| (data, mode))) {
@@ -112,6 +112,7 @@ pub async fn closed_stream_ends_in_every_mode<S: Stack>() {
     .await;
 }
 
+/// Guarantee 11.
 pub async fn append_right_after_now_is_delivered<S: Stack>() {
     on_each_server(|url| async move {
         let proxy = Proxy::start(&url).unwrap();
@@ -131,6 +132,7 @@ pub async fn append_right_after_now_is_delivered<S: Stack>() {
     .await;
 }
 
+/// Guarantee 12.
 pub async fn pending_call_survives_server_kill<S: Stack>() {
     for mode in MODES {
         let server = RustServer::builder().durability(Durability::Wal).start().unwrap();
@@ -162,6 +164,7 @@ pub async fn pending_call_survives_server_kill<S: Stack>() {
     }
 }
 
+/// Guarantee 8.
 pub async fn repeated_connection_cuts_lose_nothing<S: Stack>() {
     on_each_server(|url| async move {
         let proxy = Proxy::start(&url).unwrap();
@@ -197,6 +200,7 @@ pub async fn repeated_connection_cuts_lose_nothing<S: Stack>() {
     .await;
 }
 
+/// Guarantee 7.
 pub async fn tail_resumes_from_every_checkpoint<S: Stack>() {
     on_each_server(|url| async move {
         for content_type in ["application/json", "application/octet-stream"] {
@@ -228,6 +232,7 @@ pub async fn tail_resumes_from_every_checkpoint<S: Stack>() {
     .await;
 }
 
+/// Guarantee 24.
 pub async fn deleted_stream_ends_tail_with_not_found<S: Stack>() {
     on_each_server(|url| async move {
         for mode in MODES {
@@ -247,6 +252,7 @@ pub async fn deleted_stream_ends_tail_with_not_found<S: Stack>() {
     .await;
 }
 
+/// Guarantee 24.
 pub async fn deleted_fork_source_ends_tail_with_gone<S: Stack>() {
     on_each_server(|url| async move {
         for mode in MODES {
@@ -269,6 +275,7 @@ pub async fn deleted_fork_source_ends_tail_with_gone<S: Stack>() {
     .await;
 }
 
+/// Guarantee 24.
 pub async fn recreated_stream_ends_tail_with_recreated<S: Stack>() {
     // The Rust server says in both live modes where such a stream ends.
     let server = RustServer::start().unwrap();
@@ -322,6 +329,7 @@ async fn drop_in_the_tail<S: Stack>(stream: &StackStream<S>, mode: LiveMode) {
     while futures_lite::future::or(chunks.next(), pause()).await.is_some() {}
 }
 
+/// Guarantee 26.
 pub async fn dropped_reader_releases_its_connection<S: Stack>() {
     let server = RustServer::builder().long_poll_timeout(Duration::from_secs(60)).start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();

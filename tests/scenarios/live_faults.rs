@@ -1,57 +1,12 @@
 //! Server-sent events and long-polls as no real server sends them: faults, and what comes of each.
 
-use crate::support::{Stack, StackStream};
-use durable_streams::{Checkpoint, Chunk, ChunkIterator, Error, LiveMode, Offset, RetryConfig, StreamError};
+use crate::support::live::{JSON, content, is_long_poll, is_sse, nothing_new, tail};
+use crate::support::{Chunks, Stack};
+use durable_streams::{Checkpoint, Error, LiveMode, Offset, StreamError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use test_servers::{Exchange, Flag, Script, sse_control, sse_data, stream_headers};
-
-pub(super) type Chunks<S> = ChunkIterator<<S as Stack>::Transport, <S as Stack>::Runtime>;
-
-/// A stream of this content type on a scripted server, with short waits between attempts.
-pub(super) fn scripted<S: Stack>(script: &Script, content_type: &str) -> StackStream<S> {
-    let retry = RetryConfig {
-        initial_backoff: Duration::from_millis(10),
-        max_retries: Some(5),
-        ..RetryConfig::default()
-    };
-    let client = S::builder().base_url(script.url()).retry_config(retry).build().unwrap();
-    client.stream("s").with_content_type(content_type)
-}
-
-pub(super) fn tail<S: Stack>(
-    script: &Script,
-    content_type: &str,
-    mode: LiveMode,
-) -> durable_streams::ReaderBuilder<S::Transport, S::Runtime> {
-    scripted::<S>(script, content_type).reader().offset(Offset::parse("a0")).live(mode)
-}
-
-/// The next chunk with content.
-pub(super) async fn content<S: Stack>(chunks: &mut Chunks<S>) -> Result<Chunk, Error> {
-    loop {
-        let chunk = chunks.try_next().await?.expect("the tail goes on");
-        if !matches!(&chunk.data[..], b"" | b"[]") {
-            return Ok(chunk);
-        }
-    }
-}
-
-pub(super) fn is_events(exchange: &Exchange) -> bool {
-    exchange.query("live") == Some("sse")
-}
-
-pub(super) fn is_long_poll(exchange: &Exchange) -> bool {
-    exchange.query("live") == Some("long-poll")
-}
-
-pub(super) const JSON: Flag<'static> = Flag::ContentType("application/json");
-
-/// A plain answer from a stream of JSON that has nothing beyond `offset`.
-pub(super) fn nothing_new(exchange: &mut Exchange, offset: &str) {
-    exchange.respond(200, stream_headers(offset, &[JSON, Flag::UpToDate]), "[]");
-}
 
 /// Counts what is asked in three seconds of waiting for a chunk with content that never comes.
 async fn requests_in_three_seconds<S: Stack>(script: &Script, chunks: &mut Chunks<S>) -> usize {
@@ -64,6 +19,7 @@ async fn requests_in_three_seconds<S: Stack>(script: &Script, chunks: &mut Chunk
     script.requests().len()
 }
 
+/// Guarantees 4 and 8.
 pub async fn data_event_is_held_until_control_event<S: Stack>() {
     for (what, end) in [("reset", true), ("end in good order", false)] {
         let script = Script::start(move |exchange| match exchange.nth() {
@@ -97,6 +53,7 @@ pub async fn data_event_is_held_until_control_event<S: Stack>() {
     }
 }
 
+/// Guarantee 9.
 pub async fn control_event_without_valid_offset_is_protocol_error<S: Stack>() {
     for control in [
         "{}",
@@ -119,6 +76,7 @@ pub async fn control_event_without_valid_offset_is_protocol_error<S: Stack>() {
     }
 }
 
+/// Guarantee 10.
 pub async fn control_event_offset_must_advance<S: Stack>() {
     for (control, recreated) in [("a0", false), ("Z9", true)] {
         let script = Script::start(move |exchange| {
@@ -133,6 +91,7 @@ pub async fn control_event_offset_must_advance<S: Stack>() {
     }
 }
 
+/// Guarantees 2 and 3.
 pub async fn event_stream_follows_whatwg_rules<S: Stack>() {
     for line_end in ["\n", "\r\n", "\r"] {
         let text = "\u{FEFF}: a comment\nid: 7\nretry: 1\nevent: data\ndata\n\nevent: other\ndata: x\n\n\
@@ -185,12 +144,13 @@ pub async fn text_events_are_split_at_control_events_only<S: Stack>() {
     assert_eq!((&chunk.data[..], chunk.checkpoint.to_string().as_str()), (&b"0123456789abc"[..], "a1"));
 }
 
+/// Guarantee 6.
 pub async fn oversized_event_is_fetched_by_plain_get<S: Stack>() {
     for mode in [LiveMode::Sse, LiveMode::Auto] {
         for refused in [false, true] {
             let body = format!("[\"{}\"]", "x".repeat(700));
             let script = Script::start(move |exchange| {
-                if is_events(exchange) {
+                if is_sse(exchange) {
                     let large = exchange.query("offset") == Some("a0");
                     let data = if large { sse_data(&body) } else { sse_data("[2]") };
                     exchange.sse(data + &sse_control(if large { "a1" } else { "a2" }, &[Flag::UpToDate]));
@@ -227,12 +187,13 @@ pub async fn oversized_event_is_fetched_by_plain_get<S: Stack>() {
     }
 }
 
+/// Guarantee 15.
 pub async fn event_streams_ending_at_once_cause_at_most_ten_requests<S: Stack>() {
     let news = Arc::new(AtomicBool::new(false));
     let script = {
         let news = news.clone();
         Script::start(move |exchange| {
-            if is_events(exchange) {
+            if is_sse(exchange) {
                 exchange.sse(sse_control("a0", &[Flag::UpToDate]));
                 exchange.finish();
             } else if is_long_poll(exchange) {
@@ -268,6 +229,7 @@ fn is_long_poll_request(script: &Script) -> bool {
     script.requests().last().is_some_and(|request| request.query("live") == Some("long-poll"))
 }
 
+/// Guarantee 16.
 pub async fn empty_responses_cause_at_most_ten_requests<S: Stack>() {
     for (what, status) in [("204", 204), ("200", 200)] {
         for headers in [&[JSON, Flag::UpToDate][..], &[JSON]] {
@@ -298,7 +260,7 @@ pub async fn empty_responses_cause_at_most_ten_requests<S: Stack>() {
 /// A server whose event streams are answered by `events`, with news by long-poll.
 fn without_events(events: impl Fn(&mut Exchange) + Send + Sync + 'static) -> Script {
     Script::start(move |exchange| {
-        if is_events(exchange) {
+        if is_sse(exchange) {
             events(exchange);
         } else if is_long_poll(exchange) {
             exchange.respond(200, stream_headers("a1", &[JSON, Flag::UpToDate]), "[1]");
@@ -309,6 +271,7 @@ fn without_events(events: impl Fn(&mut Exchange) + Send + Sync + 'static) -> Scr
     .unwrap()
 }
 
+/// Guarantee 23.
 pub async fn auto_falls_back_to_long_poll_when_sse_is_refused<S: Stack>() {
     for status in [400, 404, 405, 406, 415, 501] {
         let script = without_events(move |exchange| exchange.respond(status, (), "no events here"));
@@ -358,6 +321,7 @@ pub async fn auto_reads_text_by_long_poll<S: Stack>() {
     assert!(script.requests().iter().all(|request| request.query("live") != Some("sse")));
 }
 
+/// Guarantee 19.
 pub async fn offset_and_cursor_reach_server_unchanged<S: Stack>() {
     // All that an offset may contain, and a URL must not.
     const OFFSET: &str = "b+%20 #:;@!$'()*[]^`{|}~\"<>\\é";

@@ -33,6 +33,7 @@ fn stored(server: &RustServer, proxy: &Proxy, stream_url: &str) -> String {
     direct("GET", &stream_url.replace(proxy.url(), server.url()), (), "").unwrap().text()
 }
 
+/// Guarantee 42.
 pub async fn plain_append_with_unknown_outcome_is_not_resent<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -115,6 +116,7 @@ pub async fn close_with_record_after_lost_response_is_outcome_unknown<S: Stack>(
     assert_eq!(stored(&server, &proxy, stream.url().unwrap()), "end");
 }
 
+/// Guarantee 13.
 pub async fn retry_after_delays_retry_and_is_on_final_error<S: Stack>() {
     let script = Script::start(|exchange| match exchange.nth() {
         0 => exchange.respond(429, [("retry-after", "1")], "slow down"),
@@ -163,6 +165,7 @@ pub async fn success_without_protocol_headers_is_error<S: Stack>() {
     }
 }
 
+/// Guarantee 20.
 pub async fn unrequested_content_encoding_is_error<S: Stack>() {
     let script = Script::start(|exchange| {
         let headers =
@@ -178,6 +181,7 @@ pub async fn unrequested_content_encoding_is_error<S: Stack>() {
     scripted::<S>(&script).producer("p").build().append("x").unwrap().await.unwrap();
 }
 
+/// Guarantees 22 and 42.
 pub async fn redirect_keeps_method_and_withholds_credentials<S: Stack>() {
     let elsewhere = Script::start(|exchange| {
         exchange.respond(200, stream_headers("0_1", &[Flag::ContentType("text/plain")]), "");
@@ -214,6 +218,7 @@ pub async fn redirect_keeps_method_and_withholds_credentials<S: Stack>() {
     assert!(script.requests().len() <= 11, "{} requests", script.requests().len());
 }
 
+/// Guarantee 43.
 pub async fn append_on_stale_connection_succeeds<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -228,6 +233,7 @@ pub async fn append_on_stale_connection_succeeds<S: Stack>() {
     assert_eq!(stored(&server, &proxy, stream.url().unwrap()), "ab");
 }
 
+/// Guarantee 18.
 pub async fn header_timeout_fires_and_is_named_in_error<S: Stack>() {
     let script = Script::start(|exchange| exchange.hang()).unwrap();
     let client = S::builder()

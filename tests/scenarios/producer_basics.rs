@@ -1,23 +1,9 @@
 //! What a producer does while nothing goes wrong, checked from the server's side.
 
-use crate::support::{Stack, new_stream, unique};
+use crate::support::{Stack, new_stream, on_each_server, stored, unique};
 use durable_streams::{CreateOptions, ErrorAction, ProducerError, RetryConfig, StreamError};
 use std::time::Duration;
-use test_servers::{Action, Proxy, RustServer, direct, skip_without_node};
-
-fn stored(url: &str) -> String {
-    let answer = direct("GET", url, (), "").expect("the server answers");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text()
-}
-
-async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) -> F) {
-    let rust = RustServer::start().expect("the server starts");
-    scenario(rust.url().to_owned()).await;
-    if let Some(node) = skip_without_node() {
-        scenario(node.url().to_owned()).await;
-    }
-}
+use test_servers::{Action, Proxy, RustServer};
 
 /// The seed's example, line by line.
 pub async fn usage_example_survives_restart_of_producer<S: Stack>() {
@@ -76,6 +62,7 @@ pub async fn receipt_reports_offset_epoch_and_seq<S: Stack>() {
     .await;
 }
 
+/// Guarantee 37.
 pub async fn each_json_record_is_one_message<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/json").await;
@@ -135,6 +122,7 @@ pub async fn close_stream_closes_stream_after_last_record<S: Stack>() {
     .await;
 }
 
+/// Guarantee 44.
 pub async fn concurrent_tasks_keep_per_task_order<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;

@@ -1,6 +1,6 @@
 //! What goes wrong between a producer and a real server, one fault at a time. What counts is what the server has.
 
-use crate::support::{Stack, StackStream, unique};
+use crate::support::{Stack, StackStream, numbered, stored, unique};
 use durable_streams::{CreateOptions, IdempotentProducer, ProducerError, RetryConfig, StreamError};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,12 +9,6 @@ use test_servers::{
 };
 
 type Producer<S> = IdempotentProducer<<S as Stack>::Transport, <S as Stack>::Runtime>;
-
-fn stored(url: &str) -> String {
-    let answer = direct("GET", url, (), "").expect("the server answers");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text()
-}
 
 /// Compares without printing it all.
 fn assert_stored(url: &str, expected: &str, about: &str) {
@@ -29,10 +23,6 @@ fn assert_stored(url: &str, expected: &str, about: &str) {
         rest(&stored),
         rest(expected),
     );
-}
-
-fn numbered(count: u32) -> String {
-    (0..count).map(|number| format!("{number}\n")).collect()
 }
 
 /// A stream behind a proxy, and its URL at the server itself.
@@ -106,7 +96,7 @@ pub async fn each_fault_on_each_batch_stores_records_once_in_order<S: Stack>() {
                 append_lines::<S>(&producer, 80).await;
                 producer.close().await.unwrap();
                 proxy.pass();
-                assert_stored(&direct_url, &numbered(80), &format!("{name} at batch {hit}"));
+                assert_stored(&direct_url, &numbered(0..80), &format!("{name} at batch {hit}"));
                 assert_eq!(producer.stats().acked_records, 80);
             }
         }
@@ -137,7 +127,7 @@ pub async fn killed_server_has_all_records_after_restart<S: Stack>() {
         producer.flush().await.unwrap();
     }
     producer.close().await.unwrap();
-    assert_stored(stream.url().unwrap(), &numbered(appended), "killed");
+    assert_stored(stream.url().unwrap(), &numbered(0..appended), "killed");
     assert!(producer.stats().claims <= 3, "{:?}", producer.stats());
 }
 
@@ -173,13 +163,13 @@ pub async fn exhausted_retry_budget_is_reported_by_every_operation<S: Stack>() {
     assert!(highest <= Some(2 + 4), "no more than what was under way: {highest:?}");
 
     proxy.pass();
-    assert_stored(&direct_url, &numbered(20), "before");
+    assert_stored(&direct_url, &numbered(0..20), "before");
     let next = stream.producer("p").epoch(1).build();
     for record in unsent {
         next.append(record.data).unwrap();
     }
     next.close().await.unwrap();
-    assert_stored(&direct_url, &numbered(100), "after");
+    assert_stored(&direct_url, &numbered(0..100), "after");
 }
 
 /// Guarantee 30.
@@ -196,7 +186,7 @@ pub async fn late_batch_causes_at_most_two_requests_per_batch<S: Stack>() {
         });
         append_lines::<S>(&producer, 400).await;
         producer.close().await.unwrap();
-        assert_stored(&direct_url, &numbered(400), "late");
+        assert_stored(&direct_url, &numbered(0..400), "late");
         let mut posts: HashMap<u64, u32> = HashMap::new();
         for number in proxy.requests().iter().filter_map(seq) {
             *posts.entry(number).or_default() += 1;
@@ -419,7 +409,7 @@ pub async fn append_after_idle_connection_reset_is_stored_once<S: Stack>() {
         proxy.kill_connections();
     }
     producer.close().await.unwrap();
-    assert_stored(&direct_url, &numbered(20), "idle");
+    assert_stored(&direct_url, &numbered(0..20), "idle");
 }
 
 /// Guarantee 18: what does not answer is given up and tried again.
@@ -439,5 +429,5 @@ pub async fn unanswered_batch_is_resent_after_header_timeout<S: Stack>() {
     append_lines::<S>(&producer, 50).await;
     producer.close().await.unwrap();
     assert!(start.elapsed() > Duration::from_millis(300));
-    assert_stored(&direct_url, &numbered(50), "silence");
+    assert_stored(&direct_url, &numbered(0..50), "silence");
 }

@@ -332,7 +332,7 @@ fn serve_early(mut connection: TcpStream, lingers: bool, stored: &Mutex<Vec<u8>>
     Ok(())
 }
 
-/// A 413 that comes before the body was read is an answer like any other.
+/// A 413 that comes before the body was read is an answer like any other. Guarantee 36.
 pub async fn early_413_is_read_before_body_is_sent<S: Stack>() {
     for lingers in [true, false] {
         let stored = Arc::new(Mutex::new(Vec::new()));
@@ -411,7 +411,7 @@ pub async fn repeated_state_loss_ends_with_sequence_gap<S: Stack>() {
     assert!(script.requests().len() < 30, "{}", script.requests().len());
 }
 
-/// Handles that do everything at once, and are dropped in the middle of it.
+/// Handles that do everything at once, and are dropped in the middle of it. Guarantee 44.
 pub async fn concurrent_handles_settle_every_receipt<S: Stack>() {
     let server = RustServer::start().unwrap();
     for round in 0..12_usize {

@@ -1,18 +1,12 @@
 //! What a producer puts on the wire: sizes, headers, times.
 
-use crate::support::{Stack, unique};
+use crate::support::{Stack, numbered, stored, unique};
 use durable_streams::contract::Timer;
 use durable_streams::{CreateOptions, HeaderMap, ProducerError, RetryConfig, StreamError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use test_servers::{Action, Proxy, RustServer, direct};
-
-fn stored(url: &str) -> String {
-    let answer = direct("GET", url, (), "").expect("the server answers");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text()
-}
+use test_servers::{Action, Proxy, RustServer};
 
 /// Guarantee 35.
 pub async fn body_exceeds_batch_limit_only_for_single_large_record<S: Stack>() {
@@ -146,8 +140,7 @@ pub async fn queue_stays_within_limit_on_slow_server<S: Stack>() {
         assert!(producer.stats().queued_bytes <= 100_000);
     }
     producer.close().await.unwrap();
-    let expected: String = (0..taken + 10_000).map(|number| format!("{number}\n")).collect();
-    assert!(stored(&format!("{}/{path}", server.url())) == expected);
+    assert!(stored(&format!("{}/{path}", server.url())) == numbered(0..taken + 10_000));
 }
 
 /// Guarantee 40: the last handle goes, and the rest is delivered.
@@ -161,8 +154,7 @@ pub async fn dropped_producer_delivers_queued_records<S: Stack>() {
     for receipt in receipts {
         receipt.await.unwrap();
     }
-    let expected: String = (0..5000).map(|number| format!("{number}\n")).collect();
-    assert!(stored(stream.url().unwrap()) == expected);
+    assert!(stored(stream.url().unwrap()) == numbered(0..5000));
 }
 
 /// Guarantee 41.

@@ -1,9 +1,9 @@
 //! Outages while an application goes on appending. What counts is what the server has in the end.
 
-use crate::support::{Stack, StackStream, new_stream};
+use crate::support::{Stack, StackStream, new_stream, numbered, stored};
 use durable_streams::{ProducerError, RetryConfig};
 use std::time::{Duration, Instant};
-use test_servers::{Action, Proxy, RustServer, direct, wait_until};
+use test_servers::{Action, Proxy, RustServer, wait_until};
 
 const OUTAGE: Duration = Duration::from_secs(3);
 
@@ -14,16 +14,6 @@ async fn behind_a_proxy<S: Stack>() -> (RustServer, Proxy, StackStream<S>, Strin
     let stream = new_stream::<S>(proxy.url(), "text/plain").await;
     let direct_url = stream.url().unwrap().replace(proxy.url(), server.url());
     (server, proxy, stream, direct_url)
-}
-
-fn stored(url: &str) -> String {
-    let answer = direct("GET", url, (), "").expect("the server answers");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text()
-}
-
-fn numbered(range: std::ops::Range<u32>) -> String {
-    range.map(|number| format!("{number}\n")).collect()
 }
 
 /// Guarantee 28: everything arrives after it.

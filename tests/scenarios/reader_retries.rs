@@ -1,7 +1,7 @@
 //! Failures and silence: what a reader waits for, how long, and what the application has to say about it.
 
-use super::live_faults::{JSON, content, is_events, tail};
 use crate::support::Stack;
+use crate::support::live::{JSON, content, is_sse, tail};
 use durable_streams::{
     DateTime, ErrorAction, HeaderMap, HeaderValue, LiveMode, Offset, RetryConfig, StreamError, Utc,
 };
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use test_servers::{Exchange, Flag, Script, sse_control, sse_data, stream_headers};
 
+/// Guarantee 13.
 pub async fn retry_after_is_minimum_delay<S: Stack>() {
     let soon = DateTime::<Utc>::from(SystemTime::now() + Duration::from_millis(2900))
         .format("%a, %d %b %Y %H:%M:%S GMT")
@@ -22,7 +23,7 @@ pub async fn retry_after_is_minimum_delay<S: Stack>() {
     ] {
         let script = Script::start(move |exchange| match exchange.nth() {
             0 => exchange.respond(429, [("retry-after", retry_after.as_str())], "slow down"),
-            _ if is_events(exchange) => {
+            _ if is_sse(exchange) => {
                 exchange.sse(sse_data("[1]") + &sse_control("a1", &[]));
                 exchange.hang();
             }
@@ -41,6 +42,7 @@ pub async fn retry_after_is_minimum_delay<S: Stack>() {
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{error}");
 }
 
+/// Guarantee 14.
 pub async fn failed_request_is_retried_within_policy<S: Stack>() {
     for failure in [500, 502, 504, 0, 1, 2] {
         let fail = move |exchange: &mut Exchange| {
@@ -75,6 +77,7 @@ pub async fn failed_request_is_retried_within_policy<S: Stack>() {
     }
 }
 
+/// Guarantee 14.
 pub async fn page_that_breaks_at_same_byte_exhausts_retry_budget<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.raw("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nstream-next-offset: a1\r\ncontent-length: 9\r\n\r\n1234");
@@ -90,13 +93,14 @@ pub async fn page_that_breaks_at_same_byte_exhausts_retry_budget<S: Stack>() {
     assert_eq!(chunks.checkpoint().to_string(), "a0,b4");
 }
 
+/// Guarantee 18.
 pub async fn silent_server_triggers_timeout_and_retry<S: Stack>() {
     // No head; a head and no body; half a body; half an event.
     for kind in 0..4 {
         for mode in [LiveMode::Off, LiveMode::LongPoll, LiveMode::Sse] {
             let script = Script::start(move |exchange| {
                 if exchange.nth() > 1 {
-                    if is_events(exchange) {
+                    if is_sse(exchange) {
                         exchange.sse(sse_data("[1,2]") + &sse_control("a1", &[]));
                         exchange.hang();
                     } else {
@@ -106,10 +110,10 @@ pub async fn silent_server_triggers_timeout_and_retry<S: Stack>() {
                 }
                 match kind {
                     0 => {}
-                    1 if is_events(exchange) => exchange.sse_head(()),
+                    1 if is_sse(exchange) => exchange.sse_head(()),
                     1 => exchange.head(200, stream_headers("a1", &[JSON])),
-                    _ if is_events(exchange) && kind == 2 => exchange.sse(sse_data("[1,2]")),
-                    _ if is_events(exchange) => exchange.sse("event: data\ndata: [1,"),
+                    _ if is_sse(exchange) && kind == 2 => exchange.sse(sse_data("[1,2]")),
+                    _ if is_sse(exchange) => exchange.sse("event: data\ndata: [1,"),
                     _ => {
                         exchange.head(200, stream_headers("a1", &[JSON]));
                         exchange.chunk("[1,");
@@ -135,6 +139,7 @@ pub async fn silent_server_triggers_timeout_and_retry<S: Stack>() {
     }
 }
 
+/// Guarantee 18.
 pub async fn unaccepted_connection_times_out<S: Stack>() {
     // Its queue is full of connections that it does not take.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -159,12 +164,13 @@ pub async fn unaccepted_connection_times_out<S: Stack>() {
     }
 }
 
+/// Guarantee 18.
 pub async fn idle_event_stream_is_reconnected_without_failure<S: Stack>() {
     let events = Arc::new(AtomicUsize::new(0));
     let script = {
         let events = events.clone();
         Script::start(move |exchange| {
-            assert!(is_events(exchange));
+            assert!(is_sse(exchange));
             exchange.sse(sse_control("a0", &[Flag::UpToDate]));
             if events.fetch_add(1, Ordering::Relaxed) < 4 {
                 exchange.hang();

@@ -20,6 +20,7 @@ async fn read<S: Stack>(
     read
 }
 
+/// Guarantee 22.
 pub async fn cross_origin_redirect_carries_no_credentials<S: Stack>() {
     let server = RustServer::start().unwrap();
     for (mode, status) in MODES.into_iter().zip([301, 302, 307, 308]) {
@@ -58,6 +59,7 @@ pub async fn cross_origin_redirect_carries_no_credentials<S: Stack>() {
     }
 }
 
+/// Guarantee 22.
 pub async fn redirect_loop_is_error_within_ten_hops<S: Stack>() {
     for mode in MODES {
         // Two hosts that send it to each other, as soon as it tails.

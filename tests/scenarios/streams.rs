@@ -1,16 +1,9 @@
 //! Creating, appending, asking, closing, deleting.
 
-use crate::support::{Stack, new_stream, on_each_server, unique};
+use crate::support::{Stack, new_stream, on_each_server, stored, unique};
 use durable_streams::{CreateOptions, DateTime, Fork, StreamError, Utc};
 use std::time::{Duration, SystemTime};
 use test_servers::{RustServer, direct};
-
-/// What the server says is stored, from the beginning.
-fn stored(url: &str) -> String {
-    let answer = direct("GET", url, (), "").expect("the server answers");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text()
-}
 
 pub async fn stream_is_created_appended_described_and_deleted<S: Stack>() {
     on_each_server(|url| async move {

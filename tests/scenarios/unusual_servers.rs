@@ -1,19 +1,8 @@
 //! What servers, and what stands before them, may do and seldom do.
 
-use crate::support::{Stack, StackStream};
-use durable_streams::{Checkpoint, CheckpointStore, LiveMode, Offset, RetryConfig, StreamError};
-use std::time::Duration;
+use crate::support::{Stack, scripted};
+use durable_streams::{Checkpoint, CheckpointStore, LiveMode, Offset, StreamError};
 use test_servers::{Flag, Script, sse_data, stream_headers};
-
-/// A stream on the scripted server, with few and short retries.
-fn scripted<S: Stack>(script: &Script) -> StackStream<S> {
-    let retry = RetryConfig {
-        initial_backoff: Duration::from_millis(10),
-        max_retries: Some(3),
-        ..RetryConfig::default()
-    };
-    S::builder().base_url(script.url()).retry_config(retry).build().unwrap().stream("s")
-}
 
 pub async fn close_succeeds_on_stream_already_closed<S: Stack>() {
     for says_offset in [true, false] {
@@ -65,6 +54,7 @@ pub async fn unusual_http_responses_are_read<S: Stack>() {
     }
 }
 
+/// Guarantee 3.
 pub async fn unusual_event_streams_are_read<S: Stack>() {
     let all = concat!(
         "\u{feff}: hello\r\rid: 7\nretry:1\n\n",
@@ -132,6 +122,7 @@ pub async fn tail_works_without_head_support<S: Stack>() {
     }
 }
 
+/// Guarantee 20.
 pub async fn conflicting_offsets_and_encodings_are_errors<S: Stack>() {
     let usual = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nstream-next-offset: a5\r\n";
     for (more, told) in [

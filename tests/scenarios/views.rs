@@ -33,6 +33,7 @@ async fn events<S: Stack>(url: &str, count: u32) -> StackStream<S> {
     stream
 }
 
+/// Guarantee 7.
 pub async fn json_values_resume_from_every_checkpoint_in_every_mode<S: Stack>() {
     on_each_server(|url| async move {
         let stream = events::<S>(&url, 40).await;
@@ -54,6 +55,7 @@ pub async fn json_values_resume_from_every_checkpoint_in_every_mode<S: Stack>() 
     .await;
 }
 
+/// Guarantee 7.
 pub async fn json_batches_resume_from_their_checkpoints<S: Stack>() {
     let server = RustServer::start().unwrap();
     let stream = events::<S>(server.url(), 3000).await;
@@ -132,6 +134,7 @@ pub async fn json_is_read_from_streams_of_other_types<S: Stack>() {
     .await;
 }
 
+/// Guarantee 1.
 pub async fn characters_split_across_chunks_are_joined<S: Stack>() {
     let text: String = (0..60).map(|n| ["a", "é", "€", "😀", "\r\n", " "][n % 6]).collect();
     let script = {
@@ -160,6 +163,7 @@ pub async fn characters_split_across_chunks_are_joined<S: Stack>() {
     assert_eq!(read, text);
 }
 
+/// Guarantee 1.
 pub async fn four_megabytes_of_text_are_read_unchanged<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;

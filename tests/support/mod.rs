@@ -1,20 +1,22 @@
-//! What the scenarios run on: a stack, and a way to make streams nobody else uses.
+//! What the scenarios share: a trait for the stacks, streams of their own, and reads that bypass the client.
 
+pub mod live;
 pub mod usage_examples;
 
 use durable_streams::contract::{DefaultRuntime, DefaultTransport, Timer};
-use durable_streams::{Client, ClientBuilder, CreateOptions, DurableStream};
+use durable_streams::{ChunkIterator, Client, ClientBuilder, CreateOptions, DurableStream, RetryConfig};
 use std::future::Future;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use test_servers::{RustServer, skip_without_node};
+use test_servers::{RustServer, Script, direct, skip_without_node};
 
-/// One of the stacks: the scenarios are generic over it and run on each.
+/// A stack: an HTTP transport with a runtime. Scenarios are generic over it and run on each stack.
 pub trait Stack: 'static {
     type Transport: DefaultTransport + Clone;
     type Runtime: DefaultRuntime + Clone;
 
-    /// Runs `future` on the stack's runtime, and fails instead of hanging.
+    /// Runs `future` on the stack's runtime. Panics after [`TIMEOUT`], so that a deadlock fails the test.
     fn block_on<F: Future + Send>(future: F) -> F::Output
     where
         F::Output: Send;
@@ -23,7 +25,7 @@ pub trait Stack: 'static {
         Client::builder()
     }
 
-    /// Waits, by the stack's own timer.
+    /// Sleeps on the stack's own timer.
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
         async move { Self::Runtime::current().expect("inside the runtime").sleep(duration).await }
     }
@@ -36,6 +38,7 @@ pub trait Stack: 'static {
 
 pub type StackClient<S> = Client<<S as Stack>::Transport, <S as Stack>::Runtime>;
 pub type StackStream<S> = DurableStream<<S as Stack>::Transport, <S as Stack>::Runtime>;
+pub type Chunks<S> = ChunkIterator<<S as Stack>::Transport, <S as Stack>::Runtime>;
 
 /// A path that no other test uses.
 pub fn unique(name: &str) -> String {
@@ -50,7 +53,29 @@ pub async fn new_stream<S: Stack>(url: &str, content_type: &str) -> StackStream<
     stream
 }
 
-/// Runs `scenario` against the Rust server, and against the Node reference server where Node is there.
+/// A stream on a scripted server, with three short retries.
+pub fn scripted<S: Stack>(script: &Script) -> StackStream<S> {
+    let retry = RetryConfig {
+        initial_backoff: Duration::from_millis(10),
+        max_retries: Some(3),
+        ..RetryConfig::default()
+    };
+    S::builder().base_url(script.url()).retry_config(retry).build().unwrap().stream("s")
+}
+
+/// The content that the server has stored. Read without the client under test.
+pub fn stored(url: &str) -> String {
+    let response = direct("GET", url, (), "").expect("the server answers");
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.text()
+}
+
+/// These numbers, each on a line.
+pub fn numbered(range: Range<u32>) -> String {
+    range.map(|number| format!("{number}\n")).collect()
+}
+
+/// Runs `scenario` against the Rust server, and against the Node reference server if Node is installed.
 pub async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) -> F) {
     let rust = RustServer::start().expect("the server starts");
     scenario(rust.url().to_owned()).await;
@@ -59,15 +84,15 @@ pub async fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(String) ->
     }
 }
 
-/// The longest that any scenario takes on a slow machine.
+/// Longer than any scenario takes on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// `future`, if it ends in time; a panic if it does not.
+/// The output of `future`. Panics if there is none within [`TIMEOUT`].
 pub async fn in_time<S: Stack + ?Sized, F: Future>(future: F) -> F::Output {
-    let runtime = S::Runtime::current().expect("the runtime is there");
+    let runtime = S::Runtime::current().expect("inside the runtime");
     let expired = async {
         runtime.sleep(TIMEOUT).await;
-        panic!("the scenario does not end in {TIMEOUT:?}")
+        panic!("the scenario has not ended within {TIMEOUT:?}")
     };
     futures_lite::future::or(future, expired).await
 }
