@@ -1,4 +1,4 @@
-//! What cannot work is an error that names it, and nothing is sent.
+//! Invalid input is an error that names it, and nothing is sent. Valid headers and parameters are on every request.
 
 use crate::support::Stack;
 use durable_streams::{
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use test_servers::{Proxy, RustServer, Script};
 
-/// The error is about configuration and shows the offending value.
+/// Asserts that the error is a configuration error and shows the offending value.
 fn assert_config(error: &Error, value: &str) {
     assert!(matches!(error.kind(), StreamError::Config(_)), "{error}");
     assert!(error.to_string().contains(value), "{value} is not in: {error}");
@@ -44,12 +44,12 @@ pub async fn invalid_input_is_config_error_and_nothing_is_sent<S: Stack>() {
         assert_config(&error, value);
     }
 
-    let born_failed = client.stream("http://h:notaport/");
-    assert_config(&born_failed.create(CreateOptions::new()).await.unwrap_err(), "notaport");
-    assert_config(&born_failed.append("x").await.unwrap_err(), "notaport");
-    assert_config(&born_failed.head().await.unwrap_err(), "notaport");
-    assert_config(&born_failed.close().await.unwrap_err(), "notaport");
-    assert_config(&born_failed.delete().await.unwrap_err(), "notaport");
+    let invalid = client.stream("http://h:notaport/");
+    assert_config(&invalid.create(CreateOptions::new()).await.unwrap_err(), "notaport");
+    assert_config(&invalid.append("x").await.unwrap_err(), "notaport");
+    assert_config(&invalid.head().await.unwrap_err(), "notaport");
+    assert_config(&invalid.close().await.unwrap_err(), "notaport");
+    assert_config(&invalid.delete().await.unwrap_err(), "notaport");
 
     let stream = client.stream("v1/stream/x").with_content_type("text/plain");
     for (error, value) in [
@@ -74,7 +74,7 @@ pub async fn invalid_input_is_config_error_and_nothing_is_sent<S: Stack>() {
         (stream.append("").await.unwrap_err(), "empty"),
         (stream.append("x").seq("a\nb").await.unwrap_err(), "a\\nb"),
         (stream.append("x").producer(" ", 0, 0).await.unwrap_err(), "producer_id"),
-        // On the way they would become those of somebody else.
+        // HTTP trims the spaces around a header value: the server would see another producer's id.
         (stream.append("x").producer("p ", 0, 0).await.unwrap_err(), "producer_id: \"p \""),
         (stream.producer("\tp").try_build().unwrap_err(), "producer_id"),
         (stream.append("x").seq(" 7").await.unwrap_err(), "seq: \" 7\""),
@@ -83,7 +83,7 @@ pub async fn invalid_input_is_config_error_and_nothing_is_sent<S: Stack>() {
     ] {
         assert_config(&error, value);
     }
-    // What a provider or a handler gives is known late, and refused no less.
+    // Headers of a provider or an error handler are checked when a request is built.
     let framing = HeaderName::from_static("transfer-encoding");
     let framed = move || HeaderMap::from_iter([(framing.clone(), HeaderValue::from_static("chunked"))]);
     let provided = S::builder().base_url(proxy.url()).header_provider(framed.clone()).build().unwrap();
@@ -100,7 +100,7 @@ pub async fn invalid_input_is_config_error_and_nothing_is_sent<S: Stack>() {
 
     let error = stream.append_json(&std::collections::HashMap::from([((1, 2), 3)])).await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::Json(_)), "{error}");
-    assert_eq!(proxy.requests().len(), 0, "something was sent");
+    assert_eq!(proxy.requests().len(), 0, "a request was sent");
 }
 
 /// Guarantee 41.

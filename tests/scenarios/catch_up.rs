@@ -1,4 +1,4 @@
-//! Reading what is there.
+//! Catch-up: reading what is stored, without a live mode.
 
 use crate::support::{Stack, new_stream, on_each_server, scripted, unique};
 use durable_streams::{
@@ -7,7 +7,7 @@ use durable_streams::{
 use std::time::Duration;
 use test_servers::{Action, Cut, End, Flag, NodeServer, Proxy, RustServer, Script, stream_headers};
 
-/// All chunks up to the end.
+/// All chunks up to the end of the read.
 async fn all<S: Stack>(mut chunks: ChunkIterator<S::Transport, S::Runtime>) -> Result<Vec<Chunk>, Error> {
     let mut all = Vec::new();
     while let Some(chunk) = chunks.try_next().await? {
@@ -15,7 +15,7 @@ async fn all<S: Stack>(mut chunks: ChunkIterator<S::Transport, S::Runtime>) -> R
         assert_eq!(chunk.next_offset, *chunks.offset());
         all.push(chunk);
     }
-    assert!(chunks.next().await.is_none(), "an end is an end");
+    assert!(chunks.next().await.is_none(), "a chunk after the end");
     Ok(all)
 }
 
@@ -23,7 +23,7 @@ fn joined(chunks: &[Chunk]) -> Vec<u8> {
     chunks.iter().flat_map(|chunk| chunk.data.iter().copied()).collect()
 }
 
-/// The messages of JSON chunks, one text each.
+/// The messages of JSON chunks, as JSON texts.
 fn messages(chunks: &[Chunk]) -> Vec<String> {
     chunks
         .iter()
@@ -163,7 +163,7 @@ pub async fn body_cut_at_any_byte_is_read_once<S: Stack>() {
             assert_eq!(messages(&chunks), [r#"{"a":"é]"}"#, "2", r#"[3,"x"]"#], "cut at {at} by {end:?}");
         }
     }
-    // Bytes, cut again and again: it goes on from where it was.
+    // A body of bytes that is cut again and again: each attempt continues where the last one broke.
     let path = unique("cut");
     let direct = S::client(server.url()).stream(&path);
     direct.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
@@ -176,7 +176,7 @@ pub async fn body_cut_at_any_byte_is_read_once<S: Stack>() {
 
 /// Guarantee 21.
 pub async fn pages_are_requested_until_up_to_date<S: Stack>() {
-    // The last page does not say that it is the last, and one is empty.
+    // One page is empty, and the last one has no Stream-Up-To-Date: an empty page at the same offset is the tail.
     let script = Script::start(|exchange| {
         let (data, next, flags): (_, _, &[Flag<'_>]) = match exchange.query("offset").unwrap() {
             "-1" => ("one ", "a1", &[]),
@@ -184,16 +184,17 @@ pub async fn pages_are_requested_until_up_to_date<S: Stack>() {
             "a2" => ("two ", "a3", &[]),
             "a3" => ("three", "a4", &[]),
             "a4" => ("", "a4", &[]),
-            other => panic!("nobody was told of {other}"),
+            other => panic!("offset {other} was never handed out"),
         };
         exchange.respond(200, stream_headers(next, flags), data);
     })
     .unwrap();
     let chunks = all::<S>(scripted::<S>(&script).reader().chunks().await.unwrap()).await.unwrap();
     assert_eq!(joined(&chunks), b"one two three");
-    let told: Vec<_> = chunks.iter().map(|chunk| (chunk.checkpoint.to_string(), chunk.up_to_date)).collect();
+    let reported: Vec<_> =
+        chunks.iter().map(|chunk| (chunk.checkpoint.to_string(), chunk.up_to_date)).collect();
     let expected = [("a1", false), ("a3", false), ("a4", false), ("a4", true)];
-    assert_eq!(told, expected.map(|(at, up_to_date)| (at.to_owned(), up_to_date)));
+    assert_eq!(reported, expected.map(|(at, up_to_date)| (at.to_owned(), up_to_date)));
     assert_eq!(script.requests().len(), 5);
 }
 
@@ -211,7 +212,7 @@ pub async fn all_pages_of_reference_server_are_read<S: Stack>() {
     assert_eq!(messages(&chunks), expected);
 }
 
-/// What a reader ends with on this script, and how many requests it made.
+/// The error that a read from `start` of this script ends with, and the number of its requests.
 async fn ends_with<S: Stack>(script: &Script, start: &str) -> (StreamError, usize) {
     script.forget_requests();
     let start: Checkpoint = start.parse().unwrap();
@@ -231,31 +232,31 @@ pub async fn invalid_response_is_typed_error_after_one_request<S: Stack>() {
     let protocol: fn(&StreamError) -> bool = |kind| matches!(kind, StreamError::Protocol { .. });
     let cases: [Case; 8] = [
         ("no offset", &[("content-type", "text/plain")], "data", protocol),
-        ("a captive portal", &[("content-type", "text/html")], "<html>", protocol),
+        ("captive portal", &[("content-type", "text/html")], "<html>", protocol),
         ("no advance", &[("content-type", "text/plain"), ("stream-next-offset", "b5")], "data", protocol),
         ("backwards", &[("content-type", "text/plain"), ("stream-next-offset", "b4")], "data", recreated),
         ("backwards, empty", &[("content-type", "text/plain"), ("stream-next-offset", "b4")], "", recreated),
-        ("a sentinel", &[("content-type", "text/plain"), ("stream-next-offset", "-1")], "data", protocol),
+        ("sentinel", &[("content-type", "text/plain"), ("stream-next-offset", "-1")], "data", protocol),
         (
-            "JSON that is none",
+            "invalid JSON",
             &[("content-type", "application/json"), ("stream-next-offset", "b6")],
             "<html>",
             protocol,
         ),
         (
-            "an encoding",
+            "encoding",
             &[("content-type", "text/plain"), ("stream-next-offset", "b6"), ("content-encoding", "rot13")],
             "data",
             |kind| matches!(kind, StreamError::UnexpectedEncoding { .. }),
         ),
     ];
-    for (what, headers, body, expected) in cases {
+    for (case, headers, body, expected) in cases {
         let script = Script::start(move |exchange| exchange.respond(200, headers.to_vec(), body)).unwrap();
         let (kind, requests) = ends_with::<S>(&script, "b5").await;
-        assert!(expected(&kind), "{what}: {kind}");
-        assert_eq!(requests, 1, "{what}");
+        assert!(expected(&kind), "{case}: {kind}");
+        assert_eq!(requests, 1, "{case}");
     }
-    // Advances for ever without a byte.
+    // Every response advances the offset, and none has content.
     let script = Script::start(|exchange| {
         exchange.respond(200, stream_headers(&format!("c{:09}", exchange.nth()), &[]), "");
         exchange.close();
@@ -263,11 +264,11 @@ pub async fn invalid_response_is_typed_error_after_one_request<S: Stack>() {
     .unwrap();
     let reader = scripted::<S>(&script).reader();
     let mut chunks = reader.chunks().await.unwrap();
-    let early = futures_lite::future::or(async { chunks.next().await.is_some() }, async {
+    let yielded = futures_lite::future::or(async { chunks.next().await.is_some() }, async {
         S::sleep(Duration::from_secs(3)).await;
         false
     });
-    assert!(!early.await, "nothing came");
+    assert!(!yielded.await, "a chunk without content");
     assert!(script.requests().len() <= 10, "{} requests in 3 s", script.requests().len());
 }
 
@@ -278,13 +279,15 @@ pub async fn stream_shorter_than_checkpoint_is_recreated<S: Stack>() {
         exchange.respond(200, stream_headers(next, &[Flag::UpToDate]), data);
     })
     .unwrap();
-    // Asked again, and past caches, since these may answer with less than there is.
+    // A cache may hold an older, shorter response: the last request bypasses caches before the error is reported.
+    // The checkpoint is nine bytes after b5, but the stream has only four there.
     let (kind, requests) = ends_with::<S>(&script, "b5,b9").await;
     assert!(matches!(kind, StreamError::Recreated { .. }), "{kind}");
     assert_eq!(requests, 3);
-    let past_caches =
+    let bypasses_cache =
         |request: &test_servers::Recorded| request.headers.get("cache-control") == Some("no-cache");
-    assert_eq!(script.requests().iter().map(past_caches).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(script.requests().iter().map(bypasses_cache).collect::<Vec<_>>(), [false, false, true]);
+    // A position in messages does not fit a stream of bytes.
     let (kind, _) = ends_with::<S>(&script, "b5,m2").await;
     assert!(matches!(kind, StreamError::Config(_)), "{kind}");
 }
@@ -294,7 +297,7 @@ pub async fn refused_read_is_typed_error<S: Stack>() {
     on_each_server(|url| async move {
         let client = S::client(&url);
         for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
-            let error = client.stream(unique("nowhere")).reader().live(live).chunks().await.unwrap_err();
+            let error = client.stream(unique("missing")).reader().live(live).chunks().await.unwrap_err();
             assert!(matches!(error.kind(), StreamError::NotFound { .. }), "{live:?}: {error}");
         }
     })
@@ -303,7 +306,7 @@ pub async fn refused_read_is_typed_error<S: Stack>() {
         [(401, "unauthorized", 1), (403, "forbidden", 1), (410, "offset gone", 2)]
     {
         let script = Script::start(move |exchange| match exchange.method.as_str() {
-            // The stream itself is there.
+            // After a 410 the reader asks whether the stream exists: it does, so the data has expired.
             "HEAD" => exchange.respond(200, stream_headers("x9", &[]), ""),
             _ => exchange.respond(status, (), ""),
         })
@@ -334,20 +337,20 @@ pub async fn matching_etag_returns_not_modified<S: Stack>() {
 pub async fn invalid_reader_option_is_config_error<S: Stack>() {
     let script = Script::start(|exchange| exchange.respond(500, (), "")).unwrap();
     let reader = || scripted::<S>(&script).reader();
-    let none = Duration::ZERO;
+    let zero = Duration::ZERO;
     for (option, reader) in [
         ("max_chunk_bytes", reader().max_chunk_bytes(0)),
         ("max_event_bytes", reader().max_event_bytes(0)),
-        ("idle_timeout", reader().idle_timeout(none)),
+        ("idle_timeout", reader().idle_timeout(zero)),
         ("header", reader().header("a b", "c")),
         ("header", reader().header("a", "c\nd")),
         ("offset", reader().offset(Offset::At("a/b".into()))),
         ("if_none_match", reader().if_none_match("bare")),
         ("live", reader().if_none_match("\"x\"").live(LiveMode::Sse)),
-        ("max_backoff", reader().retry_config(RetryConfig { max_backoff: none, ..RetryConfig::default() })),
+        ("max_backoff", reader().retry_config(RetryConfig { max_backoff: zero, ..RetryConfig::default() })),
     ] {
         let error = reader.chunks().await.unwrap_err();
         assert!(matches!(error.kind(), StreamError::Config(e) if e.option == option), "{option}: {error}");
     }
-    assert_eq!(script.requests().len(), 0, "nothing is sent");
+    assert_eq!(script.requests().len(), 0, "a request was sent");
 }

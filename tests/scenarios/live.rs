@@ -1,4 +1,4 @@
-//! Tails on real servers: what comes while the reader waits, outages included.
+//! Live reads of real servers: appends during the read, outages, deletion, and cancellation.
 
 use crate::support::{Chunks, Stack, StackStream, new_stream, on_each_server, unique};
 use durable_streams::{
@@ -14,21 +14,23 @@ fn through<S: Stack>(proxy: &Proxy, url: &str, stream: &StackStream<S>) -> Stack
     S::client(proxy.url()).stream(stream.url().unwrap().replace(url, proxy.url()))
 }
 
-/// Chunks until `enough` bytes of content (brackets of JSON arrays left out) were read.
-async fn read<S: Stack>(chunks: &mut Chunks<S>, enough: &str) -> Vec<Chunk> {
+/// Reads chunks until their content is as long as `expected`, and asserts that it is `expected`.
+async fn read<S: Stack>(chunks: &mut Chunks<S>, expected: &str) -> Vec<Chunk> {
     let mut read = Vec::new();
-    while content(&read).len() < enough.len() {
-        let chunk = chunks.try_next().await.expect("the tail holds").expect("the tail goes on");
+    while content(&read).len() < expected.len() {
+        let chunk = chunks.try_next().await.expect("no error").expect("the tail goes on");
         assert_eq!(chunk.checkpoint, chunks.checkpoint());
         assert!(!chunk.checkpoint.to_string().contains("now"));
         read.push(chunk);
     }
-    assert_eq!(content(&read), enough);
+    assert_eq!(content(&read), expected);
     read
 }
 
-/// Chunks until the reader stands at `offset`, all of them without content: a body's end may come later
-/// than the last of its content.
+/// Reads at most one chunk, which has no content, until the reader is at `offset`.
+///
+/// The end of a response body can arrive after its last content: then the position after it is reached by a chunk
+/// of its own.
 async fn until<S: Stack>(chunks: &mut Chunks<S>, offset: &Offset) -> Option<Chunk> {
     if chunks.checkpoint() == Checkpoint::at(offset.clone()) {
         return None;
@@ -38,7 +40,7 @@ async fn until<S: Stack>(chunks: &mut Chunks<S>, offset: &Offset) -> Option<Chun
     Some(chunk)
 }
 
-/// What the chunks hold, as text; JSON messages one after the other.
+/// The content of the chunks as text. JSON messages are joined without brackets and commas.
 fn content(chunks: &[Chunk]) -> String {
     let texts = chunks.iter().map(|chunk| String::from_utf8(chunk.data.to_vec()).unwrap());
     texts.map(|text| text.trim_matches(['[', ']']).replace(',', "")).collect()
@@ -84,7 +86,7 @@ pub async fn tail_delivers_appends_and_ends_at_close<S: Stack>() {
                 let requests = proxy.requests().len();
                 S::sleep(Duration::from_millis(300)).await;
                 assert!(chunks.next().await.is_none());
-                assert_eq!(proxy.requests().len(), requests, "a request after the end");
+                assert_eq!(proxy.requests().len(), requests, "a request was sent after the end");
             }
         }
     })
@@ -122,7 +124,7 @@ pub async fn append_right_after_now_is_delivered<S: Stack>() {
             let through_proxy = through::<S>(&proxy, &url, &stream);
             let mut chunks = through_proxy.reader().offset(Offset::Now).live(mode).chunks().await.unwrap();
             assert_ne!(*chunks.offset(), Offset::Now);
-            // A blip straight after it, while something is written.
+            // The next three requests fail, while a record is appended.
             proxy.rule(|_, nth| if nth < 3 { Action::DropBefore } else { Action::Pass });
             stream.append("[2]").await.unwrap();
             read::<S>(&mut chunks, "2").await;
@@ -153,11 +155,11 @@ pub async fn pending_call_survives_server_kill<S: Stack>() {
                 stream.append(text).await.unwrap();
             }
         };
-        // One and the same call waits through it all, and says nothing of it.
+        // The same call waits through the outage, and returns no error.
         let ((), first) = futures_lite::future::zip(outage, chunks.try_next()).await;
-        let first = first.expect("the tail holds").expect("the tail goes on");
-        let rest = "234".strip_prefix(&content(&[first])).expect("what comes first").to_owned();
-        assert!(rest.len() < 3, "{mode:?}: nothing came");
+        let first = first.expect("no error").expect("the tail goes on");
+        let rest = "234".strip_prefix(&content(&[first])).expect("the content in order").to_owned();
+        assert!(rest.len() < 3, "{mode:?}: a chunk without content");
         read::<S>(&mut chunks, &rest).await;
         stream.append("[5]").await.unwrap();
         read::<S>(&mut chunks, "5").await;
@@ -171,6 +173,8 @@ pub async fn repeated_connection_cuts_lose_nothing<S: Stack>() {
         for mode in MODES {
             let stream = new_stream::<S>(&url, "application/json").await;
             let through_proxy = through::<S>(&proxy, &url, &stream);
+            // Every fourth request loses its response. Event streams are cut at positions that move with each
+            // connection, so cuts fall before, inside and between the events.
             proxy.rule(|request, nth| match request.query("live") {
                 _ if nth % 4 == 3 => Action::DropAfter,
                 Some("sse") => Action::CutAfter {
@@ -243,7 +247,7 @@ pub async fn deleted_stream_ends_tail_with_not_found<S: Stack>() {
             let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
             read::<S>(&mut chunks, "1").await;
             stream.delete().await.unwrap();
-            // No server ends an event stream for that: the next connection is told.
+            // Servers do not end an open event stream when its stream is deleted; only a new connection gets the 404.
             proxy.kill_connections();
             let error = ends::<S>(&mut chunks).await;
             assert!(matches!(error.kind(), StreamError::NotFound { .. }), "{mode:?}: {error}");
@@ -277,7 +281,7 @@ pub async fn deleted_fork_source_ends_tail_with_gone<S: Stack>() {
 
 /// Guarantee 24.
 pub async fn recreated_stream_ends_tail_with_recreated<S: Stack>() {
-    // The Rust server says in both live modes where such a stream ends.
+    // Only the Rust server reveals it: an offset beyond the tail gets a response with the new, lower offset.
     let server = RustServer::start().unwrap();
     for mode in MODES {
         let stream = new_stream::<S>(server.url(), "application/json").await;
@@ -287,7 +291,7 @@ pub async fn recreated_stream_ends_tail_with_recreated<S: Stack>() {
         let mut chunks = through_proxy.reader().live(mode).chunks().await.unwrap();
         read::<S>(&mut chunks, "123").await;
         let before = chunks.checkpoint();
-        // Nothing gets through until the other stream is there.
+        // No request reaches the server until the new stream exists, so none sees a 404.
         proxy.rule(|_, _| Action::DropBefore);
         proxy.kill_connections();
         stream.delete().await.unwrap();
@@ -299,27 +303,27 @@ pub async fn recreated_stream_ends_tail_with_recreated<S: Stack>() {
     }
 }
 
-/// The error that a tail ends with, and nothing but that.
+/// The error that a tail ends with. Asserts that no content comes before it and nothing after it.
 async fn ends<S: Stack>(chunks: &mut Chunks<S>) -> Error {
     let error = loop {
         match chunks.next().await {
             Some(Ok(chunk)) => assert_eq!(content(&[chunk]), ""),
             Some(Err(error)) => break error,
-            None => panic!("the tail ended silently"),
+            None => panic!("the tail ended without an error"),
         }
     };
     assert!(chunks.next().await.is_none());
     error
 }
 
-/// Reads a little of a large body and drops the reader.
+/// Reads one chunk of a large body and drops the reader.
 async fn drop_in_the_middle<S: Stack>(stream: &StackStream<S>, mode: LiveMode) {
     let mut chunks = stream.reader().live(mode).chunks().await.unwrap();
     assert!(!chunks.try_next().await.unwrap().unwrap().data.is_empty());
     chunks.close();
 }
 
-/// Waits for news that do not come, and drops the reader.
+/// Drops the reader while its live request waits for data.
 async fn drop_in_the_tail<S: Stack>(stream: &StackStream<S>, mode: LiveMode) {
     let mut chunks = stream.reader().offset(Offset::Now).live(mode).chunks().await.unwrap();
     let pause = || async {
@@ -348,13 +352,11 @@ pub async fn dropped_reader_releases_its_connection<S: Stack>() {
             let mut chunks = other.reader().chunks().await.unwrap();
             assert_eq!(chunks.try_next().await.unwrap().unwrap().data, "untouched");
         }
-        // Whatever was dropped is closed, or read to its end and kept for the next request.
-        let kept = async {
-            while proxy.open_connections() > 5 {
-                S::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        kept.await;
+        // The connection of a dropped reader is closed, or drained and reused. So few stay open, however many were
+        // dropped.
+        while proxy.open_connections() > 5 {
+            S::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -366,7 +368,7 @@ pub async fn dropped_next_future_loses_nothing<S: Stack>() {
             let mut all = Vec::new();
             let mut written = 0;
             while all.iter().filter(|chunk: &&Chunk| chunk.data != "[]").count() < 10 {
-                // A call that is dropped again and again loses nothing.
+                // The call is dropped after 3 ms, in whatever state it is.
                 let next = async { chunks.next().await.map(Result::unwrap) };
                 let pause = async {
                     S::sleep(Duration::from_millis(3)).await;

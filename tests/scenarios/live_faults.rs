@@ -1,4 +1,4 @@
-//! Server-sent events and long-polls as no real server sends them: faults, and what comes of each.
+//! Event streams and long-polls with faults that no real server produces on demand, played by a scripted server.
 
 use crate::support::live::{JSON, content, is_long_poll, is_sse, nothing_new, tail};
 use crate::support::{Chunks, Stack};
@@ -8,26 +8,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use test_servers::{Exchange, Flag, Script, sse_control, sse_data, stream_headers};
 
-/// Counts what is asked in three seconds of waiting for a chunk with content that never comes.
+/// The number of requests in three seconds, during which no content arrives.
 async fn requests_in_three_seconds<S: Stack>(script: &Script, chunks: &mut Chunks<S>) -> usize {
     let waiting = async { content::<S>(chunks).await.map(|chunk| panic!("{chunk:?}")) };
-    let enough = async {
+    let expired = async {
         S::sleep(Duration::from_secs(3)).await;
         Ok::<(), Error>(())
     };
-    futures_lite::future::or(waiting, enough).await.unwrap();
+    futures_lite::future::or(waiting, expired).await.unwrap();
     script.requests().len()
 }
 
 /// Guarantees 4 and 8.
 pub async fn data_event_is_held_until_control_event<S: Stack>() {
-    for (what, end) in [("reset", true), ("end in good order", false)] {
+    for (case, reset) in [("reset", true), ("clean end", false)] {
         let script = Script::start(move |exchange| match exchange.nth() {
             0 => {
                 exchange.sse(sse_data("[1]"));
-                if end { exchange.reset() } else { exchange.finish() }
+                if reset { exchange.reset() } else { exchange.finish() }
             }
-            // A last event without its blank line is none.
+            // The control event lacks its blank line, so it does not count.
             1 => {
                 let control = sse_control("a1", &[]);
                 exchange.sse(sse_data("[1]") + control.trim_end_matches('\n') + "\n");
@@ -43,13 +43,14 @@ pub async fn data_event_is_held_until_control_event<S: Stack>() {
         let mut chunks = tail::<S>(&script, "application/json", LiveMode::Sse).chunks().await.unwrap();
         let (first, second) =
             (content::<S>(&mut chunks).await.unwrap(), content::<S>(&mut chunks).await.unwrap());
-        assert_eq!((&first.data[..], &second.data[..]), (&b"[1]"[..], &b"[2,3]"[..]), "{what}");
+        assert_eq!((&first.data[..], &second.data[..]), (&b"[1]"[..], &b"[2,3]"[..]), "{case}");
         assert_eq!(
             (first.checkpoint.to_string(), second.checkpoint.to_string()),
             ("a0,m1".into(), "a2".into())
         );
-        let asked: Vec<_> = script.requests().iter().map(|r| r.query("offset").unwrap().to_owned()).collect();
-        assert_eq!(asked, ["a0", "a0", "a0"]);
+        let offsets: Vec<_> =
+            script.requests().iter().map(|r| r.query("offset").unwrap().to_owned()).collect();
+        assert_eq!(offsets, ["a0", "a0", "a0"]);
     }
 }
 
@@ -158,8 +159,9 @@ pub async fn oversized_event_is_fetched_by_plain_get<S: Stack>() {
                 } else if exchange.nth() == 0 && mode == LiveMode::Auto {
                     nothing_new(exchange, "a0");
                 } else if refused {
-                    exchange.respond(400, (), "no plain reads here");
+                    exchange.respond(400, (), "plain reads are disabled");
                 } else {
+                    // Other content than the event's, which shows that the chunk came from here.
                     exchange.respond(
                         200,
                         stream_headers("a1", &[JSON, Flag::UpToDate]),
@@ -189,21 +191,21 @@ pub async fn oversized_event_is_fetched_by_plain_get<S: Stack>() {
 
 /// Guarantee 15.
 pub async fn event_streams_ending_at_once_cause_at_most_ten_requests<S: Stack>() {
-    let news = Arc::new(AtomicBool::new(false));
+    let has_data = Arc::new(AtomicBool::new(false));
     let script = {
-        let news = news.clone();
+        let has_data = has_data.clone();
         Script::start(move |exchange| {
             if is_sse(exchange) {
                 exchange.sse(sse_control("a0", &[Flag::UpToDate]));
                 exchange.finish();
             } else if is_long_poll(exchange) {
-                while !news.load(Ordering::Relaxed) {
+                while !has_data.load(Ordering::Relaxed) {
                     if !exchange.pause(Duration::from_millis(20)) {
                         return;
                     }
                 }
                 exchange.respond(200, stream_headers("a1", &[JSON, Flag::UpToDate]), "[1]");
-                news.store(false, Ordering::Relaxed);
+                has_data.store(false, Ordering::Relaxed);
             } else {
                 nothing_new(exchange, "a0");
             }
@@ -219,19 +221,19 @@ pub async fn event_streams_ending_at_once_cause_at_most_ten_requests<S: Stack>()
     let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
     let requests = requests_in_three_seconds::<S>(&script, &mut chunks).await;
     assert!((3..=10).contains(&requests), "{requests} requests");
-    assert!(is_long_poll_request(&script), "{:?}", script.requests().last());
-    news.store(true, Ordering::Relaxed);
+    assert!(last_is_long_poll(&script), "{:?}", script.requests().last());
+    has_data.store(true, Ordering::Relaxed);
     assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
 }
 
 /// Whether the last request was a long-poll.
-fn is_long_poll_request(script: &Script) -> bool {
+fn last_is_long_poll(script: &Script) -> bool {
     script.requests().last().is_some_and(|request| request.query("live") == Some("long-poll"))
 }
 
 /// Guarantee 16.
 pub async fn empty_responses_cause_at_most_ten_requests<S: Stack>() {
-    for (what, status) in [("204", 204), ("200", 200)] {
+    for status in [204, 200] {
         for headers in [&[JSON, Flag::UpToDate][..], &[JSON]] {
             let headers = stream_headers("a0", headers);
             let script = Script::start(move |exchange| {
@@ -244,24 +246,24 @@ pub async fn empty_responses_cause_at_most_ten_requests<S: Stack>() {
                 let mut chunks = match tail::<S>(&script, "application/json", mode).chunks().await {
                     Ok(chunks) => chunks,
                     Err(error) => {
-                        // What is no event stream at all is no tail.
+                        // A 200 that is not an event stream ends an explicit SSE read.
                         assert!(matches!(error.kind(), StreamError::SseNotSupported { .. }), "{error}");
                         assert_eq!(mode, LiveMode::Sse);
                         continue;
                     }
                 };
                 let requests = requests_in_three_seconds::<S>(&script, &mut chunks).await;
-                assert!((3..=10).contains(&requests), "{what}: {requests} requests");
+                assert!((3..=10).contains(&requests), "{status}: {requests} requests");
             }
         }
     }
 }
 
-/// A server whose event streams are answered by `events`, with news by long-poll.
-fn without_events(events: impl Fn(&mut Exchange) + Send + Sync + 'static) -> Script {
+/// A server that answers event-stream requests by `respond_sse`, and delivers content by long-poll.
+fn without_sse(respond_sse: impl Fn(&mut Exchange) + Send + Sync + 'static) -> Script {
     Script::start(move |exchange| {
         if is_sse(exchange) {
-            events(exchange);
+            respond_sse(exchange);
         } else if is_long_poll(exchange) {
             exchange.respond(200, stream_headers("a1", &[JSON, Flag::UpToDate]), "[1]");
         } else {
@@ -274,35 +276,36 @@ fn without_events(events: impl Fn(&mut Exchange) + Send + Sync + 'static) -> Scr
 /// Guarantee 23.
 pub async fn auto_falls_back_to_long_poll_when_sse_is_refused<S: Stack>() {
     for status in [400, 404, 405, 406, 415, 501] {
-        let script = without_events(move |exchange| exchange.respond(status, (), "no events here"));
+        let script = without_sse(move |exchange| exchange.respond(status, (), "event streams are disabled"));
         let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
         assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]", "{status}");
-        let events = script.requests().iter().filter(|r| r.query("live") == Some("sse")).count();
-        assert_eq!(events, 1, "{status}");
+        let sse_requests = script.requests().iter().filter(|r| r.query("live") == Some("sse")).count();
+        assert_eq!(sse_requests, 1, "{status}");
     }
-    let script = without_events(|exchange| exchange.respond(200, [("content-type", "text/html")], "<html>"));
+    let script = without_sse(|exchange| exchange.respond(200, [("content-type", "text/html")], "<html>"));
     let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
     assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
     for (status, sse_error) in
         [(405, true), (406, true), (415, true), (501, true), (400, false), (404, false)]
     {
-        let script = without_events(move |exchange| exchange.respond(status, (), "no events here"));
+        let script = without_sse(move |exchange| exchange.respond(status, (), "event streams are disabled"));
         let error = tail::<S>(&script, "application/json", LiveMode::Sse).chunks().await.unwrap_err();
         assert_eq!(matches!(error.kind(), StreamError::SseNotSupported { .. }), sse_error, "{error}");
     }
-    let portal = without_events(|exchange| exchange.respond(200, [("content-type", "text/html")], "<html>"));
+    let portal = without_sse(|exchange| exchange.respond(200, [("content-type", "text/html")], "<html>"));
     let error = tail::<S>(&portal, "application/json", LiveMode::Sse).chunks().await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::ContentTypeMismatch { .. }), "{error}");
 }
 
 pub async fn auto_falls_back_to_long_poll_when_sse_is_buffered<S: Stack>() {
-    let script = without_events(|exchange| {
+    let script = without_sse(|exchange| {
         exchange.sse_head(());
         exchange.hang();
     });
     let started = Instant::now();
     let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
     assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
+    // The reader waits five seconds for the first byte of an event stream.
     assert!(started.elapsed() >= Duration::from_secs(4) && started.elapsed() < Duration::from_secs(20));
 }
 
@@ -323,7 +326,7 @@ pub async fn auto_reads_text_by_long_poll<S: Stack>() {
 
 /// Guarantee 19.
 pub async fn offset_and_cursor_reach_server_unchanged<S: Stack>() {
-    // All that an offset may contain, and a URL must not.
+    // Reserved in URLs, but allowed in offsets; the cursor also has what an offset must not contain.
     const OFFSET: &str = "b+%20 #:;@!$'()*[]^`{|}~\"<>\\é";
     const CURSOR: &str = "c&=?/+% #";
     let script = Script::start(|exchange| {

@@ -1,5 +1,8 @@
-//! What must hold on every stack, against real servers. Each scenario is a function generic over the
-//! stack; `on!` makes them the tests of one. A scenario that is not listed here does not compile clean.
+//! Scenarios: what the library guarantees on every stack, tested over real sockets, mostly against real servers.
+//!
+//! Each scenario is a function that is generic over the stack. [`on!`] lists all of them and turns them into tests of
+//! one stack, so a test is found by its module and name: `cargo test --test tokio live::pending_call`. A scenario
+//! that is missing from the list is dead code and fails clippy.
 
 pub mod bad_input;
 pub mod catch_up;
@@ -17,6 +20,7 @@ pub mod streams;
 pub mod unusual_servers;
 pub mod views;
 
+/// Makes each scenario a test on `$stack`.
 macro_rules! on {
     ($stack:ty) => {
         $crate::scenarios::tests!($stack, producer_basics: [
@@ -192,6 +196,7 @@ macro_rules! on {
 }
 pub(crate) use on;
 
+/// Makes the scenarios of one module tests on `$stack`.
 macro_rules! tests {
     ($stack:ty, $module:ident: [$($name:ident),* $(,)?]) => {
         mod $module {

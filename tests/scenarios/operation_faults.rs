@@ -1,4 +1,4 @@
-//! Single operations under faults: what is sent again, what is not, and what the caller is told.
+//! Single operations under faults: which are resent, which are not, and what each returns.
 
 use crate::support::{Stack, StackStream, new_stream, unique};
 use durable_streams::{CreateOptions, Error, HeaderMap, HeaderValue, RetryConfig, StreamError};
@@ -37,11 +37,11 @@ fn stored(server: &RustServer, proxy: &Proxy, stream_url: &str) -> String {
 pub async fn plain_append_with_unknown_outcome_is_not_resent<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
-    for (what, action) in [
-        ("reset before the server saw it", Action::DropBefore),
+    for (case, action) in [
+        ("reset before the server received it", Action::DropBefore),
         ("reset after the server stored it", Action::DropAfter),
-        ("a 500 that says nothing of it", Action::refuse(500, (), "boom")),
-        ("a 503 that says nothing of it", Action::refuse(503, [("retry-after", "1")], "")),
+        ("500 without the protocol's headers", Action::refuse(500, (), "boom")),
+        ("503 without the protocol's headers", Action::refuse(503, [("retry-after", "1")], "")),
     ] {
         let stream = proxied::<S>(&server, &proxy).await;
         stream.append("first ").await.unwrap();
@@ -51,12 +51,12 @@ pub async fn plain_append_with_unknown_outcome_is_not_resent<S: Stack>() {
         });
         proxy.forget_requests();
         let error = stream.append("second").await.unwrap_err();
-        assert!(matches!(error.kind(), StreamError::OutcomeUnknown { .. }), "{what}: {error}");
-        assert_eq!(proxy.requests().len(), 1, "{what}: it was sent again");
+        assert!(matches!(error.kind(), StreamError::OutcomeUnknown { .. }), "{case}: {error}");
+        assert_eq!(proxy.requests().len(), 1, "{case}: the append was resent");
         assert!(!error.is_retryable());
         proxy.pass();
         let copies = stored(&server, &proxy, stream.url().unwrap()).matches("second").count();
-        assert!(copies <= 1, "{what}: {copies} copies");
+        assert!(copies <= 1, "{case}: {copies} copies");
     }
 }
 
@@ -94,7 +94,7 @@ pub async fn idempotent_operations_are_retried_until_success<S: Stack>() {
         stream.close().await.unwrap();
         assert_eq!(stored(&server, &proxy, stream.url().unwrap()), "a");
         proxy.rule(fail_twice(action.clone()));
-        stream.delete().await.expect("a delete that was carried out unheard is a success");
+        stream.delete().await.expect("a 404 after a lost response means that the stream is deleted");
         proxy.pass();
         assert_eq!(stream.head().await.unwrap_err().status_code(), Some(404));
     }
@@ -111,7 +111,7 @@ pub async fn close_with_record_after_lost_response_is_outcome_unknown<S: Stack>(
 
     let stream = proxied::<S>(&server, &proxy).await;
     proxy.rule(|_, nth| if nth == 0 { Action::DropBefore } else { Action::Pass });
-    stream.close_with("end").await.expect("nothing was stored by the first attempt");
+    stream.close_with("end").await.expect("the first attempt stored nothing");
     proxy.pass();
     assert_eq!(stored(&server, &proxy, stream.url().unwrap()), "end");
 }
@@ -137,13 +137,13 @@ pub async fn retry_after_delays_retry_and_is_on_final_error<S: Stack>() {
     stream.head().await.unwrap();
     let at: Vec<Instant> = script.requests().iter().map(|request| request.at).collect();
     assert!(at[1] - at[0] >= Duration::from_millis(990), "{:?}", at[1] - at[0]);
-    // A date counts whole seconds.
+    // An HTTP date has a resolution of one second, so up to one second is lost.
     assert!(at[2] - at[1] >= Duration::from_millis(900), "{:?}", at[2] - at[1]);
 
     let error = stream.append("x").await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::RateLimited { .. }), "{error}");
     assert_eq!((error.retry_after(), error.server_message()), (Some(Duration::ZERO), Some("never again")));
-    assert_eq!(script.requests().len(), 3 + 4, "an append that was refused with 429 may be sent again");
+    assert_eq!(script.requests().len(), 3 + 4, "an append refused with 429 is resent");
     assert!(error.to_string().contains("4 attempts"), "{error}");
 }
 
@@ -175,7 +175,7 @@ pub async fn unrequested_content_encoding_is_error<S: Stack>() {
     .unwrap();
     let error = scripted::<S>(&script).reader().chunks().await.unwrap_err();
     assert!(error.to_string().contains("rot13"), "{error}");
-    // What is not read does not matter: the record is stored.
+    // The body of these responses is not read, so its encoding does not matter.
     scripted::<S>(&script).append("x").await.unwrap();
     scripted::<S>(&script).head().await.unwrap();
     scripted::<S>(&script).producer("p").build().append("x").unwrap().await.unwrap();
@@ -183,11 +183,11 @@ pub async fn unrequested_content_encoding_is_error<S: Stack>() {
 
 /// Guarantees 22 and 42.
 pub async fn redirect_keeps_method_and_withholds_credentials<S: Stack>() {
-    let elsewhere = Script::start(|exchange| {
+    let other_origin = Script::start(|exchange| {
         exchange.respond(200, stream_headers("0_1", &[Flag::ContentType("text/plain")]), "");
     })
     .unwrap();
-    let target = format!("{}/other?x=1", elsewhere.url());
+    let target = format!("{}/other?x=1", other_origin.url());
     let script = Script::start(move |exchange| match exchange.path() {
         "/s" if exchange.method == "POST" => exchange.respond(301, [("location", "/moved")], ""),
         "/s" => exchange.respond(307, [("location", "/hop")], ""),
@@ -201,16 +201,13 @@ pub async fn redirect_keeps_method_and_withholds_credentials<S: Stack>() {
     stream.head().await.unwrap();
     let hop = &script.requests()[1];
     assert_eq!((hop.path(), hop.header("authorization")), ("/hop", Some("Bearer secret")));
-    let landed = &elsewhere.requests()[0];
+    let landed = &other_origin.requests()[0];
     assert_eq!((landed.method.as_str(), landed.target.as_str()), ("HEAD", "/other?x=1"));
-    assert_eq!(landed.header("authorization"), None, "the secret went to another host");
+    assert_eq!(landed.header("authorization"), None, "credentials were sent to another origin");
 
     let error = stream.append("x").await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::Redirect { .. }), "{error}");
-    assert!(
-        script.requests().iter().all(|request| request.path() != "/moved"),
-        "a POST was redirected by a 301"
-    );
+    assert!(script.requests().iter().all(|request| request.path() != "/moved"), "a 301 redirected a POST");
 
     script.forget_requests();
     let error = stream.client().stream("loop").head().await.unwrap_err();
@@ -227,9 +224,9 @@ pub async fn append_on_stale_connection_succeeds<S: Stack>() {
     proxy.close_idle_connections();
     assert!(
         wait_until(Duration::from_secs(5), || proxy.open_connections() == 0),
-        "the connection stays open"
+        "the connection is still open"
     );
-    stream.append("b").await.expect("a stale connection is not the caller's problem");
+    stream.append("b").await.expect("the append succeeds on a stale connection");
     assert_eq!(stored(&server, &proxy, stream.url().unwrap()), "ab");
 }
 
@@ -258,7 +255,7 @@ pub async fn connection_refused_is_retried_then_reported<S: Stack>() {
     let error = stream.append("x").await.unwrap_err();
     assert!(
         matches!(error.kind(), StreamError::Network(_)),
-        "nothing was sent, so nothing is unknown: {error}"
+        "the request was never sent, so its outcome is known: {error}"
     );
     assert!(error.is_retryable() && error.to_string().contains("4 attempts"), "{error}");
 }

@@ -1,17 +1,17 @@
-//! What a producer does while nothing goes wrong, checked from the server's side.
+//! Producers without faults. The checks look at what the server has stored.
 
 use crate::support::{Stack, new_stream, on_each_server, stored, unique};
 use durable_streams::{CreateOptions, ErrorAction, ProducerError, RetryConfig, StreamError};
 use std::time::Duration;
 use test_servers::{Action, Proxy, RustServer};
 
-/// The seed's example, line by line.
+/// The usage example of the producer, run twice as a program that is restarted would run it.
 pub async fn usage_example_survives_restart_of_producer<S: Stack>() {
     on_each_server(|url| async move {
         let client = S::client(&url);
         let stream = client.stream(unique("orders"));
 
-        // Twice: a restart recovers by itself.
+        // The second run starts at epoch 0 again: auto-claim recovers.
         for _ in 0..2 {
             // Create the stream
             stream.create(Default::default()).await.unwrap();
@@ -66,7 +66,7 @@ pub async fn receipt_reports_offset_epoch_and_seq<S: Stack>() {
 pub async fn each_json_record_is_one_message<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/json").await;
-        // Once with the content type known, and once learned.
+        // The first handle knows the content type, the second asks the server for it.
         for stream in [stream.clone(), S::client(&url).stream(stream.url().unwrap())] {
             let producer = stream.producer("p").auto_claim(true).build();
             let good = producer.append(" {\"raw\": [1]}\n").unwrap();
@@ -79,9 +79,12 @@ pub async fn each_json_record_is_one_message<S: Stack>() {
             producer.append("[3,4]").unwrap();
             producer.append_json_wait("text").await.unwrap();
             assert!(good.await.is_ok());
-            // A record that was refused when it was framed is told of, once.
-            let told = producer.flush().await;
-            assert!(told.is_ok() || matches!(told.unwrap_err().stream_error(), Some(StreamError::Json(_))));
+            // Where the content type was not known at append, the invalid record fails later, and one flush reports
+            // it.
+            let flushed = producer.flush().await;
+            assert!(
+                flushed.is_ok() || matches!(flushed.unwrap_err().stream_error(), Some(StreamError::Json(_)))
+            );
             producer.close().await.unwrap();
         }
         let once = "{\"raw\": [1]},[1,2],[3,4],\"text\"";
@@ -105,7 +108,7 @@ pub async fn close_stream_closes_stream_after_last_record<S: Stack>() {
         assert!(head.closed && Some(head.next_offset) == ack.offset);
         assert_eq!(stored(stream.url().unwrap()), "az");
 
-        // Somebody else finds it closed.
+        // Other producers find the stream closed.
         let other = stream.producer("q").build();
         let error = other.close_stream().await.unwrap_err();
         assert!(matches!(error.stream_error(), Some(StreamError::StreamClosed { .. })), "{error}");
@@ -113,7 +116,7 @@ pub async fn close_stream_closes_stream_after_last_record<S: Stack>() {
         let error = other.close_stream_with("b").await.unwrap_err();
         assert!(matches!(error.stream_error(), Some(StreamError::StreamClosed { .. })), "{error}");
 
-        // Nothing was ever sent, not even asked.
+        // A producer that never appended, on a handle that does not know the content type.
         let bare = S::client(&url).stream(unique("bare"));
         bare.create(CreateOptions::new()).await.unwrap();
         S::client(&url).stream(bare.url().unwrap()).producer("p").build().close_stream().await.unwrap();
@@ -126,7 +129,7 @@ pub async fn close_stream_closes_stream_after_last_record<S: Stack>() {
 pub async fn concurrent_tasks_keep_per_task_order<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;
-        // A queue that is full all the time.
+        // The queue is so small that it is full nearly all the time: every task waits for room.
         let producer = stream.producer("p").max_buffered_bytes(4000).max_batch_bytes(500).build();
         let threads: Vec<_> = (0..10)
             .map(|task| {
@@ -156,7 +159,7 @@ pub async fn concurrent_tasks_keep_per_task_order<S: Stack>() {
     .await;
 }
 
-/// Guarantee 41: what cannot work is an error that names the option, and nothing is sent.
+/// Guarantee 41: an invalid option is an error that names it, and nothing is sent.
 pub async fn invalid_option_fails_every_operation_and_sends_nothing<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -209,20 +212,20 @@ pub async fn invalid_option_fails_every_operation_and_sends_nothing<S: Stack>() 
     check(&stream.client().stream("ftp://x/y").producer("p").build().append("x").unwrap_err(), "ftp");
     assert!(proxy.requests().is_empty(), "{:?}", proxy.requests());
 
-    // It asks for the content type first, which is nothing that its user ever did.
-    let nowhere = S::client(server.url()).stream(unique("nowhere")).producer("p").build();
-    let error = nowhere.append("x").unwrap().await.unwrap_err();
+    // The first request is a HEAD for the content type. The error names the operation of the caller, not the HEAD.
+    let missing = S::client(server.url()).stream(unique("missing")).producer("p").build();
+    let error = missing.append("x").unwrap().await.unwrap_err();
     assert!(error.to_string().starts_with("append failed: stream not found"), "{error}");
 
     let producer = stream.producer("p").max_buffered_bytes(100).build();
     check(&producer.append("").unwrap_err(), "data");
     let Err(ProducerError::RecordTooLarge { record, .. }) = producer.append(vec![b'x'; 101]) else {
-        panic!("it was taken");
+        panic!("the record was accepted");
     };
     assert_eq!(record.len(), 101);
 }
 
-/// What is as large as can be means that there is no bound.
+/// The largest value of an option means that there is no bound; none overflows.
 pub async fn maximum_option_values_mean_no_limit<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -249,12 +252,12 @@ pub async fn maximum_option_values_mean_no_limit<S: Stack>() {
     producer.append("a").unwrap();
     producer.flush_timeout(Duration::MAX).await.unwrap();
     let waiting = producer.append("b").unwrap();
-    assert!(waiting.try_result().is_none(), "it lingers");
-    // Dropped, it has for ever to deliver that.
+    assert!(waiting.try_result().is_none(), "the record lingers");
+    // The drain timeout is unlimited as well.
     drop(producer);
     waiting.await.unwrap();
 
-    // A server that asks to be left alone for longer than can be counted is left alone, and that is all.
+    // A Retry-After of 2^64-1 seconds is waited for, without an overflow.
     proxy.rule(|_, _| Action::refuse(503, [("retry-after", "18446744073709551615")], ""));
     let producer = stream.producer("q").linger(Duration::ZERO).build();
     producer.append("c").unwrap();

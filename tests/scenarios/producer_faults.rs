@@ -1,4 +1,4 @@
-//! What goes wrong between a producer and a real server, one fault at a time. What counts is what the server has.
+//! Faults between a producer and a real server, one at a time. The checks look at what the server has stored.
 
 use crate::support::{Stack, StackStream, numbered, stored, unique};
 use durable_streams::{CreateOptions, IdempotentProducer, ProducerError, RetryConfig, StreamError};
@@ -10,14 +10,14 @@ use test_servers::{
 
 type Producer<S> = IdempotentProducer<<S as Stack>::Transport, <S as Stack>::Runtime>;
 
-/// Compares without printing it all.
-fn assert_stored(url: &str, expected: &str, about: &str) {
+/// Asserts that the server has stored `expected`. A failure shows the first difference only.
+fn assert_stored(url: &str, expected: &str, case: &str) {
     let stored = stored(url);
     let agree = stored.bytes().zip(expected.bytes()).take_while(|(a, b)| a == b).count();
     let rest = |text: &str| text.chars().skip(agree).take(60).collect::<String>();
     assert!(
         stored == expected,
-        "{about}: {} bytes stored, {} expected; after {agree} it goes on with {:?} instead of {:?}",
+        "{case}: {} bytes stored, {} expected; after {agree} bytes comes {:?} instead of {:?}",
         stored.len(),
         expected.len(),
         rest(&stored),
@@ -25,7 +25,7 @@ fn assert_stored(url: &str, expected: &str, about: &str) {
     );
 }
 
-/// A stream behind a proxy, and its URL at the server itself.
+/// A new stream behind a proxy, and its URL on the server itself.
 async fn behind<S: Stack>(proxy: &Proxy, server: &str) -> (StackStream<S>, String) {
     let path = unique("faults");
     let stream = S::client(proxy.url()).stream(&path);
@@ -33,7 +33,7 @@ async fn behind<S: Stack>(proxy: &Proxy, server: &str) -> (StackStream<S>, Strin
     (stream, format!("{server}/{path}"))
 }
 
-/// Patient enough for any fault here, and not long about it.
+/// Retries without bound, with delays short enough for a test.
 fn quick() -> RetryConfig {
     RetryConfig { max_backoff: Duration::from_millis(100), ..RetryConfig::default() }
 }
@@ -49,15 +49,16 @@ async fn append_lines<S: Stack>(producer: &Producer<S>, count: u32) {
     }
 }
 
-/// What becomes of one batch's first attempt, or its first two.
+/// A name, and what the proxy does with an attempt of the chosen batch.
 type Fault = (&'static str, fn() -> Action);
 
 fn faults() -> [Fault; 10] {
+    /// The server stores the batch; the client gets this status instead of the acknowledgement.
     fn applied(status: u16) -> Action {
         Action::edit_response(move |head, body| {
             head.status = status;
             body.clear();
-            // A 204 has no length, but any other answer without one lasts until the connection is closed.
+            // The original 204 has no length. With another status the body would end with the connection only.
             head.headers.set("content-length", "0");
         })
     }
@@ -82,6 +83,8 @@ pub async fn each_fault_on_each_batch_stores_records_once_in_order<S: Stack>() {
     for server in [Some(rust.url()), node.as_ref().map(|node| node.url())].into_iter().flatten() {
         let proxy = Proxy::start(server).unwrap();
         for (name, fault) in faults() {
+            // The fault hits the first `times` attempts of batch `hit`: the first batch, which travels alone, the
+            // last of the eight, and batches with others in flight.
             for (hit, times) in [(0, 1), (1, 2), (3, 1), (7, 2)] {
                 let (stream, direct_url) = behind::<S>(&proxy, server).await;
                 let producer = stream.producer("p").max_batch_items(10).retry(quick()).build();
@@ -89,9 +92,9 @@ pub async fn each_fault_on_each_batch_stores_records_once_in_order<S: Stack>() {
                 proxy.rule(move |request, _| {
                     use std::sync::atomic::Ordering::Relaxed;
                     let is_hit = seq(request) == Some(hit);
-                    let once_more =
+                    let has_fault =
                         is_hit && left.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok();
-                    if once_more { fault() } else { Action::Pass }
+                    if has_fault { fault() } else { Action::Pass }
                 });
                 append_lines::<S>(&producer, 80).await;
                 producer.close().await.unwrap();
@@ -103,7 +106,7 @@ pub async fn each_fault_on_each_batch_stores_records_once_in_order<S: Stack>() {
     }
 }
 
-/// Guarantee 28, with a real process killed. It keeps what it acknowledged, but forgets its producers.
+/// Guarantee 28, with a real process that is killed. It keeps the acknowledged records and loses its producer state.
 pub async fn killed_server_has_all_records_after_restart<S: Stack>() {
     let server = RustServer::builder().durability(Durability::Wal).start().unwrap();
     let stream = S::client(server.url()).stream(unique("killed"));
@@ -143,24 +146,24 @@ pub async fn exhausted_retry_budget_is_reported_by_every_operation<S: Stack>() {
     proxy.forget_requests();
     proxy.rule(|_, _| Action::refuse(503, (), "no"));
     let receipts: Vec<_> = (20..100).map(|number| producer.append(format!("{number}\n")).unwrap()).collect();
-    let told = |error: ProducerError| {
+    let check = |error: ProducerError| {
         let is_server_error =
             matches!(error.stream_error(), Some(StreamError::ServerError { status: 503, .. }));
         assert!(is_server_error, "{error}");
         assert!(error.to_string().contains("4 attempts"), "{error}");
     };
     for receipt in receipts {
-        told(receipt.await.unwrap_err());
+        check(receipt.await.unwrap_err());
     }
-    told(producer.flush().await.unwrap_err());
-    told(producer.append("x").unwrap_err());
-    told(producer.close_stream().await.unwrap_err());
-    told(producer.close().await.unwrap_err());
+    check(producer.flush().await.unwrap_err());
+    check(producer.append("x").unwrap_err());
+    check(producer.close_stream().await.unwrap_err());
+    check(producer.close().await.unwrap_err());
     let unsent = producer.take_unsent();
     assert_eq!(unsent.len(), 80);
     assert_eq!(unsent[0].data, "20\n");
     let highest = proxy.requests().iter().filter_map(seq).max();
-    assert!(highest <= Some(2 + 4), "no more than what was under way: {highest:?}");
+    assert!(highest <= Some(2 + 4), "a batch was sent after the halt: {highest:?}");
 
     proxy.pass();
     assert_stored(&direct_url, &numbered(0..20), "before");
@@ -176,6 +179,8 @@ pub async fn exhausted_retry_budget_is_reported_by_every_operation<S: Stack>() {
 pub async fn late_batch_causes_at_most_two_requests_per_batch<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
+    // Batch 0 travels alone, so the others wait for it. Batch 12 is late while its successors are in flight: the
+    // server refuses those for the gap, and each is resent once.
     for late in [0, 12] {
         let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
         let producer = stream.producer("p").max_batch_items(10).max_in_flight(5).build();
@@ -196,7 +201,9 @@ pub async fn late_batch_causes_at_most_two_requests_per_batch<S: Stack>() {
     }
 }
 
-/// A producer whose window is wide open: the next five batches travel at once.
+/// A producer whose window is fully open: it sends the next five batches at once.
+///
+/// The window starts small and grows with acknowledgements, hence the 200 appends before.
 async fn opened<S: Stack>(stream: &StackStream<S>, auto_claim: bool) -> Producer<S> {
     let producer = stream
         .producer("p")
@@ -214,6 +221,7 @@ async fn opened<S: Stack>(stream: &StackStream<S>, auto_claim: bool) -> Producer
     producer
 }
 
+/// Appends `|` under the producer's id with a higher epoch, as another process would: the producer is fenced.
 fn take_over(url: &str, epoch: u64) {
     let epoch = epoch.to_string();
     let headers = [
@@ -233,7 +241,7 @@ pub async fn fenced_producer_with_auto_claim_renumbers_batches<S: Stack>() {
     let producer = opened::<S>(&stream, true).await;
     let before = stored(&direct_url);
 
-    // All that is under way is held until the other has taken over.
+    // The proxy holds all batches in flight until the other producer has taken over.
     proxy.forget_requests();
     proxy.rule(|_, _| Action::Delay(Duration::from_millis(500)));
     let receipts: Vec<_> = (0..50).map(|number| producer.append(format!("{number},")).unwrap()).collect();
@@ -243,10 +251,10 @@ pub async fn fenced_producer_with_auto_claim_renumbers_batches<S: Stack>() {
     producer.flush().await.unwrap();
     let expected: String = (0..50).map(|number| format!("{number},")).collect();
     let text = stored(&direct_url);
-    let (old, new) = text.split_once('|').expect("the other's record");
+    let (old, new) = text.split_once('|').expect("the record of the other producer");
     assert_eq!(format!("{old}{new}"), format!("{before}{expected}"));
     assert_eq!((producer.epoch(), producer.stats().claims), (8, 1));
-    let before_the_fence = old.len() - before.len();
+    let stored_before_fence = old.len() - before.len();
     let mut claimed = 0;
     for receipt in receipts {
         let ack = receipt.await.unwrap();
@@ -254,18 +262,18 @@ pub async fn fenced_producer_with_auto_claim_renumbers_batches<S: Stack>() {
             assert_eq!((ack.seq, ack.duplicate), (claimed, false));
             claimed += 1;
         } else {
-            assert!(ack.epoch == 0 && claimed == 0 && before_the_fence > 0);
+            assert!(ack.epoch == 0 && claimed == 0 && stored_before_fence > 0);
         }
     }
     assert!(claimed >= 40, "{claimed}");
 
-    // On the wire: one new epoch, its first batch alone, each batch of it once and in order.
+    // In the requests: one new epoch, which begins with seq 0, and its seqs have no gap.
     let sent: Vec<(String, u64, Recorded)> = proxy
         .requests()
         .into_iter()
         .filter_map(|r| Some((r.header("producer-epoch")?.to_owned(), seq(&r)?, r)))
         .collect();
-    let first_new = sent.iter().position(|(epoch, ..)| epoch == "8").expect("it claimed");
+    let first_new = sent.iter().position(|(epoch, ..)| epoch == "8").expect("a new epoch was claimed");
     let (old, new) = sent.split_at(first_new);
     assert!(old.iter().all(|(epoch, ..)| epoch == "0") && new.iter().all(|(epoch, ..)| epoch == "8"));
     let numbers: std::collections::BTreeSet<u64> = new.iter().map(|(_, seq, _)| *seq).collect();
@@ -281,9 +289,9 @@ pub async fn fenced_producer_without_auto_claim_reports_stale_epoch<S: Stack>() 
     let producer = opened::<S>(&stream, false).await;
     let before = stored(&direct_url);
     take_over(&direct_url, 7);
-    // As many as it takes before it has heard.
+    // The producer accepts appends until it learns of the fence.
     let receipts: Vec<_> = (0..50).map_while(|_| producer.append("x").ok()).collect();
-    let taken = receipts.len();
+    let accepted = receipts.len();
     let check = |error: ProducerError| {
         assert!(matches!(error, ProducerError::StaleEpoch { server_epoch: 7, our_epoch: 0 }), "{error}");
     };
@@ -294,14 +302,15 @@ pub async fn fenced_producer_without_auto_claim_reports_stale_epoch<S: Stack>() 
     check(producer.append("x").unwrap_err());
     check(producer.close().await.unwrap_err());
     let unsent = producer.take_unsent();
-    assert!(taken > 0 && unsent.len() == taken && unsent.iter().all(|record| !record.may_be_stored));
+    assert!(accepted > 0 && unsent.len() == accepted && unsent.iter().all(|record| !record.may_be_stored));
     assert_eq!(stored(&direct_url), format!("{before}|"));
 }
 
-/// Guarantee 31: what went unanswered under the old epoch cannot be claimed.
+/// Guarantee 31: a batch with an unanswered attempt under the old epoch cannot be renumbered.
 pub async fn fence_after_unanswered_attempt_is_outcome_unknown<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
+    // The first attempt is lost before or after the server stored it. The producer cannot tell these apart.
     for applied in [false, true] {
         let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
         let producer = opened::<S>(&stream, true).await;
@@ -311,7 +320,7 @@ pub async fn fence_after_unanswered_attempt_is_outcome_unknown<S: Stack>() {
             0 if applied => Action::DropAfter,
             0 => Action::DropBefore,
             _ => {
-                // The first attempt is over; now somebody takes over, before the second arrives.
+                // The other producer takes over between the first attempt and the second.
                 if nth == 1 {
                     take_over(&url, 7);
                 }
@@ -325,8 +334,8 @@ pub async fn fence_after_unanswered_attempt_is_outcome_unknown<S: Stack>() {
         proxy.pass();
         let stored_then = if applied { "x|" } else { "|" };
         assert_eq!(stored(&direct_url), format!("{before}{stored_then}"));
-        // Nor has one to read all of it to find out.
-        let from = producer.unsent_from().expect("two hundred were acknowledged");
+        // `unsent_from` is a position from which the caller can look for the record.
+        let from = producer.unsent_from().expect("200 records were acknowledged");
         assert_eq!(stream.reader().offset(from).read_text().await.unwrap(), stored_then);
     }
 }
@@ -393,7 +402,7 @@ pub async fn append_success_without_protocol_headers_is_error<S: Stack>() {
         assert!(error.to_string().contains(expected), "{status}: {error}");
         let requests = script.requests();
         assert!(requests.len() == 1 && requests[0].method == "POST", "{requests:?}");
-        // Nobody knows what such a server did.
+        // The response does not show whether the record was stored.
         assert!(producer.take_unsent()[0].may_be_stored);
     }
 }
@@ -412,13 +421,13 @@ pub async fn append_after_idle_connection_reset_is_stored_once<S: Stack>() {
     assert_stored(&direct_url, &numbered(0..20), "idle");
 }
 
-/// Guarantee 18: what does not answer is given up and tried again.
+/// Guarantee 18: a request without a response times out and is resent.
 pub async fn unanswered_batch_is_resent_after_header_timeout<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
-    let impatient = S::builder().header_timeout(Duration::from_millis(300)).build().unwrap();
-    let stream = impatient.stream(stream.url().unwrap()).with_content_type("text/plain");
+    let client = S::builder().header_timeout(Duration::from_millis(300)).build().unwrap();
+    let stream = client.stream(stream.url().unwrap()).content_type("text/plain");
     let producer = stream.producer("p").max_batch_items(10).retry(quick()).build();
     proxy.rule(|request, nth| match (seq(request), nth % 3) {
         (Some(_), 0) => Action::Hang,
@@ -429,5 +438,5 @@ pub async fn unanswered_batch_is_resent_after_header_timeout<S: Stack>() {
     append_lines::<S>(&producer, 50).await;
     producer.close().await.unwrap();
     assert!(start.elapsed() > Duration::from_millis(300));
-    assert_stored(&direct_url, &numbered(0..50), "silence");
+    assert_stored(&direct_url, &numbered(0..50), "timeouts");
 }

@@ -1,4 +1,4 @@
-//! Producers, and single writes, among servers and callbacks that mean no good.
+//! Producers and single appends against misbehaving servers and callbacks.
 
 use crate::support::{Stack, StackStream, unique};
 use durable_streams::{CreateOptions, ErrorAction, HeaderMap, ProducerError, RetryConfig, StreamError};
@@ -18,6 +18,7 @@ fn quick() -> RetryConfig {
     }
 }
 
+/// The stream `s` at `url`, with three short retries.
 fn at<S: Stack>(url: &str) -> StackStream<S> {
     S::builder()
         .base_url(url)
@@ -28,8 +29,8 @@ fn at<S: Stack>(url: &str) -> StackStream<S> {
         .with_content_type("text/plain")
 }
 
-/// Stores what it is sent, as a server of the protocol would say it.
-fn store(exchange: &mut Exchange) {
+/// Acknowledges an append as a server of the protocol does. The offset contains the seq.
+fn acknowledge(exchange: &mut Exchange) {
     let header = |name| exchange.headers.get(name).unwrap_or_default().to_owned();
     let (seq, closed) = (header("producer-seq"), header("stream-closed"));
     let mut headers =
@@ -43,27 +44,28 @@ fn store(exchange: &mut Exchange) {
     exchange.respond(200, headers, "");
 }
 
-fn asks_type(exchange: &mut Exchange, content_type: &'static str) -> bool {
-    let asks = exchange.method == "HEAD";
-    if asks {
+/// Responds to a HEAD with the content type. False for other requests, which it leaves alone.
+fn respond_to_head(exchange: &mut Exchange, content_type: &'static str) -> bool {
+    let is_head = exchange.method == "HEAD";
+    if is_head {
         let headers = stream_headers("a000000000", &[Flag::ContentType(content_type)]);
         exchange.respond(200, headers, "");
     }
-    asks
+    is_head
 }
 
-/// What no answer should leave open: where, what the server said, and what of it is known.
+/// Each status that refuses a batch, with and without auto-claim.
 pub async fn refused_batch_error_has_url_status_and_server_message<S: Stack>() {
     for status in [201, 202, 400, 401, 402, 403, 404, 405, 409, 410, 415, 421, 422, 426, 431, 451, 501] {
         for auto_claim in [false, true] {
             let script = Script::start(move |exchange| {
-                if asks_type(exchange, "text/plain") {
+                if respond_to_head(exchange, "text/plain") {
                     return;
                 }
                 let header = |name| exchange.headers.get(name).unwrap_or_default();
                 match (header("producer-epoch"), header("producer-seq")) {
-                    ("0", "0") => store(exchange),
-                    _ => exchange.respond(status, (), "the words of the server"),
+                    ("0", "0") => acknowledge(exchange),
+                    _ => exchange.respond(status, (), "details of the refusal"),
                 }
             })
             .unwrap();
@@ -71,14 +73,14 @@ pub async fn refused_batch_error_has_url_status_and_server_message<S: Stack>() {
             let producer = producer.max_batch_items(1).build();
             producer.append("0").unwrap().await.unwrap();
             script.forget_requests();
-            // It may have halted before the last of them.
+            // The producer may halt before the last append.
             let receipts: Vec<_> = (1..9).map_while(|n| producer.append(n.to_string()).ok()).collect();
-            let taken = receipts.len() as u8;
+            let accepted = receipts.len() as u8;
             let error = producer.flush().await.unwrap_err();
             let text = error.to_string();
             assert!(text.contains(script.url()), "{status}: {text}");
             if status >= 400 {
-                assert!(text.contains("the words of the server"), "{status}: {text}");
+                assert!(text.contains("details of the refusal"), "{status}: {text}");
                 assert!(text.contains(&status.to_string()), "{status}: {text}");
             }
             for receipt in receipts {
@@ -86,20 +88,20 @@ pub async fn refused_batch_error_has_url_status_and_server_message<S: Stack>() {
             }
             let unsent = producer.take_unsent();
             let numbers: Vec<_> = unsent.iter().map(|record| record.data[0] - b'0').collect();
-            assert!(taken > 0 && numbers.iter().copied().eq(1..=taken), "{status}: {numbers:?}");
-            // A refusal leaves no doubt; a success that is none does.
+            assert!(accepted > 0 && numbers.iter().copied().eq(1..=accepted), "{status}: {numbers:?}");
+            // A refusal means that the batch is not stored; an invalid success leaves that open.
             assert_eq!(unsent[0].may_be_stored, status < 400, "{status}");
             let posts = script.requests().iter().filter(|request| request.method == "POST").count();
             assert!(posts <= if status == 400 { 6 } else { 5 }, "{status}: {posts} requests");
-            // Only a 400 may mean that the server has forgotten the epoch.
+            // Only a 400 may mean that the server lost its producer state; auto-claim then raises the epoch once.
             assert_eq!(producer.epoch(), u64::from(status == 400 && auto_claim), "{status}");
         }
     }
 }
 
-/// Nothing left the machine as long as its headers were not there.
+/// The request is not sent before the provider has returned, so its outcome is known.
 pub async fn hanging_header_provider_times_out_before_sending<S: Stack>() {
-    let script = Script::start(store).unwrap();
+    let script = Script::start(acknowledge).unwrap();
     let client = S::builder()
         .base_url(script.url())
         .header_timeout(Duration::from_millis(200))
@@ -118,12 +120,12 @@ pub async fn hanging_header_provider_times_out_before_sending<S: Stack>() {
     assert!(script.requests().is_empty());
 }
 
-/// Both or neither: and where it was neither, the next attempt may be another one.
+/// A last record and the close succeed or fail together; after a failure the stream can still be closed.
 pub async fn failed_last_record_leaves_stream_open<S: Stack>() {
-    // Before the type is known, so that it is found out late.
+    // The content type is not known yet, so the invalid record is accepted and fails later.
     let script = Script::start(|exchange| {
-        if !asks_type(exchange, "application/json") {
-            store(exchange);
+        if !respond_to_head(exchange, "application/json") {
+            acknowledge(exchange);
         }
     })
     .unwrap();
@@ -140,10 +142,10 @@ pub async fn failed_last_record_leaves_stream_open<S: Stack>() {
     let ends = script.requests().iter().filter(|request| request.header("stream-closed").is_some()).count();
     assert_eq!(ends, 1);
 
-    // Found too large by the server.
+    // The server refuses the last record for its size.
     let script = Script::start(|exchange| match exchange.body.len() {
         100.. => exchange.respond(413, (), "at most 99"),
-        _ => store(exchange),
+        _ => acknowledge(exchange),
     })
     .unwrap();
     let producer = at::<S>(script.url()).producer("p").max_buffered_bytes(1000).build();
@@ -156,7 +158,7 @@ pub async fn failed_last_record_leaves_stream_open<S: Stack>() {
     );
     assert_eq!(producer.close_stream_with("x".repeat(99)).await.unwrap().seq, 0);
 
-    // Who closes the producer meanwhile, or lets it go, is not kept waiting.
+    // `close` and `detach` while the last record is in flight: neither waits for another attempt.
     for detach in [false, true] {
         let script = Script::start(|exchange| {
             exchange.pause(Duration::from_millis(200));
@@ -177,11 +179,11 @@ pub async fn failed_last_record_leaves_stream_open<S: Stack>() {
     }
 }
 
-/// An append with an identity of its own gets the protocol's words for its conflicts.
+/// The error of an append with a producer identity reports what the server expects.
 pub async fn append_conflict_reports_server_epoch_and_expected_seq<S: Stack>() {
     let script = Script::start(|exchange| match exchange.headers.get("producer-epoch") {
         Some("3") => exchange.respond(403, [("producer-epoch", "7")], "stale"),
-        Some("4") => exchange.respond(403, (), "go away"),
+        Some("4") => exchange.respond(403, (), "not allowed"),
         _ => exchange.respond(409, [("producer-expected-seq", "2"), ("producer-received-seq", "5")], "gap"),
     })
     .unwrap();
@@ -197,11 +199,11 @@ pub async fn append_conflict_reports_server_epoch_and_expected_seq<S: Stack>() {
     assert!(error.to_string().contains("expects the producer's seq 2, and received 5"), "{error}");
 }
 
-/// The deadline for an answer is not one for the uplink.
+/// The header timeout is for the response; the time for sending a large body is added to it.
 pub async fn header_timeout_grows_with_request_body<S: Stack>() {
     let script = Script::start(|exchange| {
         if exchange.pause(Duration::from_millis(800)) {
-            store(exchange);
+            acknowledge(exchange);
         }
     })
     .unwrap();
@@ -213,11 +215,11 @@ pub async fn header_timeout_grows_with_request_body<S: Stack>() {
     stream.append("x".repeat(6_000_000)).producer("p", 0, 0).await.unwrap();
 }
 
-/// A panic in a callback is the end of that producer, and of nothing else.
+/// A panic in an error handler or a header provider ends that producer, and no other on the same client.
 pub async fn panicking_callback_ends_only_its_producer<S: Stack>() {
     let script = Script::start(|exchange| match exchange.path() {
         "/bad" => exchange.respond(401, (), ""),
-        _ => store(exchange),
+        _ => acknowledge(exchange),
     })
     .unwrap();
     let client = S::client(script.url());
@@ -248,41 +250,44 @@ pub async fn panicking_callback_ends_only_its_producer<S: Stack>() {
     assert_eq!(producer.take_unsent().len(), 1);
 }
 
-/// A server on bare sockets, which need not read a request before it answers.
-struct Bare {
+/// A server on plain sockets.
+///
+/// `Script` reads each request whole before it responds. This one can respond, and close, before that.
+struct SocketServer {
     url: String,
-    over: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
 }
 
-impl Bare {
+impl SocketServer {
     fn start(serve: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let over = Arc::new(AtomicBool::new(false));
-        let (serve, ended) = (Arc::new(serve), over.clone());
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (serve, is_stopped) = (Arc::new(serve), stopped.clone());
         std::thread::spawn(move || {
             for connection in listener.incoming() {
-                if ended.load(Ordering::Relaxed) {
+                if is_stopped.load(Ordering::Relaxed) {
                     return;
                 }
                 let serve = serve.clone();
                 let connection = connection.unwrap();
-                // A client that goes is none of this server's business.
+                // An I/O error means that the client closed the connection, which it may.
                 std::thread::spawn(move || serve(connection).unwrap_or_default());
             }
         });
-        Self { url, over }
+        Self { url, stopped }
     }
 }
 
-impl Drop for Bare {
+impl Drop for SocketServer {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        self.stopped.store(true, Ordering::Relaxed);
+        // The accept loop blocks until one more connection arrives.
         drop(TcpStream::connect(self.url.trim_start_matches("http://")));
     }
 }
 
-/// A request's head, and what came of its body along with it.
+/// Reads a request's head, and returns it with the part of the body that arrived with it. `None` at the end.
 fn read_head(connection: &mut TcpStream) -> std::io::Result<Option<(String, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
@@ -299,20 +304,24 @@ fn read_head(connection: &mut TcpStream) -> std::io::Result<Option<(String, Vec<
     }
 }
 
+/// The number in this header.
 fn field(head: &str, name: &str) -> Option<u64> {
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.trim().parse().ok())
 }
 
-/// Refuses bodies above 50,000 bytes on sight of their head; stores the others.
-fn serve_early(mut connection: TcpStream, lingers: bool, stored: &Mutex<Vec<u8>>) -> std::io::Result<()> {
+/// Refuses bodies above 50,000 bytes as soon as their head has arrived; stores the others.
+///
+/// After a refusal it closes the connection. With `drains` it closes only its own side and discards what still
+/// arrives.
+fn serve_early(mut connection: TcpStream, drains: bool, stored: &Mutex<Vec<u8>>) -> std::io::Result<()> {
     while let Some((head, mut body)) = read_head(&mut connection)? {
         let length = field(&head, "content-length").unwrap_or_default() as usize;
         if length > 50_000 {
             connection.write_all(
                 b"HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
             )?;
-            if lingers {
-                // As nginx does: the client may send on, and nobody listens.
+            if drains {
+                // As nginx does (lingering close): the client can finish sending and then read the response.
                 connection.shutdown(Shutdown::Write)?;
                 std::io::copy(&mut connection, &mut std::io::sink())?;
             }
@@ -332,13 +341,13 @@ fn serve_early(mut connection: TcpStream, lingers: bool, stored: &Mutex<Vec<u8>>
     Ok(())
 }
 
-/// A 413 that comes before the body was read is an answer like any other. Guarantee 36.
+/// A 413 that the server sends before it has read the body. Guarantee 36.
 pub async fn early_413_is_read_before_body_is_sent<S: Stack>() {
-    for lingers in [true, false] {
+    for drains in [true, false] {
         let stored = Arc::new(Mutex::new(Vec::new()));
-        let kept = stored.clone();
-        let server = Bare::start(move |connection| serve_early(connection, lingers, &kept));
-        let stream = S::client(&server.url).stream("s").with_content_type("text/plain");
+        let records = stored.clone();
+        let server = SocketServer::start(move |connection| serve_early(connection, drains, &records));
+        let stream = S::client(&server.url).stream("s").content_type("text/plain");
         let producer = stream.producer("p").max_batch_bytes(4_000_000).max_in_flight(1).build();
         let mut expected = String::new();
         for number in 0..8000 {
@@ -349,21 +358,21 @@ pub async fn early_413_is_read_before_body_is_sent<S: Stack>() {
         let outcome = producer.flush_timeout(Duration::from_secs(30)).await;
         let stored = stored.lock().unwrap().clone();
         match outcome {
-            Ok(()) => assert!(stored == expected.as_bytes(), "lingers: {lingers}"),
-            // Some libraries do not look for an answer once they cannot write; then it may take several attempts to
-            // see one, and what became of the first is not known.
-            Err(ProducerError::OutcomeUnknown { .. }) if !lingers => {
+            Ok(()) => assert!(stored == expected.as_bytes(), "drains: {drains}"),
+            // Some HTTP libraries do not read a response after a failed write. Then several attempts may be needed to
+            // get the 413, and the outcome of the first one is not known.
+            Err(ProducerError::OutcomeUnknown { .. }) if !drains => {
                 let unsent = producer.take_unsent();
                 let rest: Vec<u8> = unsent.iter().flat_map(|record| record.data.to_vec()).collect();
                 assert!([stored, rest].concat() == expected.as_bytes());
                 assert!(unsent[0].may_be_stored);
             }
-            Err(error) => panic!("lingers: {lingers}: {error}, {:?}", producer.stats()),
+            Err(error) => panic!("drains: {drains}: {error}, {:?}", producer.stats()),
         }
     }
 }
 
-/// The head says it all: nobody waits for a body that does not come.
+/// The head acknowledges the batch: the producer does not wait for a body that never ends.
 pub async fn acknowledgement_needs_no_complete_response_body<S: Stack>() {
     let script = Script::start(|exchange| {
         let seq = exchange.headers.get("producer-seq").unwrap_or_default().to_owned();
@@ -383,14 +392,14 @@ pub async fn acknowledgement_needs_no_complete_response_body<S: Stack>() {
     producer.close().await.unwrap();
 }
 
-/// A server that loses its memory all the time is not another producer.
+/// A server that loses its producer state again and again is not mistaken for another producer: claims are bounded.
 pub async fn repeated_state_loss_ends_with_sequence_gap<S: Stack>() {
     let script = Script::start(|exchange| {
-        if asks_type(exchange, "text/plain") {
+        if respond_to_head(exchange, "text/plain") {
             return;
         }
         match exchange.headers.get("producer-seq") {
-            Some("0") => store(exchange),
+            Some("0") => acknowledge(exchange),
             _ => exchange.respond(409, [("producer-expected-seq", "0"), ("producer-received-seq", "1")], ""),
         }
     })
@@ -411,18 +420,19 @@ pub async fn repeated_state_loss_ends_with_sequence_gap<S: Stack>() {
     assert!(script.requests().len() < 30, "{}", script.requests().len());
 }
 
-/// Handles that do everything at once, and are dropped in the middle of it. Guarantee 44.
+/// Six tasks append, flush, close, close the stream and detach at the same time, and drop their handles at any point.
+/// Guarantee 44.
 pub async fn concurrent_handles_settle_every_receipt<S: Stack>() {
     let server = RustServer::start().unwrap();
     for round in 0..12_usize {
-        let path = unique("tumult");
+        let path = unique("handles");
         let stream = S::client(server.url()).stream(&path);
         stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
         let producer = stream.producer("p").max_batch_items(3).max_buffered_records(16).build();
-        let told = Arc::new(Mutex::new(Vec::<(String, Result<(), ProducerError>)>::new()));
+        let settled = Arc::new(Mutex::new(Vec::<(String, Result<(), ProducerError>)>::new()));
         let threads: Vec<_> = (0..6)
             .map(|task| {
-                let (producer, told) = (producer.clone(), told.clone());
+                let (producer, settled) = (producer.clone(), settled.clone());
                 std::thread::spawn(move || {
                     futures_lite::future::block_on(async move {
                         for number in 0..40_usize {
@@ -438,7 +448,7 @@ pub async fn concurrent_handles_settle_every_receipt<S: Stack>() {
                                 _ => {}
                             }
                             let outcome = receipt.await.map(drop);
-                            told.lock().unwrap().push((record, outcome));
+                            settled.lock().unwrap().push((record, outcome));
                         }
                     });
                 })
@@ -454,12 +464,12 @@ pub async fn concurrent_handles_settle_every_receipt<S: Stack>() {
             thread.join().unwrap();
         }
         let stored = direct("GET", &format!("{}/{path}", server.url()), (), "").unwrap().text();
-        let told = told.lock().unwrap();
-        for (record, outcome) in &*told {
+        let settled = settled.lock().unwrap();
+        for (record, outcome) in &*settled {
             assert!(outcome.is_ok(), "{record}: {outcome:?}");
             assert_eq!(stored.lines().filter(|line| *line == record.trim_end()).count(), 1, "{record}");
         }
-        assert_eq!(stored.lines().count(), told.len());
+        assert_eq!(stored.lines().count(), settled.len());
         for task in 0..6 {
             let prefix = format!("{task}:");
             let own: Vec<usize> =
@@ -469,14 +479,14 @@ pub async fn concurrent_handles_settle_every_receipt<S: Stack>() {
     }
 }
 
-/// A token that runs out in the middle is renewed by who can.
+/// The error handler renews a token that expires while batches are in flight.
 pub async fn expired_token_is_renewed_without_loss<S: Stack>() {
     let uses = AtomicUsize::new(0);
     let script = Script::start(move |exchange| {
-        // Each token is good for three requests.
+        // Each token is valid for three requests.
         let token: usize = exchange.headers.get("authorization").unwrap_or_default().parse().unwrap_or(0);
         match uses.fetch_add(1, Ordering::Relaxed) / 3 <= token {
-            true => store(exchange),
+            true => acknowledge(exchange),
             false => exchange.respond(401, (), "expired"),
         }
     })
@@ -502,19 +512,19 @@ pub async fn expired_token_is_renewed_without_loss<S: Stack>() {
     producer.close().await.unwrap();
 }
 
-/// What an application passes on from another request must not cut a record short.
+/// A framing header that an application copies from another request would cut the record short, so it is refused.
 pub async fn framing_header_from_application_is_refused<S: Stack>() {
-    let script = Script::start(store).unwrap();
+    let script = Script::start(acknowledge).unwrap();
     for (name, value) in [("content-length", "3"), ("transfer-encoding", "chunked")] {
         let built = S::builder().base_url(script.url()).default_header(name, value).build();
         assert!(built.unwrap_err().to_string().contains(name));
-        let mut passed_on = HeaderMap::new();
-        passed_on.insert(name, value.parse().unwrap());
-        let provided = passed_on.clone();
+        let mut copied = HeaderMap::new();
+        copied.insert(name, value.parse().unwrap());
+        let provided = copied.clone();
         let client = S::builder().base_url(script.url()).header_provider(move || provided.clone());
         let client = client.build().unwrap();
-        for stream in [client.stream("s"), at::<S>(script.url()).with_headers(passed_on)] {
-            let stream = stream.with_content_type("text/plain");
+        for stream in [client.stream("s"), at::<S>(script.url()).with_headers(copied)] {
+            let stream = stream.content_type("text/plain");
             let error = stream.append("hello").await.unwrap_err();
             assert!(matches!(error.kind(), StreamError::Config(_)), "{error}");
             assert!(error.to_string().contains(name), "{error}");

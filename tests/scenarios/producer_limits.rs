@@ -1,4 +1,4 @@
-//! What a producer puts on the wire: sizes, headers, times.
+//! What a producer sends: sizes, headers and times. And how much it keeps in memory.
 
 use crate::support::{Stack, numbered, stored, unique};
 use durable_streams::contract::Timer;
@@ -31,7 +31,7 @@ pub async fn body_exceeds_batch_limit_only_for_single_large_record<S: Stack>() {
             .filter_map(|request| Some((request.header("producer-seq")?.parse().ok()?, request.body.len())))
             .collect();
         assert_eq!(bodies.values().filter(|length| **length > 1000).count(), 1, "{bodies:?}");
-        // They are not small either, once there is enough.
+        // Batches are filled as long as there are records.
         assert!(bodies.len() < 1000, "{}", bodies.len());
         let text =
             stored(&format!("{}{}", server.url(), stream.url().unwrap().strip_prefix(proxy.url()).unwrap()));
@@ -75,7 +75,7 @@ pub async fn invalid_json_fails_only_its_own_append<S: Stack>() {
     struct Broken;
     impl serde::Serialize for Broken {
         fn serialize<Z: serde::Serializer>(&self, _: Z) -> Result<Z::Ok, Z::Error> {
-            Err(serde::ser::Error::custom("it cannot be"))
+            Err(serde::ser::Error::custom("not serialisable"))
         }
     }
     let server = RustServer::start().unwrap();
@@ -85,7 +85,7 @@ pub async fn invalid_json_fails_only_its_own_append<S: Stack>() {
     for number in 0..100 {
         producer.append_json(&number).unwrap();
         let error = producer.append_json(&Broken).unwrap_err();
-        assert!(error.to_string().contains("it cannot be"), "{error}");
+        assert!(error.to_string().contains("not serialisable"), "{error}");
         let error = producer.append("{\"half").unwrap_err();
         assert!(matches!(error.stream_error(), Some(StreamError::Json(_))), "{error}");
         assert!(error.to_string().starts_with("append failed: "), "{error}");
@@ -96,7 +96,7 @@ pub async fn invalid_json_fails_only_its_own_append<S: Stack>() {
     assert_eq!(stored(stream.url().unwrap()), format!("[{}]", expected.join(",")));
 }
 
-/// Guarantee 38. The machine may be busy, so the best of many counts.
+/// Guarantee 38. The fastest of 20 attempts counts, because the machine may be busy.
 pub async fn zero_linger_sends_within_ten_milliseconds<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -122,12 +122,12 @@ pub async fn queue_stays_within_limit_on_slow_server<S: Stack>() {
     stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
     let producer = stream.producer("p").max_buffered_bytes(100_000).max_batch_bytes(10_000).build();
     proxy.rule(|_, _| Action::Delay(Duration::from_secs(1)));
-    let mut taken = 0;
+    let mut accepted = 0;
     loop {
-        match producer.append(format!("{taken}\n")) {
-            Ok(_) => taken += 1,
+        match producer.append(format!("{accepted}\n")) {
+            Ok(_) => accepted += 1,
             Err(ProducerError::QueueFull { record }) => {
-                assert_eq!(record, format!("{taken}\n"));
+                assert_eq!(record, format!("{accepted}\n"));
                 break;
             }
             Err(error) => panic!("{error}"),
@@ -135,15 +135,15 @@ pub async fn queue_stays_within_limit_on_slow_server<S: Stack>() {
     }
     assert!(producer.stats().queued_bytes <= 100_000);
     proxy.pass();
-    for number in taken..taken + 10_000 {
+    for number in accepted..accepted + 10_000 {
         producer.append_wait(format!("{number}\n")).await.unwrap();
         assert!(producer.stats().queued_bytes <= 100_000);
     }
     producer.close().await.unwrap();
-    assert!(stored(&format!("{}/{path}", server.url())) == numbered(0..taken + 10_000));
+    assert!(stored(&format!("{}/{path}", server.url())) == numbered(0..accepted + 10_000));
 }
 
-/// Guarantee 40: the last handle goes, and the rest is delivered.
+/// Guarantee 40: records in the queue are delivered after the last handle is dropped.
 pub async fn dropped_producer_delivers_queued_records<S: Stack>() {
     let server = RustServer::start().unwrap();
     let stream = S::client(server.url()).stream(unique("dropped"));
@@ -187,19 +187,22 @@ pub async fn client_headers_are_on_every_producer_request<S: Stack>() {
     }
     producer.close_stream().await.unwrap();
     let requests = proxy.requests();
-    assert!(requests.len() > 1 + 5 + 1, "a question, five appends, a repetition, the end");
+    assert!(requests.len() > 1 + 5 + 1, "a HEAD, five appends, one retry, the close");
     let mut dynamic: Vec<u32> = Vec::new();
     for request in &requests {
         assert_eq!(request.header("x-static"), Some("one"));
         assert_eq!(request.header("x-own"), Some("three"));
-        // The protocol's own win.
+        // The protocol's own headers cannot be overridden.
         assert_ne!(request.header("producer-seq"), (request.method == "POST").then_some("99"));
         dynamic.push(request.header("x-dynamic").unwrap().parse().unwrap());
     }
-    assert!(dynamic.windows(2).all(|pair| pair[0] < pair[1]), "asked anew for each: {dynamic:?}");
+    assert!(
+        dynamic.windows(2).all(|pair| pair[0] < pair[1]),
+        "the provider is called for each request: {dynamic:?}"
+    );
 }
 
-/// Guarantee 41: what a provider cannot say is an error, and nothing goes out without it.
+/// Guarantee 41: without the headers of its provider no request is sent.
 pub async fn failing_header_provider_fails_append_unsent<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -219,7 +222,7 @@ pub async fn failing_header_provider_fails_append_unsent<S: Stack>() {
     assert!(proxy.requests().is_empty());
 }
 
-/// An idle producer leaves its stream alone.
+/// There are no heartbeats or polls.
 pub async fn idle_producer_sends_nothing<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();

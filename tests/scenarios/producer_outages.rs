@@ -1,4 +1,4 @@
-//! Outages while an application goes on appending. What counts is what the server has in the end.
+//! Outages while an application appends. The checks look at what the server has stored in the end.
 
 use crate::support::{Stack, StackStream, new_stream, numbered, stored};
 use durable_streams::{ProducerError, RetryConfig};
@@ -7,7 +7,7 @@ use test_servers::{Action, Proxy, RustServer, wait_until};
 
 const OUTAGE: Duration = Duration::from_secs(3);
 
-/// A new stream that is reached through the proxy, and its URL on the server itself.
+/// A new stream behind a proxy, and its URL on the server itself.
 async fn behind_a_proxy<S: Stack>() -> (RustServer, Proxy, StackStream<S>, String) {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -16,15 +16,15 @@ async fn behind_a_proxy<S: Stack>() -> (RustServer, Proxy, StackStream<S>, Strin
     (server, proxy, stream, direct_url)
 }
 
-/// Guarantee 28: everything arrives after it.
+/// Guarantee 28: all records are stored after the outage.
 pub async fn records_appended_during_outage_are_stored_after_it<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let retry = RetryConfig { max_backoff: Duration::from_secs(1), ..RetryConfig::default() };
     let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
-    let (mut appended, mut at_its_end) = (0, 0);
+    let (mut appended, mut stored_at_end) = (0, 0);
     let began = Instant::now();
     let mut outage = None;
-    // It appends before, during and after.
+    // Appends continue before, during and after the outage.
     while outage.is_none_or(|began: Instant| began.elapsed() < OUTAGE + Duration::from_millis(300)) {
         producer.append(format!("{appended}\n")).unwrap();
         appended += 1;
@@ -35,9 +35,12 @@ pub async fn records_appended_during_outage_are_stored_after_it<S: Stack>() {
                 proxy.refuse();
                 proxy.kill_connections();
             }
-            Some(began) if at_its_end == 0 && began.elapsed() > OUTAGE => {
-                at_its_end = stored(&direct_url).lines().count();
-                assert!(at_its_end < appended as usize / 2, "it was none: {at_its_end} of {appended}");
+            Some(began) if stored_at_end == 0 && began.elapsed() > OUTAGE => {
+                stored_at_end = stored(&direct_url).lines().count();
+                assert!(
+                    stored_at_end < appended as usize / 2,
+                    "no outage: {stored_at_end} of {appended} stored"
+                );
                 proxy.resume().unwrap();
             }
             _ => {}
@@ -49,7 +52,7 @@ pub async fn records_appended_during_outage_are_stored_after_it<S: Stack>() {
     producer.close().await.unwrap();
 }
 
-/// Guarantee 28: where it lasts longer than the application is patient, it is told what is not stored.
+/// Guarantee 28: an outage that exceeds the retry budget.
 pub async fn outage_beyond_retry_budget_returns_unacked_records<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(1)), ..RetryConfig::default() };
@@ -65,23 +68,28 @@ pub async fn outage_beyond_retry_budget_returns_unacked_records<S: Stack>() {
     for number in 50..150 {
         producer.append(format!("{number}\n")).unwrap();
     }
-    // One flush that does not wait for the end says how much is missing, and the other why.
+    // A flush with a timeout reports how much is not stored; one without waits for the halt and reports its cause.
     let error = producer.flush_timeout(Duration::from_millis(100)).await.unwrap_err();
     assert!(matches!(error, ProducerError::Timeout { records: 100, .. }), "{error}");
     let error = producer.flush().await.unwrap_err();
     assert!(error.stream_error().is_some() && error.to_string().contains(stream.url().unwrap()), "{error}");
     let unsent = producer.take_unsent();
-    let named: Vec<u8> = unsent.iter().flat_map(|record| record.data.to_vec()).collect();
-    assert_eq!(String::from_utf8(named).unwrap(), numbered(50..150));
-    assert!(unsent[0].may_be_stored || !unsent.iter().any(|record| record.may_be_stored), "in order");
+    let returned: Vec<u8> = unsent.iter().flat_map(|record| record.data.to_vec()).collect();
+    assert_eq!(String::from_utf8(returned).unwrap(), numbered(50..150));
+    assert!(
+        unsent[0].may_be_stored || !unsent.iter().any(|record| record.may_be_stored),
+        "records that may be stored come first"
+    );
     let from = producer.unsent_from().expect("five batches were acknowledged");
 
     proxy.resume().unwrap();
-    assert_eq!(stored(&direct_url).len(), end_of_stored, "nothing was sent any more");
+    assert_eq!(stored(&direct_url).len(), end_of_stored, "a record was sent after the halt");
     assert_eq!(stream.reader().offset(from).read_text().await.unwrap(), "");
 }
 
-/// Guarantee 43: the server takes its leave of an idle connection, and the next append comes just then.
+/// Guarantee 43: the server closes an idle connection just before the next append.
+///
+/// Half of the appends start before the client has noticed.
 pub async fn append_after_idle_connection_close_is_stored_once<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let producer = stream.producer("p").linger(Duration::ZERO).build();
@@ -94,16 +102,17 @@ pub async fn append_after_idle_connection_close_is_stored_once<S: Stack>() {
     }
     producer.close().await.unwrap();
     assert_eq!(stored(&direct_url), numbered(0..20));
-    // Each number was applied once, whatever else was tried.
+    // Each batch has been acknowledged once, however often it was sent.
     assert_eq!(producer.stats().acked_batches, 20);
 }
 
-/// Guarantee 40: when the queue is drained, nothing of a dropped producer is left.
+/// Guarantee 40: when the queue of a dropped producer is drained, its task ends and releases its state.
 pub async fn dropped_producer_task_ends_within_a_second_of_draining<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     proxy.rule(|_, nth| if nth < 3 { Action::Delay(Duration::from_millis(300)) } else { Action::Pass });
     for detach in [false, true] {
-        // Its task holds this, and so do its handles.
+        // The error handler owns the token. The task and the handles own the handler, so the token's count shows when
+        // both are gone.
         let token = std::sync::Arc::new(());
         let held = std::sync::Arc::downgrade(&token);
         let on_error = move |_: &durable_streams::StreamError| {
@@ -123,11 +132,11 @@ pub async fn dropped_producer_task_ends_within_a_second_of_draining<S: Stack>() 
             assert!(matches!(producer.append("x").unwrap_err(), ProducerError::Closed));
         }
         drop(producer);
-        assert!(held.strong_count() > 0, "it is still at work");
+        assert!(held.strong_count() > 0, "the task ended before it delivered the queue");
         for receipt in receipts {
             receipt.await.unwrap();
         }
-        assert!(wait_until(Duration::from_secs(1), || held.strong_count() == 0), "something is left of it");
+        assert!(wait_until(Duration::from_secs(1), || held.strong_count() == 0), "the task is still alive");
     }
     assert_eq!(stored(&direct_url), numbered(0..1000).repeat(2));
 }

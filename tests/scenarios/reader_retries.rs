@@ -1,4 +1,4 @@
-//! Failures and silence: what a reader waits for, how long, and what the application has to say about it.
+//! Retries of a reader: delays, timeouts, the retry budget, and decisions of the application.
 
 use crate::support::Stack;
 use crate::support::live::{JSON, content, is_sse, tail};
@@ -12,6 +12,7 @@ use test_servers::{Exchange, Flag, Script, sse_control, sse_data, stream_headers
 
 /// Guarantee 13.
 pub async fn retry_after_is_minimum_delay<S: Stack>() {
+    // A date has whole seconds. Here it only has to be accepted; `operation_faults` checks how long it delays.
     let soon = DateTime::<Utc>::from(SystemTime::now() + Duration::from_millis(2900))
         .format("%a, %d %b %Y %H:%M:%S GMT")
         .to_string();
@@ -44,6 +45,7 @@ pub async fn retry_after_is_minimum_delay<S: Stack>() {
 
 /// Guarantee 14.
 pub async fn failed_request_is_retried_within_policy<S: Stack>() {
+    // Besides the statuses, 0: a reset. 1: a body that is cut. 2: a response that is not HTTP.
     for failure in [500, 502, 504, 0, 1, 2] {
         let fail = move |exchange: &mut Exchange| {
             match failure {
@@ -88,14 +90,15 @@ pub async fn page_that_breaks_at_same_byte_exhausts_retry_budget<S: Stack>() {
     assert_eq!((&first.data[..], first.checkpoint.to_string().as_str()), (&b"1234"[..], "a0,b4"));
     let error = chunks.try_next().await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::Network(_)), "{error}");
-    // The first broke after new bytes: five more attempts were granted after it.
+    // The first attempt delivered new bytes, which renewed the budget: five more attempts follow.
     assert_eq!(script.requests().len(), 6);
     assert_eq!(chunks.checkpoint().to_string(), "a0,b4");
 }
 
 /// Guarantee 18.
 pub async fn silent_server_triggers_timeout_and_retry<S: Stack>() {
-    // No head; a head and no body; half a body; half an event.
+    // 0: no head. 1: a head without a body. 2 and 3: half a body, or a data event without its control event, or half
+    // an event.
     for kind in 0..4 {
         for mode in [LiveMode::Off, LiveMode::LongPoll, LiveMode::Sse] {
             let script = Script::start(move |exchange| {
@@ -127,13 +130,16 @@ pub async fn silent_server_triggers_timeout_and_retry<S: Stack>() {
             let stream = client.stream("s").with_content_type("application/json");
             let reader = stream.reader().offset(Offset::parse("a0")).live(mode).idle_timeout(idle);
             let mut chunks = reader.chunks().await.unwrap();
-            let mut got = Vec::new();
-            while got.len() < 2 {
+            let mut values = Vec::new();
+            while values.len() < 2 {
                 let chunk = chunks.try_next().await.unwrap().unwrap();
-                assert!(!chunk.up_to_date || chunk.data != "[]", "invented: {chunk:?}");
-                got.extend(serde_json::from_slice::<Vec<u8>>(&chunk.data).unwrap());
+                assert!(
+                    !chunk.up_to_date || chunk.data != "[]",
+                    "up to date without the server's word: {chunk:?}"
+                );
+                values.extend(serde_json::from_slice::<Vec<u8>>(&chunk.data).unwrap());
             }
-            assert_eq!(got, [1, 2], "{kind} {mode:?}");
+            assert_eq!(values, [1, 2], "{kind} {mode:?}");
             assert!(!chunks.is_up_to_date() || mode != LiveMode::Sse);
         }
     }
@@ -141,12 +147,12 @@ pub async fn silent_server_triggers_timeout_and_retry<S: Stack>() {
 
 /// Guarantee 18.
 pub async fn unaccepted_connection_times_out<S: Stack>() {
-    // Its queue is full of connections that it does not take.
+    // The listener never accepts. Once its backlog is full, the kernel answers no further connection attempt.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500));
-    let queue: Vec<_> = std::iter::from_fn(|| connect().ok()).take(10_000).collect();
-    assert!(queue.len() < 10_000);
+    let backlog: Vec<_> = std::iter::from_fn(|| connect().ok()).take(10_000).collect();
+    assert!(backlog.len() < 10_000);
     let client = S::builder()
         .base_url(format!("http://{address}"))
         .connect_timeout(Duration::from_millis(300))
@@ -159,20 +165,23 @@ pub async fn unaccepted_connection_times_out<S: Stack>() {
         let error = stream.reader().live(mode).chunks().await.unwrap_err();
         assert!(matches!(error.kind(), StreamError::Timeout), "{mode:?}: {error}");
         assert!(error.to_string().contains("2 attempts"), "{error}");
-        let took = began.elapsed();
-        assert!(took >= Duration::from_millis(600) && took < Duration::from_secs(20), "{mode:?}: {took:?}");
+        let elapsed = began.elapsed();
+        assert!(
+            elapsed >= Duration::from_millis(600) && elapsed < Duration::from_secs(20),
+            "{mode:?}: {elapsed:?}"
+        );
     }
 }
 
 /// Guarantee 18.
 pub async fn idle_event_stream_is_reconnected_without_failure<S: Stack>() {
-    let events = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::new(AtomicUsize::new(0));
     let script = {
-        let events = events.clone();
+        let connections = connections.clone();
         Script::start(move |exchange| {
             assert!(is_sse(exchange));
             exchange.sse(sse_control("a0", &[Flag::UpToDate]));
-            if events.fetch_add(1, Ordering::Relaxed) < 4 {
+            if connections.fetch_add(1, Ordering::Relaxed) < 4 {
                 exchange.hang();
             } else {
                 exchange.sse(sse_data("[1]") + &sse_control("a1", &[Flag::UpToDate]));
@@ -191,12 +200,12 @@ pub async fn idle_event_stream_is_reconnected_without_failure<S: Stack>() {
             ErrorAction::Stop
         });
     let mut chunks = reader.chunks().await.unwrap();
-    // Told once, however often the connection was renewed.
+    // Being up to date is reported once, although the connection was replaced several times.
     let first = chunks.try_next().await.unwrap().unwrap();
     assert!(first.up_to_date && first.data == "[]");
     let second = chunks.try_next().await.unwrap().unwrap();
     assert_eq!(second.data, "[1]");
-    assert_eq!((failures.load(Ordering::Relaxed), events.load(Ordering::Relaxed)), (0, 5));
+    assert_eq!((failures.load(Ordering::Relaxed), connections.load(Ordering::Relaxed)), (0, 5));
 }
 
 pub async fn on_error_decides_whether_to_retry<S: Stack>() {
@@ -221,24 +230,24 @@ pub async fn on_error_decides_whether_to_retry<S: Stack>() {
         }
     });
     let mut chunks = renewing.chunks().await.unwrap();
-    // The headers hold until others replace them.
+    // The headers that the handler returned stay in use until it returns others.
     for _ in 0..3 {
         assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
     }
     assert_eq!(calls.load(Ordering::Relaxed), 2);
     drop(chunks);
 
-    // Nobody retries for ever against a policy that says otherwise.
+    // A handler that always retries is bounded by the retry policy.
     let script = Script::start(|exchange| exchange.respond(401, (), "expired")).unwrap();
     let reader = tail::<S>(&script, "application/json", LiveMode::LongPoll);
-    let stubborn = reader.on_error(|_| ErrorAction::Retry { headers: None });
-    let error = stubborn.chunks().await.unwrap_err();
+    let retrying = reader.on_error(|_| ErrorAction::Retry { headers: None });
+    let error = retrying.chunks().await.unwrap_err();
     assert!(
         matches!(error.kind(), StreamError::Unauthorized) && error.to_string().contains("6 attempts"),
         "{error}"
     );
     assert_eq!(script.requests().len(), 6);
-    // And what could be retried is not, if the application says so.
+    // A handler can also stop a read that would be retried.
     let script = Script::start(|exchange| exchange.respond(503, (), "")).unwrap();
     let stopping = tail::<S>(&script, "text/plain", LiveMode::Auto).on_error(|_| ErrorAction::Stop);
     let error = stopping.chunks().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! A stream that has moved: what a reader follows, and what it does not take along. guarantee 22.
+//! Redirects: which ones a reader follows, and which headers it sends to another origin. Guarantee 22.
 
 use crate::support::{Stack, StackStream, unique};
 use durable_streams::{ChunkIterator, CreateOptions, LiveMode, Offset, RetryConfig, StreamError};
@@ -7,14 +7,14 @@ use test_servers::{Action, Flag, Proxy, RustServer, Script, stream_headers, wait
 
 const MODES: [LiveMode; 4] = [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse];
 
-/// Content of JSON chunks until so many messages are there.
+/// Reads JSON chunks until they hold this many messages.
 async fn read<S: Stack>(
     chunks: &mut ChunkIterator<S::Transport, S::Runtime>,
     messages: usize,
 ) -> Vec<serde_json::Value> {
     let mut read = Vec::new();
     while read.len() < messages {
-        let chunk = chunks.try_next().await.expect("the tail holds").expect("the tail goes on");
+        let chunk = chunks.try_next().await.expect("no error").expect("the tail goes on");
         read.extend(serde_json::from_slice::<Vec<serde_json::Value>>(&chunk.data).unwrap());
     }
     read
@@ -27,33 +27,33 @@ pub async fn cross_origin_redirect_carries_no_credentials<S: Stack>() {
         let path = unique("moved");
         let direct = S::client(server.url()).stream(&path);
         direct.create(CreateOptions::new().content_type("application/json").data("[1,2]")).await.unwrap();
-        let (here, there) = (Proxy::start(server.url()).unwrap(), Proxy::start(server.url()).unwrap());
-        let client = S::builder().base_url(here.url()).default_header("authorization", "Bearer secret");
+        let (old, new) = (Proxy::start(server.url()).unwrap(), Proxy::start(server.url()).unwrap());
+        let client = S::builder().base_url(old.url()).default_header("authorization", "Bearer secret");
         let client = client.default_header("x-tenant", "t1").build().unwrap();
         let reader = client.stream(&path).with_content_type("application/json").reader().live(mode);
         let mut chunks = reader.chunks().await.unwrap();
         assert_eq!(read::<S>(&mut chunks, 2).await, [1, 2]);
-        // It moves while it is read; whoever is connected is sent away.
-        let location = format!("{}/{path}", there.url());
-        here.rule(move |_, _| Action::refuse(status, [("location", location.as_str())], ""));
+        // The stream moves during the read: open connections are closed, and new requests are redirected.
+        let location = format!("{}/{path}", new.url());
+        old.rule(move |_, _| Action::refuse(status, [("location", location.as_str())], ""));
         if mode == LiveMode::Off {
             chunks = client.stream(&path).reader().offset(chunks.checkpoint()).chunks().await.unwrap();
             assert!(chunks.try_next().await.unwrap().unwrap().up_to_date);
         } else {
-            here.kill_connections();
+            old.kill_connections();
             for n in 3..6 {
                 direct.append(format!("[{n}]")).await.unwrap();
                 assert_eq!(read::<S>(&mut chunks, 1).await, [n], "{mode:?}");
             }
         }
-        let landed = there.requests();
-        assert!(!landed.is_empty(), "{mode:?}");
-        for request in &landed {
-            let secrets = (request.header("authorization"), request.header("x-tenant"));
-            assert_eq!(secrets, (None, None), "{mode:?}: the secrets went to another host");
+        let redirected = new.requests();
+        assert!(!redirected.is_empty(), "{mode:?}");
+        for request in &redirected {
+            let credentials = (request.header("authorization"), request.header("x-tenant"));
+            assert_eq!(credentials, (None, None), "{mode:?}: credentials were sent to another origin");
             assert!(request.query("offset").is_some_and(|offset| offset != "-1"), "{}", request.target);
         }
-        for request in here.requests() {
+        for request in old.requests() {
             assert_eq!(request.header("authorization"), Some("Bearer secret"));
         }
     }
@@ -62,7 +62,7 @@ pub async fn cross_origin_redirect_carries_no_credentials<S: Stack>() {
 /// Guarantee 22.
 pub async fn redirect_loop_is_error_within_ten_hops<S: Stack>() {
     for mode in MODES {
-        // Two hosts that send it to each other, as soon as it tails.
+        // The first reads succeed; from then on two URLs redirect to each other.
         let script = Script::start(move |exchange| {
             if exchange.query("live").is_none() && (mode != LiveMode::Off || exchange.nth() == 0) {
                 let json = Flag::ContentType("application/json");
@@ -70,8 +70,8 @@ pub async fn redirect_loop_is_error_within_ten_hops<S: Stack>() {
                 let flags: &[_] = if mode == LiveMode::Off { &[json] } else { &[json, Flag::UpToDate] };
                 return exchange.respond(200, stream_headers(next, flags), "[1]");
             }
-            let there = if exchange.path() == "/s" { "/t" } else { "/s" };
-            exchange.respond(307, [("location", there)], "");
+            let location = if exchange.path() == "/s" { "/t" } else { "/s" };
+            exchange.respond(307, [("location", location)], "");
         })
         .unwrap();
         let client = S::builder().base_url(script.url()).build().unwrap();
@@ -88,22 +88,23 @@ pub async fn redirect_loop_is_error_within_ten_hops<S: Stack>() {
     }
 }
 
-/// An error names the stream's own URL, which is not where this one failed.
+/// An error names the stream's URL. After a redirect it names the URL that failed as well, without its query.
 pub async fn error_after_redirect_names_redirect_target<S: Stack>() {
-    let there = Script::start(|exchange| exchange.respond(401, (), "who are you?")).unwrap();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = format!("http://{nobody}");
-    for (origin, said) in [(there.url(), "who are you?"), (nobody.as_str(), "could not connect")] {
+    let target = Script::start(|exchange| exchange.respond(401, (), "token expired")).unwrap();
+    // The listener is dropped at once, so the port refuses connections.
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unused = format!("http://{unused}");
+    for (origin, reason) in [(target.url(), "token expired"), (unused.as_str(), "could not connect")] {
         let location = format!("{origin}/s?signature=secret");
-        let here = Script::start(move |exchange| {
+        let script = Script::start(move |exchange| {
             exchange.respond(307, [("location", location.as_str())], "");
         })
         .unwrap();
-        let client = S::builder().base_url(here.url()).retry_config(RetryConfig::none()).build().unwrap();
-        let stream = client.stream("s").with_content_type("text/plain");
+        let client = S::builder().base_url(script.url()).retry_config(RetryConfig::none()).build().unwrap();
+        let stream = client.stream("s").content_type("text/plain");
         for error in [stream.reader().chunks().await.unwrap_err(), stream.append("x").await.unwrap_err()] {
             let text = error.to_string();
-            assert!(text.contains(&format!("redirected to {origin}")) && text.contains(said), "{text}");
+            assert!(text.contains(&format!("redirected to {origin}")) && text.contains(reason), "{text}");
             assert!(!text.contains("secret"), "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! Creating, appending, asking, closing, deleting.
+//! The operations of a stream: create, append, head, close, delete, fork.
 
 use crate::support::{Stack, new_stream, on_each_server, stored, unique};
 use durable_streams::{CreateOptions, DateTime, Fork, StreamError, Utc};
@@ -57,14 +57,14 @@ pub async fn create_options_reach_server<S: Stack>() {
         let expires_at: DateTime<Utc> = (SystemTime::now() + Duration::from_secs(7200)).into();
         let expiring = client.stream(unique("expires"));
         expiring.create(CreateOptions::new().expires_at(expires_at)).await.unwrap();
-        let said = expiring.head().await.unwrap().expires_at.expect("the server says when");
-        assert!((said - expires_at).num_seconds().abs() <= 1, "{said} is not {expires_at}");
+        let reported = expiring.head().await.unwrap().expires_at.expect("the server reports the expiry");
+        assert!((reported - expires_at).num_seconds().abs() <= 1, "{reported} is not {expires_at}");
 
         let closed = client.stream(unique("closed"));
-        let options = CreateOptions::new().content_type("text/plain").data("all there is").closed(true);
+        let options = CreateOptions::new().content_type("text/plain").data("content").closed(true);
         assert!(closed.create(options).await.unwrap().closed);
         assert!(closed.head().await.unwrap().closed);
-        assert_eq!(stored(closed.url().unwrap()), "all there is");
+        assert_eq!(stored(closed.url().unwrap()), "content");
     })
     .await;
 }
@@ -90,7 +90,7 @@ pub async fn fork_contains_source_up_to_fork_offset<S: Stack>() {
 
         let orphan = source.client().stream(unique("fork"));
         let error =
-            orphan.create(CreateOptions::new().fork(Fork::of("/v1/stream/nobody-here"))).await.unwrap_err();
+            orphan.create(CreateOptions::new().fork(Fork::of("/v1/stream/missing"))).await.unwrap_err();
         assert!(matches!(error.kind(), StreamError::NotFound { .. }), "{error}");
 
         source.delete().await.unwrap();
@@ -105,7 +105,7 @@ pub async fn close_is_idempotent_and_stores_last_record_once<S: Stack>() {
         let stream = new_stream::<S>(&url, "text/plain").await;
         let last = stream.append("a").await.unwrap().next_offset;
         assert_eq!(stream.close().await.unwrap().final_offset, last);
-        assert_eq!(stream.close().await.unwrap().final_offset, last, "closing twice is closing once");
+        assert_eq!(stream.close().await.unwrap().final_offset, last, "a second close changes nothing");
         let error = stream.append("b").await.unwrap_err();
         match error.kind() {
             StreamError::StreamClosed { final_offset } => assert_eq!(final_offset.as_ref(), Some(&last)),
@@ -182,13 +182,13 @@ pub async fn json_value_on_byte_stream_is_one_line<S: Stack>() {
 
 pub async fn refused_operations_return_typed_errors<S: Stack>() {
     on_each_server(|url| async move {
-        let nobody = S::client(&url).stream(unique("nobody"));
-        let error = nobody.append("x").content_type("text/plain").await.unwrap_err();
+        let missing = S::client(&url).stream(unique("missing"));
+        let error = missing.append("x").content_type("text/plain").await.unwrap_err();
         assert!(matches!(error.kind(), StreamError::NotFound { .. }), "{error}");
         assert_eq!(error.status_code(), Some(404));
         let text = error.to_string();
-        assert!(text.contains("append") && text.contains(nobody.url().unwrap()), "{text}");
-        assert!(matches!(nobody.close().await.unwrap_err().kind(), StreamError::NotFound { .. }));
+        assert!(text.contains("append") && text.contains(missing.url().unwrap()), "{text}");
+        assert!(matches!(missing.close().await.unwrap_err().kind(), StreamError::NotFound { .. }));
 
         let json = new_stream::<S>(&url, "application/json").await;
         let error = json.append("{not json").await.unwrap_err();

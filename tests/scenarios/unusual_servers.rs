@@ -1,14 +1,14 @@
-//! What servers, and what stands before them, may do and seldom do.
+//! Responses that the standards allow but servers rarely send, played by a scripted server.
 
 use crate::support::{Stack, scripted};
 use durable_streams::{Checkpoint, CheckpointStore, LiveMode, Offset, StreamError};
 use test_servers::{Flag, Script, sse_data, stream_headers};
 
 pub async fn close_succeeds_on_stream_already_closed<S: Stack>() {
-    for says_offset in [true, false] {
+    for has_offset in [true, false] {
         let script = Script::start(move |exchange| match exchange.method.as_str() {
             "HEAD" => exchange.respond(200, stream_headers("a9", &[Flag::Closed]), ""),
-            _ if says_offset => exchange.respond(409, stream_headers("a9", &[Flag::Closed]), "closed"),
+            _ if has_offset => exchange.respond(409, stream_headers("a9", &[Flag::Closed]), "closed"),
             _ => exchange.respond(409, [("stream-closed", "true")], "closed"),
         })
         .unwrap();
@@ -29,7 +29,7 @@ pub async fn failed_reader_yields_no_partial_value<S: Stack>() {
     let mut values = scripted::<S>(&script).reader().json::<u32>().await.unwrap();
     assert_eq!(values.next().await.unwrap().unwrap(), 1);
     assert!(values.next().await.unwrap().is_err());
-    assert!(values.next().await.is_none(), "23 is the start of some number");
+    assert!(values.next().await.is_none(), "23 may be the beginning of a longer number");
     assert_eq!(values.checkpoint().to_string(), "-1,b2");
 }
 
@@ -71,6 +71,7 @@ pub async fn unusual_event_streams_are_read<S: Stack>() {
         "event: control\ndata: {\"streamClosed\":true,\"streamNextOffset\":\"a3\"}\n\n",
         "event: data\ndata: [4]\n\nevent: control\ndata: {\"streamNextOffset\":\"a4\"}\n\n",
     );
+    // Everything after the control event that closes the stream (a3) must be ignored.
     for size in [1, 2, 7, 10_000] {
         let script = Script::start(move |exchange| match exchange.method.as_str() {
             "HEAD" => exchange.respond(
@@ -117,24 +118,24 @@ pub async fn tail_works_without_head_support<S: Stack>() {
             .unwrap();
         let reader = scripted::<S>(&script).reader().offset(Offset::parse("a0")).live(LiveMode::Sse);
         assert_eq!(reader.read_json::<u32>().await.unwrap(), [1, 2]);
-        let asked: Vec<_> = script.requests().iter().map(|request| request.target.clone()).collect();
-        assert_eq!(asked, ["/s", "/s?offset=a0", "/s?live=sse&offset=a1"], "{status}");
+        let targets: Vec<_> = script.requests().iter().map(|request| request.target.clone()).collect();
+        assert_eq!(targets, ["/s", "/s?offset=a0", "/s?live=sse&offset=a1"], "{status}");
     }
 }
 
 /// Guarantee 20.
 pub async fn conflicting_offsets_and_encodings_are_errors<S: Stack>() {
     let usual = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nstream-next-offset: a5\r\n";
-    for (more, told) in [
+    for (headers, expected) in [
         ("stream-next-offset: a9\r\ncontent-length: 5\r\n\r\nhello", "a9"),
         ("content-encoding: identity\r\ncontent-encoding: rot13\r\ncontent-length: 5\r\n\r\nhello", "rot13"),
         ("transfer-encoding: rot13, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "ncoding"),
     ] {
-        let script = Script::start(move |exchange| exchange.raw(format!("{usual}{more}"))).unwrap();
+        let script = Script::start(move |exchange| exchange.raw(format!("{usual}{headers}"))).unwrap();
         let error = scripted::<S>(&script).reader().read_all().await.unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
-    // What only describes the stream is not what reading depends on.
+    // Invalid metadata that the read does not depend on is ignored.
     let script = Script::start(move |exchange| {
         exchange.raw(format!(
             "{usual}stream-ttl: 1.5\r\nstream-expires-at: never\r\nstream-up-to-date: true\r\n\r\nhello"
@@ -144,11 +145,11 @@ pub async fn conflicting_offsets_and_encodings_are_errors<S: Stack>() {
     assert_eq!(scripted::<S>(&script).reader().read_all().await.unwrap(), "hello");
 }
 
-/// A store that never saw a server.
-struct Nowhere;
+/// A store whose checkpoint no server can have handed out.
+struct InvalidStore;
 
 #[async_trait::async_trait]
-impl CheckpointStore for Nowhere {
+impl CheckpointStore for InvalidStore {
     async fn load(&self) -> std::io::Result<Option<Checkpoint>> {
         Ok(Some(Checkpoint::at(Offset::At("a/b".into()))))
     }
@@ -165,7 +166,11 @@ pub async fn panicking_handler_and_invalid_stored_checkpoint_are_errors<S: Stack
     })
     .unwrap();
     let stream = scripted::<S>(&script);
-    let reader = stream.reader().live(LiveMode::LongPoll).prefetch(2).on_error(|error| panic!("on {error}"));
+    let reader = stream
+        .reader()
+        .live(LiveMode::LongPoll)
+        .prefetch(2)
+        .on_error(|error| panic!("a panic on purpose: {error}"));
     let mut chunks = reader.chunks().await.unwrap();
     assert_eq!(chunks.try_next().await.unwrap().unwrap().data, "hi");
     let error = chunks.try_next().await.unwrap_err();
@@ -173,13 +178,13 @@ pub async fn panicking_handler_and_invalid_stored_checkpoint_are_errors<S: Stack
     assert!(chunks.next().await.is_none());
 
     script.forget_requests();
-    let error = stream.reader().checkpoint_store(Nowhere).chunks().await.unwrap_err();
+    let error = stream.reader().checkpoint_store(InvalidStore).chunks().await.unwrap_err();
     assert!(matches!(error.kind(), StreamError::Config(_)) && error.to_string().contains("a/b"), "{error}");
     assert!(script.requests().is_empty());
 }
 
 pub async fn producer_handles_unusual_responses<S: Stack>() {
-    // Times to wait that make no sense, a redirect, a success with a body, and a redirect to nobody.
+    // Invalid and huge Retry-After values, redirects, a success with a body, and a redirect to a port that refuses.
     let script = Script::start(|exchange| {
         let seq = exchange.headers.get("producer-seq").unwrap_or_default().to_owned();
         let stored =
@@ -201,7 +206,7 @@ pub async fn producer_handles_unusual_responses<S: Stack>() {
     let ack = producer.append("one").unwrap().await.unwrap();
     assert_eq!((ack.seq, ack.duplicate), (0, false));
     assert_eq!(script.requests()[4].path(), "/elsewhere");
-    // After refusals without a word it cannot be told from an echo.
+    // The last response is the 204 of a duplicate. After the failed attempts before it, a duplicate is expected.
     let ack = producer.append("two").unwrap().await.unwrap();
     assert_eq!((ack.seq, ack.duplicate), (1, true));
     producer.close().await.unwrap();

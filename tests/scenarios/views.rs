@@ -1,4 +1,4 @@
-//! A stream's content as bytes, text and values, saved positions, and reading ahead.
+//! The views of a read (bytes, text, JSON values), saved checkpoints, and prefetching.
 
 use crate::support::{Stack, StackStream, new_stream, on_each_server, unique};
 use durable_streams::{
@@ -87,7 +87,7 @@ pub async fn value_of_other_type_is_error_and_is_skipped<S: Stack>() {
                 assert!(matches!(error.kind(), StreamError::Json(_)), "{error}");
                 assert!(error.to_string().contains(&before.to_string()), "{error}");
                 assert!(error.url().is_some(), "{error}");
-                assert_eq!(values.checkpoint(), before, "an error leaves it where it was");
+                assert_eq!(values.checkpoint(), before, "the error moved the checkpoint");
             }
             assert_eq!(values.try_next().await.unwrap().unwrap().n, 2);
             assert_ne!(values.checkpoint(), before);
@@ -107,7 +107,7 @@ pub async fn json_is_read_from_streams_of_other_types<S: Stack>() {
         for content_type in ["application/octet-stream", "text/plain", "application/x-ndjson"] {
             let stream = new_stream::<S>(&url, content_type).await;
             for n in 0..12 {
-                // Cut somewhere, so that values span records and pages.
+                // Each value is split over two records, so that values span records and pages.
                 let text = format!("{}\n", serde_json::to_string(&event(n)).unwrap());
                 let cut = (0..=7).rev().find(|at| text.is_char_boundary(*at)).unwrap();
                 stream.append(text[..cut].to_owned()).await.unwrap();
@@ -122,7 +122,7 @@ pub async fn json_is_read_from_streams_of_other_types<S: Stack>() {
                 let pairs: Vec<(Event, Checkpoint)> = reads.try_collect().await.unwrap();
                 assert!(pairs.iter().map(|(event, _)| event).eq(&expected), "{mode:?}");
                 if content_type == "text/plain" && mode == LiveMode::Sse {
-                    continue; // positions there are the server's alone
+                    continue; // such chunks have checkpoints at control events only
                 }
                 for (event, checkpoint) in pairs {
                     let rest: Vec<Event> = reader().offset(checkpoint.clone()).read_json().await.unwrap();
@@ -170,7 +170,7 @@ pub async fn four_megabytes_of_text_are_read_unchanged<S: Stack>() {
         let record = "äöü€😀, ".repeat(12_345);
         let mut expected = String::new();
         while expected.len() < 4_000_000 {
-            // Cut inside of a character: a record is bytes.
+            // The split may fall inside a character: records are bytes.
             let (head, tail) = record.as_bytes().split_at(1 + expected.len() % 17);
             stream.append(head.to_vec()).await.unwrap();
             stream.append(tail.to_vec()).await.unwrap();
@@ -192,7 +192,7 @@ pub async fn invalid_utf8_is_error<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "application/octet-stream").await;
         stream.append(b"good \xE2\x82".to_vec()).await.unwrap();
-        // The rest may still come.
+        // The end of the stream holds the first bytes of a character: the rest may still be appended.
         let mut reader = stream.reader().text().await.unwrap();
         assert_eq!(reader.try_next().await.unwrap().unwrap(), "good ");
         assert!(reader.try_next().await.unwrap().is_none());
@@ -282,16 +282,13 @@ pub async fn prefetch_keeps_content_and_checkpoints<S: Stack>() {
         read.extend_from_slice(&chunk.data);
         assert_eq!((chunks.checkpoint(), chunks.offset()), (chunk.checkpoint, &chunk.next_offset));
     }
-    // What was fetched and not handed out does not count.
+    // The checkpoint is that of the last chunk handed out, not of the last one prefetched.
     let rest = stream.reader().offset(chunks.checkpoint()).read_all().await.unwrap();
     assert!(read[..] == content[..read.len()] && rest[..] == content[read.len()..]);
     drop(chunks);
-    let closed = async {
-        while proxy.open_connections() > 1 {
-            S::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    closed.await;
+    while proxy.open_connections() > 1 {
+        S::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 pub async fn only_acknowledged_values_are_saved<S: Stack>() {
@@ -301,7 +298,7 @@ pub async fn only_acknowledged_values_are_saved<S: Stack>() {
     std::fs::create_dir_all(&directory).unwrap();
     let store = FileCheckpointStore::new(directory.join("reader"));
     let mut read = Vec::new();
-    // Runs that end after some events each, of which the last is never acknowledged.
+    // Each run reads one event more than it acknowledges; the next run starts with that event again.
     for run in 1.. {
         let mut events = stream.reader().checkpoint_store(store.clone()).json::<Event>().await.unwrap();
         for _ in 0..run {
