@@ -1,7 +1,10 @@
-//! The design's four usage examples, word for word but for their `use` lines, the URL, the main attribute
-//! and the helper functions they assume, each run against a real server.
+//! The four usage examples that the API is designed around, each run against a real server.
+//!
+//! Their text is kept word for word: a change of the API that breaks one of them breaks its users. Only the `use`
+//! lines, the URL, the main attribute and the helper functions that they call are added here.
 
-/// The examples as tests on one stack: its facade, and the `Stack` that runs them.
+/// Makes the examples tests on one stack. `$facade` is the stack's module of the library; the examples use its types,
+/// so this is a macro and not a generic function.
 macro_rules! examples {
     ($facade:path, $stack:ty) => {
         mod usage_examples {
@@ -104,7 +107,7 @@ macro_rules! examples {
                 std::thread::scope(|scope| {
                     scope.spawn(|| {
                         let tails = || proxy.requests().iter().any(|request| request.query("live") == Some("sse"));
-                        assert!(test_servers::wait_until(Duration::from_secs(30), tails), "no tail is there");
+                        assert!(test_servers::wait_until(Duration::from_secs(30), tails), "no live request");
                         for (closed, data) in [("false", r#"[{"id":"new","data":1}]"#), ("true", r#"[{"id":"last","data":[]}]"#)] {
                             let headers = [("content-type", "application/json"), ("stream-closed", closed)];
                             assert!(direct("POST", &url, headers, data).unwrap().status < 300);
@@ -218,15 +221,15 @@ macro_rules! examples {
                 let server = RustServer::start().unwrap();
                 let proxy = Proxy::start(server.url()).unwrap();
                 proxy.rule(|request, nth| match (nth, request.header("authorization")) {
-                    (0 | 1, _) => Action::refuse(401, (), "the token has expired"),
+                    (0 | 1, _) => Action::refuse(401, (), "expired"),
                     (2, _) => Action::refuse(429, [("retry-after", "0")], ""),
                     (_, Some("Bearer token-3")) => Action::Pass,
-                    (_, other) => Action::refuse(400, (), format!("an old token: {other:?}")),
+                    (_, other) => Action::refuse(400, (), format!("wrong token: {other:?}")),
                 });
                 let path = unique("recovery");
-                put(&format!("{}/{path}", server.url()), "text/plain", true, "worth the wait");
+                put(&format!("{}/{path}", server.url()), "text/plain", true, "content");
                 <$stack>::block_on(main(&format!("{}/{path}", proxy.url()))).unwrap();
-                assert_eq!(BYTES.load(Ordering::Relaxed), "worth the wait".len());
+                assert_eq!(BYTES.load(Ordering::Relaxed), "content".len());
             }
         }
     };
