@@ -1,17 +1,17 @@
-//! A body of a gigabyte, cut twice on its way: each byte once, in little memory. guarantee 25.
+//! A body of a gigabyte whose transfer breaks twice: each byte is read once, within the memory limit. Guarantee 25.
 
 use crate::process::{Read, STACKS, TEXT, message, read};
 use crate::support::unique;
 use test_servers::{Action, Cut, End, Proxy, RustServer, direct};
 
-/// How much memory a whole process may occupy that reads it.
+/// The most memory that the whole reading process may use, in bytes.
 const LIMIT: u64 = 32 << 20;
-/// An eighth of a gigabyte where nothing is optimised: four times the limit.
+/// The size of the body. An eighth of a gigabyte without optimisation, which is still four times the limit.
 const TOTAL: u64 = if cfg!(debug_assertions) { 1 << 27 } else { 1 << 30 };
-/// How much is appended at once.
+/// The size of one append, in bytes.
 const RECORD: u64 = 8 << 20;
 
-/// Creates a stream and appends what `record` gives until it has none.
+/// Creates a stream and appends `record(0)`, `record(1)` and so on, up to the first `None`. Returns the path.
 fn fill(server: &RustServer, content_type: &str, record: impl Fn(u64) -> Option<String>) -> String {
     let path = format!("/{}", unique("gigabyte"));
     let url = format!("{}{path}", server.url());
@@ -23,11 +23,11 @@ fn fill(server: &RustServer, content_type: &str, record: impl Fn(u64) -> Option<
     path
 }
 
-/// Reads `path` on each stack through a proxy that cuts the first two answers.
-fn read_in_little_memory(server: &RustServer, path: &str, view: Read, amount: u64) {
+/// Reads `path` on each stack through a proxy that cuts the first two responses with content.
+fn assert_bounded_read(server: &RustServer, path: &str, view: Read, amount: u64) {
     for (stack, end) in STACKS.into_iter().zip([End::Reset, End::Fin, End::Reset]) {
         let proxy = Proxy::start(server.url()).unwrap();
-        // The client asks for nothing else than a head before.
+        // Request 0 is the HEAD that the child process warms up with.
         proxy.rule(move |_, nth| match nth {
             1 => Action::CutAfter { cut: Cut::Bytes(TOTAL / 3 + 1), end },
             2 => Action::CutAfter { cut: Cut::Bytes(TOTAL / 3 * 2 + 7), end },
@@ -35,7 +35,7 @@ fn read_in_little_memory(server: &RustServer, path: &str, view: Read, amount: u6
         });
         let memory = read(stack, view, &format!("{}{path}", proxy.url()), amount);
         assert!(memory.peak < LIMIT, "{stack} {view:?}: {memory:?}");
-        assert_eq!(proxy.requests().len(), 4, "{stack} {view:?}: the cuts were met");
+        assert_eq!(proxy.requests().len(), 4, "{stack} {view:?}: HEAD, two broken responses, the rest");
     }
 }
 
@@ -50,7 +50,7 @@ fn large_body_of_bytes_is_read_within_memory_limit() {
             TEXT.repeat(RECORD as usize / TEXT.len() + 2)[offset..][..(end - start) as usize].to_owned()
         })
     });
-    read_in_little_memory(&server, &path, Read::Bytes, TOTAL);
+    assert_bounded_read(&server, &path, Read::Bytes, TOTAL);
 }
 
 /// Guarantee 25.
@@ -63,5 +63,5 @@ fn large_body_of_messages_is_read_within_memory_limit() {
         let numbers = n * batch..((n + 1) * batch).min(messages);
         (!numbers.is_empty()).then(|| format!("[{}]", numbers.map(message).collect::<Vec<_>>().join(",")))
     });
-    read_in_little_memory(&server, &path, Read::Json, messages);
+    assert_bounded_read(&server, &path, Read::Json, messages);
 }

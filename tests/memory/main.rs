@@ -1,8 +1,9 @@
-//! How much memory a reader occupies, whatever it is sent: guarantees 6 and 25.
+//! The memory of a reader is bounded, whatever the server sends: guarantees 6 and 25.
 //!
-//! Memory is a figure of a process, so each read is one of its own: this test binary again, with one test
-//! that does what it is told. Without optimisation the gigabyte is an eighth of one; all of it is read by
-//! `cargo test --release --features full --test memory`.
+//! Memory can be measured for a whole process only, so each read runs in a child process: this test binary again,
+//! with one ignored test that takes its task from the environment (`process.rs`). Without optimisation the large
+//! bodies have an eighth of a gigabyte, to save time; `cargo test --release --features full --test memory` reads a
+//! whole one.
 #![cfg(target_os = "linux")]
 #![allow(unreachable_pub, reason = "each test binary has the shared modules it needs")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -15,7 +16,7 @@ mod process;
     dead_code,
     unused_imports,
     unused_macros,
-    reason = "not all of what the scenarios share is needed here"
+    reason = "only some of the scenarios' helpers are needed here"
 )]
 mod support;
 

@@ -1,4 +1,4 @@
-//! One read in a process of its own, and what it reports.
+//! One read in a child process, which reports its memory.
 
 use crate::support::{Stack, StackClient, StackStream};
 use durable_streams::{LiveMode, RetryConfig, StreamError};
@@ -6,15 +6,15 @@ use serde::Deserialize;
 use std::process::Command;
 use std::time::Duration;
 
-/// What the process is told, as one line of words: see [`Told`].
-const TOLD: &str = "DURABLE_STREAMS_TEST_READ";
-/// Before the one line of output that is meant for us.
+/// The environment variable with the child's task, as one line of words: see [`Task`].
+const TASK: &str = "DURABLE_STREAMS_TEST_READ";
+/// The prefix of the line of output with the measurement. The test harness prints other lines.
 const REPORT: &str = "memory: ";
 
-/// Where a server of what is too large has a stream of ordinary content.
+/// The path at which the servers of `large_events` have a stream of ordinary content, for warming up.
 pub const ORDINARY: &str = "/ordinary";
 
-/// What the content of every stream is made of.
+/// The text that every stream repeats.
 pub const TEXT: &str = "0123456789abcdefghijklmnopqrstuvwxyz-";
 
 /// A message of a JSON stream. The first is number 0.
@@ -34,38 +34,40 @@ pub fn message(n: u64) -> String {
 pub enum Read {
     Bytes,
     Json,
-    /// By server-sent events that hold more than the reader takes, until it says so.
+    /// By server-sent events, until the reader reports one that is too large.
     Events,
-    /// The same for a message that is too large.
+    /// By a plain request, until the reader reports a message that is too large.
     Messages,
 }
 
-/// A stack, how to read, the stream's URL, and how much is in it (bytes, or messages) or the reader's limit.
-struct Told {
+/// What the child process has to read.
+struct Task {
     stack: String,
+    /// The name of a variant of [`Read`].
     read: String,
     url: String,
+    /// The content in bytes or messages, or the reader's limit in bytes.
     amount: u64,
 }
 
-/// What a read came to, in bytes.
+/// The memory of a child process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// The most that the process ever had in memory.
+    /// The peak of its resident memory during the read.
     pub peak: u64,
-    /// How much of that the read added to a client that was used before.
+    /// The part of the peak that the read added, after the client had been warmed up.
     pub grown: u64,
 }
 
 pub const STACKS: [&str; 3] = ["tokio", "async-std", "smol"];
 
-/// Reads in a process of its own. The process checks what it reads.
+/// Reads in a child process, which also checks the content.
 pub fn read(stack: &str, read: Read, url: &str, amount: u64) -> Memory {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process::child_process_reads_and_reports_memory", "--ignored", "--nocapture"])
-        // What a heap for each thread keeps in reserve is the allocator's affair.
+        // glibc keeps a heap for each thread, whose reserves would be measured too.
         .env("MALLOC_ARENA_MAX", "1")
-        .env(TOLD, format!("{stack} {read:?} {url} {amount}"))
+        .env(TASK, format!("{stack} {read:?} {url} {amount}"))
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -80,43 +82,44 @@ pub fn read(stack: &str, read: Read, url: &str, amount: u64) -> Memory {
 }
 
 #[test]
-#[ignore = "the other tests start it, in a process of its own"]
+#[ignore = "the other tests start it in a child process"]
 fn child_process_reads_and_reports_memory() {
-    let Ok(told) = std::env::var(TOLD) else { return };
-    let mut words = told.split(' ').map(str::to_owned);
-    let mut word = || words.next().expect("a word more");
-    let told = Told { stack: word(), read: word(), url: word(), amount: word().parse().expect("an amount") };
-    match told.stack.as_str() {
-        "tokio" => crate::Tokio::block_on(run::<crate::Tokio>(told)),
-        "async-std" => crate::AsyncStd::block_on(run::<crate::AsyncStd>(told)),
-        "smol" => crate::Smol::block_on(run::<crate::Smol>(told)),
+    let Ok(line) = std::env::var(TASK) else { return };
+    let mut words = line.split(' ').map(str::to_owned);
+    let mut word = || words.next().expect("four words");
+    let task = Task { stack: word(), read: word(), url: word(), amount: word().parse().expect("an amount") };
+    match task.stack.as_str() {
+        "tokio" => crate::Tokio::block_on(run::<crate::Tokio>(task)),
+        "async-std" => crate::AsyncStd::block_on(run::<crate::AsyncStd>(task)),
+        "smol" => crate::Smol::block_on(run::<crate::Smol>(task)),
         other => panic!("no stack {other}"),
     }
 }
 
-async fn run<S: Stack>(told: Told) {
+async fn run<S: Stack>(task: Task) {
     let retry = RetryConfig { initial_backoff: Duration::from_millis(5), ..RetryConfig::default() };
     let client: StackClient<S> = S::builder().retry_config(retry).build().unwrap();
-    let stream = client.stream(&told.url);
-    // What any use brings: connections, buffers, threads, code that was not touched before.
-    if told.read == "Events" || told.read == "Messages" {
-        let ordinary = client.stream(told.url.replace("/s", ORDINARY));
+    let stream = client.stream(&task.url);
+    // Warm up, so that connections, buffers, threads and code pages of a first use are not measured.
+    if task.read == "Events" || task.read == "Messages" {
+        let ordinary = client.stream(task.url.replace("/s", ORDINARY));
         let mut chunks = ordinary.reader().chunks().await.unwrap();
         while chunks.try_next().await.unwrap().is_some() {}
-        too_large::<S>(&stream, mode(&told.read), 1000).await;
+        too_large::<S>(&stream, mode(&task.read), 1000).await;
     } else {
         stream.head().await.unwrap();
     }
+    // Writing 5 resets the peak (VmHWM) to the current resident memory.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = status("VmRSS:");
-    let amount = told.amount;
-    match told.read.as_str() {
+    let amount = task.amount;
+    match task.read.as_str() {
         "Bytes" => bytes::<S>(&stream, amount).await,
         "Json" => json::<S>(&stream, amount).await,
         read => too_large::<S>(&stream, mode(read), amount).await,
     }
     let peak = status("VmHWM:");
-    // The test harness has begun a line of its own.
+    // The test harness has begun a line of its own: start a new one.
     println!("\n{REPORT}{peak} {}", peak.saturating_sub(before));
 }
 
@@ -130,7 +133,7 @@ async fn bytes<S: Stack>(stream: &StackStream<S>, amount: u64) {
     let mut read = 0;
     while let Some(chunk) = chunks.try_next().await.unwrap() {
         let expected = &pattern.as_bytes()[(read % TEXT.len() as u64) as usize..][..chunk.data.len()];
-        assert!(chunk.data == expected, "other bytes after {read}");
+        assert!(chunk.data == expected, "wrong content after {read} bytes");
         read += chunk.data.len() as u64;
     }
     assert_eq!(read, amount);
@@ -152,11 +155,11 @@ async fn too_large<S: Stack>(stream: &StackStream<S>, mode: LiveMode, limit: u64
     let reader = stream.reader().live(mode).max_event_bytes(limit);
     let mut chunks = reader.chunks().await.unwrap();
     let error = chunks.try_next().await.unwrap_err();
-    let StreamError::TooLarge { limit: told, .. } = error.kind() else { panic!("{error}") };
-    assert_eq!(*told, limit);
+    let StreamError::TooLarge { limit: reported, .. } = error.kind() else { panic!("{error}") };
+    assert_eq!(*reported, limit);
 }
 
-/// A figure of this process, in bytes.
+/// This field of `/proc/self/status`, in bytes.
 fn status(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
