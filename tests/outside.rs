@@ -1,4 +1,4 @@
-//! Guarantee 45: where no runtime is, nothing panics, and an error says what is missing.
+//! Use of the client outside a runtime: nothing panics, and an error says what is missing. Guarantee 45.
 #![cfg(all(feature = "tokio", feature = "async-std", feature = "smol"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,8 +8,8 @@ use futures_lite::future::block_on;
 use std::time::Duration;
 use test_servers::{RustServer, direct};
 
-/// On the stacks whose runtimes are everywhere, everything works from a bare thread.
-fn works_outside<T, R>(client: impl Fn(&str) -> Client<T, R>)
+/// Creates, appends and flushes from a thread without a runtime.
+fn check_from_plain_thread<T, R>(client: impl Fn(&str) -> Client<T, R>)
 where
     T: contract::HttpTransport + Clone,
     R: contract::Runtime + Clone,
@@ -32,13 +32,15 @@ where
 /// Guarantee 45.
 #[test]
 fn async_std_works_outside_runtime() {
-    works_outside(|url| durable_streams::async_std::Client::builder().base_url(url).build().unwrap());
+    check_from_plain_thread(|url| {
+        durable_streams::async_std::Client::builder().base_url(url).build().unwrap()
+    });
 }
 
 /// Guarantee 45.
 #[test]
 fn smol_works_outside_runtime() {
-    works_outside(|url| durable_streams::smol::Client::builder().base_url(url).build().unwrap());
+    check_from_plain_thread(|url| durable_streams::smol::Client::builder().base_url(url).build().unwrap());
 }
 
 /// Guarantee 45.
@@ -52,7 +54,7 @@ fn tokio_client_outside_runtime_is_error_that_names_it() {
 #[test]
 fn tokio_client_works_from_thread_outside_its_runtime() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    works_outside(|url| {
+    check_from_plain_thread(|url| {
         runtime.block_on(async { durable_streams::tokio::Client::builder().base_url(url).build().unwrap() })
     });
 }
@@ -66,6 +68,7 @@ fn every_operation_reports_tokio_shutdown() {
         .block_on(async { durable_streams::tokio::Client::builder().base_url(server.url()).build() })
         .unwrap();
     let stream = client.stream("outside");
+    // One producer has a running task when the runtime ends; the other is built afterwards.
     let before = stream.producer("p").content_type("text/plain").build();
     runtime.block_on(async {
         stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
@@ -75,20 +78,20 @@ fn every_operation_reports_tokio_shutdown() {
 
     let after = stream.producer("q").content_type("text/plain").build();
     for producer in [before, after] {
-        let gone = |outcome: Result<(), ProducerError>| {
+        let check = |outcome: Result<(), ProducerError>| {
             let error = outcome.unwrap_err();
             assert!(matches!(error, ProducerError::RuntimeGone), "{error}");
             assert!(error.to_string().contains("runtime"), "{error}");
         };
-        let told = match producer.append("x") {
+        let appended = match producer.append("x") {
             Ok(receipt) => block_on(receipt).map(drop),
             Err(error) => Err(error),
         };
-        gone(told);
-        gone(block_on(producer.flush()));
-        gone(block_on(producer.flush_timeout(Duration::from_secs(5))));
-        gone(block_on(producer.append_wait("x")).map(drop));
-        gone(block_on(producer.close()));
+        check(appended);
+        check(block_on(producer.flush()));
+        check(block_on(producer.flush_timeout(Duration::from_secs(5))));
+        check(block_on(producer.append_wait("x")).map(drop));
+        check(block_on(producer.close()));
         assert!(producer.take_unsent().len() <= 1);
         producer.detach();
         drop(producer);
@@ -97,11 +100,11 @@ fn every_operation_reports_tokio_shutdown() {
     assert_eq!(direct("GET", stream.url().unwrap(), (), "").unwrap().text(), "stored");
 }
 
-/// A transport whose every request ends like this.
-struct Ends(TransportErrorKind);
+/// A transport whose every request fails with this kind of error.
+struct FailingTransport(TransportErrorKind);
 
 #[contract::async_trait]
-impl contract::HttpTransport for Ends {
+impl contract::HttpTransport for FailingTransport {
     async fn send(
         &self,
         _: http::Request<bytes::Bytes>,
@@ -114,19 +117,19 @@ impl contract::HttpTransport for Ends {
 /// Guarantee 42.
 #[test]
 fn plain_append_is_outcome_unknown_unless_never_sent() {
-    for (kind, in_doubt) in [
+    for (kind, may_be_sent) in [
         (TransportErrorKind::Runtime, true),
         (TransportErrorKind::Malformed, true),
         (TransportErrorKind::Unsupported, false),
     ] {
-        let builder = ClientBuilder::new(Ends(kind), durable_streams::smol::SmolRuntime::new());
+        let builder = ClientBuilder::new(FailingTransport(kind), durable_streams::smol::SmolRuntime::new());
         let client = builder.base_url("http://h").retry_config(RetryConfig::none()).build().unwrap();
         let stream = client.stream("s").with_content_type("text/plain");
         let is_unknown =
             |error: &Error| matches!(error.kind(), durable_streams::StreamError::OutcomeUnknown { .. });
         let error = block_on(async { stream.append("x").await }).unwrap_err();
-        assert_eq!(is_unknown(&error), in_doubt, "{kind:?}: {error}");
-        // One that is stored once, however often it is sent, may be sent again.
+        assert_eq!(is_unknown(&error), may_be_sent, "{kind:?}: {error}");
+        // With a producer identity the append can be resent safely, so its outcome is never unknown.
         let error = block_on(async { stream.append("x").producer("p", 0, 0).await }).unwrap_err();
         assert!(!is_unknown(&error), "{kind:?}: {error}");
     }

@@ -1,4 +1,4 @@
-//! The log shipper of `examples/produce.rs`, as a process: the end of its input, SIGTERM, and a server that is away.
+//! The log shipper of `examples/produce.rs`, run as a process: end of input, SIGTERM, and an unreachable server.
 #![cfg(all(unix, feature = "tokio"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use test_servers::{Proxy, RustServer, direct, wait_until};
 
-const SOON: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 struct Shipper {
     child: Child,
@@ -15,12 +15,12 @@ struct Shipper {
 }
 
 impl Shipper {
-    fn start(url: &str, patience: u64) -> Self {
+    fn start(url: &str, retry_seconds: u64) -> Self {
         let tests = std::env::current_exe().unwrap();
         let program = tests.parent().unwrap().parent().unwrap().join("examples/produce");
-        assert!(program.is_file(), "build it first, as `cargo test` does: cargo build --example produce");
+        assert!(program.is_file(), "not built; run `cargo build --example produce`, which `cargo test` does");
         let mut child = Command::new(program)
-            .args([url, "shipper", &patience.to_string()])
+            .args([url, "shipper", &retry_seconds.to_string()])
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -38,24 +38,26 @@ impl Shipper {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// Waits for its end; what it said comes with its exit status. `input` stays open where it is given back.
-    fn end(mut self, keep_input: bool) -> (ExitStatus, String) {
+    /// Waits for the process to exit. Returns its exit status and what it wrote to standard error.
+    ///
+    /// With `keep_input` its standard input stays open meanwhile.
+    fn wait(mut self, keep_input: bool) -> (ExitStatus, String) {
         let input = keep_input.then_some(self.input);
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
             if Instant::now() > deadline {
                 self.child.kill().unwrap();
-                panic!("it does not end");
+                panic!("the shipper does not exit");
             }
             std::thread::sleep(Duration::from_millis(5));
         };
         drop(input);
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (status, said)
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (status, stderr)
     }
 }
 
@@ -63,23 +65,23 @@ fn numbered(range: std::ops::Range<u32>) -> String {
     range.map(|number| format!("line {number}\n")).collect()
 }
 
-/// What is stored; nothing as long as there is no stream.
+/// The content of the stream. Empty while there is no stream.
 fn stored(url: &str) -> String {
-    let answer = direct("GET", url, (), "").unwrap();
-    if answer.status == 200 { answer.text() } else { String::new() }
+    let response = direct("GET", url, (), "").unwrap();
+    if response.status == 200 { response.text() } else { String::new() }
 }
 
 #[test]
 fn end_of_input_stores_every_line() {
     let server = RustServer::start().unwrap();
     let url = format!("{}/log", server.url());
-    // Twice: the second run takes over from the first.
+    // The second run has the same producer id: it takes over from the first.
     for run in 1..=2 {
         let mut shipper = Shipper::start(&url, 60);
         shipper.write(0..3000);
         shipper.input.write_all(b"no line feed").unwrap();
-        let (status, said) = shipper.end(false);
-        assert!(status.success() && said.contains("stored 3001 lines"), "{said}");
+        let (status, stderr) = shipper.wait(false);
+        assert!(status.success() && stderr.contains("stored 3001 lines"), "{stderr}");
         assert!(stored(&url) == format!("{}no line feed", numbered(0..3000)).repeat(run));
     }
 }
@@ -90,14 +92,14 @@ fn sigterm_stores_every_line_read() {
     let url = format!("{}/log", server.url());
     let mut shipper = Shipper::start(&url, 60);
     shipper.write(0..100);
-    assert!(wait_until(SOON, || stored(&url) == numbered(0..100)));
-    // It is in the midst of these when it is told to end.
+    assert!(wait_until(TIMEOUT, || stored(&url) == numbered(0..100)));
+    // SIGTERM arrives while it is busy with these.
     shipper.write(100..3000);
     shipper.terminate();
-    let (status, said) = shipper.end(true);
+    let (status, stderr) = shipper.wait(true);
     let stored = stored(&url);
     let lines = stored.lines().count();
-    assert!(status.success() && said.contains(&format!("stored {lines} lines")), "{said}");
+    assert!(status.success() && stderr.contains(&format!("stored {lines} lines")), "{stderr}");
     assert!(lines >= 100 && stored == numbered(0..lines as u32));
 }
 
@@ -107,10 +109,10 @@ fn sigterm_ends_wait_for_silent_input() {
     let url = format!("{}/log", server.url());
     let mut shipper = Shipper::start(&url, 60);
     shipper.write(0..100);
-    assert!(wait_until(SOON, || stored(&url) == numbered(0..100)));
+    assert!(wait_until(TIMEOUT, || stored(&url) == numbered(0..100)));
     shipper.terminate();
-    let (status, said) = shipper.end(true);
-    assert!(status.success() && said.contains("stored 100 lines"), "{said}");
+    let (status, stderr) = shipper.wait(true);
+    assert!(status.success() && stderr.contains("stored 100 lines"), "{stderr}");
 }
 
 #[test]
@@ -120,18 +122,18 @@ fn recovered_server_gets_every_line() {
     let url = format!("{}/log", server.url());
     let mut shipper = Shipper::start(&format!("{}/log", proxy.url()), 60);
     shipper.write(0..100);
-    assert!(wait_until(SOON, || stored(&url) == numbered(0..100)));
+    assert!(wait_until(TIMEOUT, || stored(&url) == numbered(0..100)));
     proxy.refuse();
     proxy.kill_connections();
     shipper.write(100..2000);
-    // SIGTERM comes while nothing gets through.
+    // SIGTERM arrives during the outage.
     shipper.terminate();
     std::thread::sleep(Duration::from_secs(1));
-    assert!(shipper.child.try_wait().unwrap().is_none(), "it gave up");
+    assert!(shipper.child.try_wait().unwrap().is_none(), "the shipper gave up");
     proxy.resume().unwrap();
-    let (status, said) = shipper.end(true);
+    let (status, stderr) = shipper.wait(true);
     let stored = stored(&url);
-    assert!(status.success(), "{said}");
+    assert!(status.success(), "{stderr}");
     assert!(stored == numbered(0..stored.lines().count() as u32));
 }
 
@@ -141,15 +143,15 @@ fn absent_server_is_given_up_and_its_lines_are_named() {
     let url = format!("{}/log", server.url());
     let mut shipper = Shipper::start(&url, 1);
     shipper.write(0..100);
-    assert!(wait_until(SOON, || stored(&url) == numbered(0..100)));
+    assert!(wait_until(TIMEOUT, || stored(&url) == numbered(0..100)));
     server.kill().unwrap();
     shipper.write(100..150);
-    let (status, said) = shipper.end(false);
-    assert!(!status.success() && said.contains("stored 100 lines"), "{said}");
+    let (status, stderr) = shipper.wait(false);
+    assert!(!status.success() && stderr.contains("stored 100 lines"), "{stderr}");
     for number in 100..150 {
-        assert_eq!(said.matches(&format!(": line {number}\n")).count(), 1, "{said}");
+        assert_eq!(stderr.matches(&format!(": line {number}\n")).count(), 1, "{stderr}");
     }
-    // And one that finds nobody does not wait for ever either.
-    let (status, said) = Shipper::start(&url, 1).end(true);
-    assert!(!status.success() && said.contains(&url), "{said}");
+    // A shipper that never reaches the server gives up as well.
+    let (status, stderr) = Shipper::start(&url, 1).wait(true);
+    assert!(!status.success() && stderr.contains(&url), "{stderr}");
 }

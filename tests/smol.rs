@@ -18,7 +18,7 @@ impl support::Stack for Smol {
     where
         F::Output: Send,
     {
-        // This stack's timers and sockets have threads of their own: any executor will do.
+        // This stack's timers and sockets run on threads of their own, so any executor works.
         futures_lite::future::block_on(support::in_time::<Self, F>(future))
     }
 }
