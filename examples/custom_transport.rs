@@ -1,10 +1,10 @@
-//! A transport of your own: bare hyper, without TLS, one connection a request.
+//! A transport of your own, on plain hyper: without TLS, and with one connection for each request.
 //!
-//! `cargo run --example custom_transport`
+//! Run it with `cargo run --example custom_transport`.
 //!
-//! All that the client needs of an HTTP library is in `HttpTransport`. This one opens a connection for each
-//! request, so that dropping a response closes it, and never sends anything twice. Your own would reuse
-//! connections; the suite in `durable_streams::contract` checks what it must do.
+//! A transport implements one method, `HttpTransport::send`. This one opens a connection for each request: dropping a
+//! response then closes its connection, and no request is ever sent twice. A transport for production would reuse
+//! connections. The contract's test suite (`durable-streams-contract`, feature `suite`) checks what it must do.
 
 use bytes::Bytes;
 use durable_streams::contract::{
@@ -19,10 +19,10 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-struct Hyper;
+struct HyperTransport;
 
 #[async_trait]
-impl HttpTransport for Hyper {
+impl HttpTransport for HyperTransport {
     async fn send(
         &self,
         mut request: http::Request<Bytes>,
@@ -31,18 +31,19 @@ impl HttpTransport for Hyper {
         let uri = request.uri().clone();
         if uri.scheme_str() != Some("http") {
             return Err(TransportError::new(TransportErrorKind::Unsupported)
-                .with_message("TLS is not part of this example"));
+                .with_message("only http URLs are supported; this example has no TLS"));
         }
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         let address = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
         let socket = tokio::net::TcpStream::connect(address).await.map_err(|e| {
             TransportError::new(TransportErrorKind::Connect).with_message(&*authority).with_source(e)
         })?;
-        let _ = socket.set_nodelay(true); // Only a matter of speed.
+        let _ = socket.set_nodelay(true); // An error costs speed only.
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(socket)).await.map_err(|e| failed(e, Sent::No))?;
 
-        // hyper moves bytes while its connection is polled. Dropping the set, with the body, closes the socket.
+        // hyper transfers data while `connection` is polled, so it needs a task. The set moves into the body below:
+        // dropping the body aborts the task, which closes the socket.
         let mut connections = JoinSet::new();
         connections.spawn(connection);
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).parse().map_err(
@@ -65,6 +66,7 @@ impl HttpTransport for Hyper {
     }
 }
 
+/// The next data of the body. Trailers are skipped.
 async fn next_chunk(incoming: &mut Incoming) -> Option<Result<Bytes, TransportError>> {
     loop {
         match incoming.frame().await? {
@@ -77,6 +79,7 @@ async fn next_chunk(incoming: &mut Incoming) -> Option<Result<Bytes, TransportEr
     }
 }
 
+/// `sent` says whether the server may have received the request: the client resends an append only if it has not.
 fn failed(error: hyper::Error, sent: Sent) -> TransportError {
     let kind = if error.is_incomplete_message() || error.is_body_write_aborted() {
         TransportErrorKind::Closed
@@ -89,11 +92,12 @@ fn failed(error: hyper::Error, sent: Sent) -> TransportError {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = test_servers::RustServer::start()?;
-    let client = ClientBuilder::new(Hyper, TokioRuntime::current()?).base_url(server.url()).build()?;
+    let client =
+        ClientBuilder::new(HyperTransport, TokioRuntime::current()?).base_url(server.url()).build()?;
     let stream = client.stream("custom");
     stream.create(CreateOptions::new().content_type("text/plain")).await?;
-    let stored = stream.append("over a transport of our own").await?;
-    println!("stored up to {}", stored.next_offset);
+    let stored = stream.append("sent over hyper").await?;
+    println!("stored, next offset {}", stored.next_offset);
     println!("read back: {}", stream.reader().read_text().await?);
     Ok(())
 }

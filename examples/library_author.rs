@@ -1,9 +1,10 @@
-//! A library that stores an audit trail, and leaves its users the choice of runtime and HTTP library.
+//! A library on top of this one that leaves the choice of runtime and HTTP library to its users.
 //!
-//! `cargo run --example library_author`
+//! Run it with `cargo run --example library_author`.
 //!
-//! Such a library depends on `durable-streams-client` with `default-features = false`: its tree has no
-//! runtime and no HTTP library. It can be written in two ways, and this example has both.
+//! Such a library depends on `durable-streams-client` with `default-features = false`, so it pulls in neither a
+//! runtime nor an HTTP library. Its types can be generic over the stack (`AuditTrail`) or hold a type-erased handle
+//! (`Auditor`).
 
 use durable_streams::contract::{HttpTransport, Runtime};
 use durable_streams::{CreateOptions, DurableStream, Error};
@@ -15,7 +16,7 @@ struct Entry {
     what: String,
 }
 
-/// Generic over the stack: nothing is boxed that need not be, and the type says what it runs on.
+/// Generic over the stack: without dynamic dispatch, but each type that holds it has the two parameters as well.
 struct AuditTrail<T, R> {
     stream: DurableStream<T, R>,
 }
@@ -32,8 +33,8 @@ impl<T: HttpTransport, R: Runtime> AuditTrail<T, R> {
     }
 }
 
-/// Erased: one plain type, for the field of a struct, for a plugin, for quick builds. `DurableStream` without
-/// parameters is the erased form; the application makes one from any stack's with `to_any()`.
+/// Type-erased: a plain type that any struct can hold. `DurableStream` without parameters is the erased form;
+/// `erase()` makes one from the handle of any stack.
 struct Auditor {
     stream: DurableStream,
 }
@@ -44,7 +45,7 @@ impl Auditor {
     }
 }
 
-/// The application, which chooses.
+/// The application, which chooses the stack: here tokio.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = test_servers::RustServer::start()?;
@@ -53,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let trail = AuditTrail::open(stream.clone()).await?;
     trail.record("ada", "opened the ledger").await?;
-    trail.record("grace", "found the moth").await?;
+    trail.record("grace", "corrected entry 7").await?;
 
     let auditor = Auditor { stream: stream.to_any() };
     for Entry { who, what } in auditor.entries().await? {

@@ -1,6 +1,7 @@
-//! The main job from end to end: write exactly once, read back, tail live.
+//! The library from end to end: create a stream, write records exactly once, read them back, and tail the stream.
 //!
-//! `cargo run --example quickstart` starts a server of its own; `DURABLE_STREAMS_URL` names another to use.
+//! Run it with `cargo run --example quickstart`. It starts a server of its own; to use another one, set
+//! `DURABLE_STREAMS_URL=http://…`.
 
 use durable_streams::tokio::Client;
 use durable_streams::{CreateOptions, LiveMode, Offset};
@@ -15,7 +16,7 @@ struct Order {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Kept until the end: dropping it stops the server.
+    // The server runs until this variable is dropped.
     let mut own_server = None;
     let url = match std::env::var("DURABLE_STREAMS_URL") {
         Ok(url) => url,
@@ -28,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let created = stream.create(CreateOptions::new().content_type("application/json")).await?;
     println!("created    {} ({})", stream.url()?, created.content_type);
 
-    // Exactly once: however often a batch has to be sent, the server stores it once.
+    // Write 1000 records. A batch may be sent more than once, but the server stores it only once.
     let producer = stream.producer("quickstart").build();
     for id in 0..1000 {
         producer.append_json(&Order { id, item: format!("item {id}") })?;
@@ -36,15 +37,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     producer.flush().await?;
     let stats = producer.stats();
     println!(
-        "wrote      {} records ({} bytes; batches: {}, requests: {}, sent again: {})",
+        "wrote      {} records ({} bytes, {} batches, {} requests, {} resent)",
         stats.acked_records, stats.acked_bytes, stats.acked_batches, stats.requests, stats.resent
     );
 
+    // Read them back.
     let orders: Vec<Order> = stream.reader().read_json().await?;
-    assert!(orders.iter().map(|order| order.id).eq(0..1000), "not what was written");
+    assert!(orders.iter().map(|order| order.id).eq(0..1000), "the content differs from what was written");
     println!("read back  {} records, from {:?} to {:?}", orders.len(), orders[0], orders[999]);
 
-    // A tail from here: it sees what is written from now on, and ends when the stream is closed.
+    // Tail the stream: from now on, until it is closed.
     let mut tail = stream.reader().offset(Offset::Now).live(LiveMode::Auto).json::<Order>().await?;
     let writer = tokio::spawn(async move {
         for id in 1000..1003 {
@@ -54,10 +56,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         producer.close_stream().await
     });
     while let Some(order) = tail.next().await {
-        println!("live       {:?}, saved as {}", order?, tail.checkpoint());
+        println!("live       {:?}, checkpoint {}", order?, tail.checkpoint());
     }
     writer.await??;
-    println!("closed     the tail has ended; nothing was written twice and nothing is missing");
-    drop(own_server);
+    println!("closed     the stream is closed, and the tail has ended");
     Ok(())
 }

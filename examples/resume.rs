@@ -1,7 +1,8 @@
-//! A consumer that may be killed at any moment and started again: nothing twice, nothing missing.
+//! A consumer that can be killed at any moment and restarted, and still processes each message exactly once.
 //!
-//! `cargo run --example resume` starts a server and, in one process after the other, a consumer that is killed
-//! again and again. What it did is kept with the position it was done up to, in one file and one write.
+//! Run it with `cargo run --example resume`. It starts a server, writes payments to a stream, and runs a consumer in
+//! a process that it kills and restarts until all payments are processed. The consumer saves its results and its
+//! checkpoint together, in one atomic write.
 
 use durable_streams::tokio::Client;
 use durable_streams::{Checkpoint, CreateOptions, LiveMode};
@@ -19,9 +20,10 @@ struct Payment {
     cents: u64,
 }
 
-/// The consumer's whole state: its results, and the position they are right for. An application with a
-/// database keeps the two in one transaction; a consumer without results of its own uses
-/// `ReaderBuilder::checkpoint_store` and acknowledges what it has dealt with.
+/// The consumer's whole state: its results, and the checkpoint up to which they are complete.
+///
+/// An application with a database updates the two in one transaction. A consumer without results of its own uses
+/// `ReaderBuilder::checkpoint_store`, and acknowledges what it has processed.
 #[derive(Default, Serialize, Deserialize)]
 struct Ledger {
     payments: u64,
@@ -38,15 +40,16 @@ impl Ledger {
         }
     }
 
-    /// The old state or the new one, never half of it: a process may be killed in the middle of this.
+    /// Replaces the file atomically: a process that is killed meanwhile leaves the old state or the new one.
     fn save(&self, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-        let beside = path.with_extension("new");
-        std::fs::write(&beside, serde_json::to_vec(self)?)?;
-        std::fs::rename(beside, path)?;
+        let temporary = path.with_extension("new");
+        std::fs::write(&temporary, serde_json::to_vec(self)?)?;
+        std::fs::rename(temporary, path)?;
         Ok(())
     }
 }
 
+/// Processes payments from the saved checkpoint to the end of the stream.
 async fn consume(url: &str, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let mut ledger = Ledger::load(path)?;
     let stream = Client::builder().build()?.stream(url);
@@ -58,13 +61,13 @@ async fn consume(url: &str, path: &Path) -> Result<(), Box<dyn std::error::Error
     while let Some(batch) = batches.next().await {
         let batch = batch?;
         for payment in batch.items {
-            assert_eq!(payment.number, ledger.payments, "read twice, or missed");
+            assert_eq!(payment.number, ledger.payments, "a payment was read twice or missed");
             ledger.payments += 1;
             ledger.cents += payment.cents;
         }
         ledger.checkpoint = Some(batch.checkpoint);
         ledger.save(path)?;
-        // A payment takes its time, so that there is something to be killed in.
+        // Slow enough to be killed several times.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
@@ -75,8 +78,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     match &std::env::args().collect::<Vec<_>>()[..] {
         [_, url, path] => return consume(url, Path::new(path)).await,
         [_] => {}
-        _ => return Err("usage: resume, or resume URL STATE-FILE for the consumer alone".into()),
+        _ => return Err("usage: resume [URL STATE-FILE]".into()),
     }
+
+    // Write all payments.
     let server = RustServer::start()?;
     let stream = Client::builder().base_url(server.url()).build()?.stream("v1/stream/payments");
     stream.create(CreateOptions::new().content_type("application/json")).await?;
@@ -88,9 +93,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     stream.close().await?;
 
     let path: PathBuf = std::env::temp_dir().join(format!("resume-{}.json", std::process::id()));
-    let mut lives = 0;
-    let ended = loop {
-        lives += 1;
+    // Run the consumer in a child process, and kill it every 150 ms until it finishes.
+    let mut runs = 0;
+    let status = loop {
+        runs += 1;
         let mut consumer = Command::new(std::env::current_exe()?)
             .args([stream.url()?.as_ref(), path.as_os_str()])
             .stdin(Stdio::null())
@@ -102,17 +108,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         consumer.kill()?;
         consumer.wait()?;
         let ledger = Ledger::load(&path)?;
-        let at = ledger.checkpoint.map_or("nothing yet".to_owned(), |checkpoint| checkpoint.to_string());
-        println!("killed   {} payments done, saved as {at}", ledger.payments);
+        let saved = ledger.checkpoint.map_or("none".to_owned(), |checkpoint| checkpoint.to_string());
+        println!("killed   {} payments processed, checkpoint {saved}", ledger.payments);
     };
+
+    // Each payment counts exactly once.
     let ledger = Ledger::load(&path)?;
     std::fs::remove_file(&path)?;
-    assert!(ended.success(), "the consumer failed: {ended}");
+    assert!(status.success(), "the consumer failed: {status}");
     assert_eq!(ledger.payments, PAYMENTS);
     assert_eq!(ledger.cents, payments.iter().map(|payment| payment.cents).sum::<u64>());
-    println!(
-        "finished {} payments, {} cents, in {lives} lives: none twice, none missing",
-        ledger.payments, ledger.cents
-    );
+    println!("finished {} payments, {} cents, in {runs} runs", ledger.payments, ledger.cents);
     Ok(())
 }

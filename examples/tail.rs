@@ -1,8 +1,9 @@
-//! `tail -f` for a stream: what is there, then what comes, through outages, until the stream is closed.
+//! `tail -f` for a stream: it prints the stored content, then new content, until the stream is closed.
 //!
-//! `cargo run --example tail -- URL [--from now|OFFSET|CHECKPOINT] [--live auto|sse|long-poll]`
+//! Run it with `cargo run --example tail -- URL [--from now|OFFSET|CHECKPOINT] [--live auto|sse|long-poll]`. Without
+//! a URL it starts a server of its own and tails a stream that a background task writes to.
 //!
-//! Without a URL it starts a server of its own and tails a stream that somebody writes to.
+//! The reader reconnects by itself. This example reports each outage once, on standard error.
 
 use durable_streams::tokio::Client;
 use durable_streams::{Checkpoint, CreateOptions, ErrorAction, LiveMode, StreamError};
@@ -28,23 +29,23 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse(std::env::args().skip(1))?;
-    // Kept until the end: dropping it stops the server.
+    // The server runs until this variable is dropped.
     let mut own_server = None;
     let url = match options.url {
         Some(url) => url,
-        None => demonstration(own_server.insert(RustServer::start()?)).await?,
+        None => demo_stream(own_server.insert(RustServer::start()?)).await?,
     };
 
     let client = Client::builder().build()?;
-    // The reader would do the same without a handler, and say nothing. Once for each outage is enough.
+    // Without a handler the reader retries the same errors. This one also reports the first error of each outage.
     let outage = Arc::new(AtomicBool::new(false));
-    let told = outage.clone();
+    let reported = outage.clone();
     let on_error = move |error: &StreamError| {
         if !error.is_retryable() {
             return ErrorAction::Stop;
         }
-        if !told.swap(true, Ordering::Relaxed) {
-            eprintln!("[{error}; trying again]");
+        if !reported.swap(true, Ordering::Relaxed) {
+            eprintln!("[{error}; retrying]");
         }
         ErrorAction::Retry { headers: None }
     };
@@ -68,11 +69,10 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         }
         if chunk.up_to_date && !caught_up {
             caught_up = true;
-            eprintln!("[up to date at {}; waiting for more]", chunk.checkpoint);
+            eprintln!("[up to date at {}; waiting for new content]", chunk.checkpoint);
         }
     }
     eprintln!("[closed at {}]", chunks.checkpoint());
-    drop(own_server);
     Ok(())
 }
 
@@ -100,18 +100,18 @@ impl Options {
                     }
                 }
                 url if options.url.is_none() && !url.starts_with('-') => options.url = Some(argument),
-                other => return Err(format!("what is {other:?}?\n{USAGE}").into()),
+                other => return Err(format!("unknown argument {other:?}\n{USAGE}").into()),
             }
         }
         Ok(options)
     }
 }
 
-/// A stream on `server` that is written to for some seconds, and then closed.
-async fn demonstration(server: &RustServer) -> Result<String, Box<dyn std::error::Error>> {
+/// Creates a stream that a task writes to for three seconds and then closes. Returns its URL.
+async fn demo_stream(server: &RustServer) -> Result<String, Box<dyn std::error::Error>> {
     let stream = Client::builder().base_url(server.url()).build()?.stream("v1/stream/tail");
     stream.create(CreateOptions::new().content_type("text/plain")).await?;
-    stream.append("this was there before\n").await?;
+    stream.append("stored before the tail\n").await?;
     let url = stream.url()?.to_owned();
     tokio::spawn(async move {
         for number in 1..=5 {

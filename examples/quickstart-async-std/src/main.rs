@@ -1,6 +1,7 @@
-//! The quickstart on async-std: write exactly once, read back, tail live.
+//! The quickstart on async-std: write records exactly once, read them back, and tail the stream.
 //!
-//! `cargo run -p quickstart-async-std` starts a server of its own; `DURABLE_STREAMS_URL` names another to use.
+//! Run it with `cargo run -p quickstart-async-std`. It starts a server of its own; to use another one, set
+//! `DURABLE_STREAMS_URL=http://…`.
 
 use durable_streams::async_std::Client;
 use durable_streams::{CreateOptions, LiveMode};
@@ -8,7 +9,7 @@ use std::error::Error;
 use test_servers::RustServer;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Kept until the end: dropping it stops the server.
+    // The server runs until this variable is dropped.
     let mut own_server = None;
     let url = match std::env::var("DURABLE_STREAMS_URL") {
         Ok(url) => url,
@@ -22,6 +23,7 @@ async fn run(url: &str) -> Result<(), Box<dyn Error>> {
     let stream = client.stream(format!("v1/stream/quickstart-{}", std::process::id()));
     stream.create(CreateOptions::new().content_type("application/json")).await?;
 
+    // Write 1000 records. A batch may be sent more than once, but the server stores it only once.
     let producer = stream.producer("quickstart").build();
     for number in 0..1000 {
         producer.append_json(&number)?;
@@ -30,6 +32,7 @@ async fn run(url: &str) -> Result<(), Box<dyn Error>> {
     let numbers: Vec<u32> = stream.reader().read_json().await?;
     println!("wrote and read back {} records at {}", numbers.len(), stream.url()?);
 
+    // Close the stream after one more record, and read it live: the tail ends where the stream ends.
     producer.append_json(&1000)?;
     producer.close_stream().await?;
     let mut tail = stream.reader().live(LiveMode::Auto).json::<u32>().await?;
@@ -38,6 +41,6 @@ async fn run(url: &str) -> Result<(), Box<dyn Error>> {
         number?;
         count += 1;
     }
-    println!("a tail from the beginning saw {count} records, and ended since the stream is closed");
+    println!("the tail delivered {count} records, and ended because the stream is closed");
     Ok(())
 }
