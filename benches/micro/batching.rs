@@ -1,3 +1,5 @@
+//! Framing of JSON records into batches.
+
 use crate::json::Record;
 use crate::{Case, group};
 use durable_streams::__internals::batch;
@@ -5,7 +7,7 @@ use std::hint::black_box;
 
 const BATCH: usize = 1_000_000;
 
-/// Fills batches with `push`, closing each when it is full; checks the bytes of all.
+/// Fills batches with `push`, and closes each when it is full. Checks the total length.
 fn fill<M>(messages: &[M], expected: usize, push: impl Fn(&mut Vec<u8>, &M) -> usize) {
     let mut buffer = Vec::with_capacity(BATCH + 200);
     let (mut length, mut count) = (0, 0);
@@ -20,7 +22,7 @@ fn fill<M>(messages: &[M], expected: usize, push: impl Fn(&mut Vec<u8>, &M) -> u
     batch::close(&mut buffer);
     length += buffer.len();
     count += usize::from(!buffer.is_empty());
-    // A separator after each message, and one bracket more for each batch.
+    // Each message is followed by a comma or the closing bracket, and each batch begins with a bracket.
     assert_eq!(length, expected + messages.len() + count);
 }
 

@@ -1,3 +1,5 @@
+//! Splitting of JSON bodies into messages and typed values.
+
 use crate::{Case, group};
 use bytes::Bytes;
 use durable_streams::__internals::{Framing, JsonSplitter};
@@ -29,7 +31,7 @@ impl Record {
     }
 }
 
-/// Runs `next` over `input` in pieces; gives the sum of what it returns.
+/// Feeds `input` to a splitter in pieces. Returns how many values `next` gave, and their sum.
 fn drive(
     framing: Framing,
     input: &Bytes,
@@ -50,6 +52,7 @@ fn drive(
     (count, sum)
 }
 
+/// Splits into messages.
 fn split(input: &Bytes, piece: usize, count: usize, length: usize) {
     let messages = drive(Framing::Array, input, piece, |splitter| {
         splitter.next_message().map(|message| black_box(message.unwrap()).len() as u64)
@@ -57,16 +60,19 @@ fn split(input: &Bytes, piece: usize, count: usize, length: usize) {
     assert_eq!(messages, (count, length as u64));
 }
 
+/// Splits into frames of many messages, as `chunks()` of a JSON stream does.
 fn frames(input: &Bytes, piece: usize, count: usize) {
     let mut messages = 0;
     let (_, length) = drive(Framing::Array, input, piece, |splitter| {
         let frame = black_box(splitter.next_frame(PIECE)?.unwrap());
         messages += frame.messages as usize;
+        // Without the brackets and the commas between the messages.
         Some(frame.data.len() as u64 - 1 - frame.messages)
     });
     assert_eq!((messages, length), (count, (input.len() - count - 1) as u64));
 }
 
+/// Splits into values of a type.
 fn typed(framing: Framing, input: &Bytes, piece: usize, count: usize, sum: u64) {
     let records = drive(framing, input, piece, |splitter| {
         splitter.next_item::<Record>().map(|record| black_box(record.unwrap()).id)
@@ -74,14 +80,15 @@ fn typed(framing: Framing, input: &Bytes, piece: usize, count: usize, sum: u64) 
     assert_eq!(records, (count, sum));
 }
 
-fn splitting(title: &str, message: &[u8]) {
+/// A group that splits an array of many copies of `message`.
+fn split_group(title: &str, message: &[u8]) {
     let count = TOTAL / (message.len() + 1);
     let input = Bytes::from([b"[".as_slice(), &vec![message; count].join(&b','), b"]"].concat());
     let length = count * message.len();
     group(
         title,
         vec![
-            Case::new("quotes, braces and commas found, no more", input.len(), count, || {
+            Case::new("baseline: find quotes, braces and commas", input.len(), count, || {
                 assert!(memchr::memchr3_iter(b'"', b'{', b',', &input).count() >= count - 1);
             }),
             Case::new("in one buffer", input.len(), count, || split(&input, input.len(), count, length)),
@@ -95,14 +102,14 @@ fn splitting(title: &str, message: &[u8]) {
 }
 
 pub(crate) fn run() {
-    splitting("json split, objects of 100 bytes", &serde_json::to_vec(&Record::new(7)).unwrap());
-    splitting("json split, objects of 25 bytes", br#"{"id":12345,"name":"abc"}"#);
-    splitting("json split, numbers", b"123456");
+    split_group("json split, objects of 100 bytes", &serde_json::to_vec(&Record::new(7)).unwrap());
+    split_group("json split, objects of 25 bytes", br#"{"id":12345,"name":"abc"}"#);
+    split_group("json split, numbers", b"123456");
     let nested: Vec<Vec<Record>> = (0..10).map(|n| (0..10).map(|m| Record::new(n * m)).collect()).collect();
-    splitting("json split, nested, 10 KB", &serde_json::to_vec(&nested).unwrap());
+    split_group("json split, nested, 10 KB", &serde_json::to_vec(&nested).unwrap());
     let escaped = serde_json::to_vec(&["a \"quoted\" word\tand a \\ more\n".repeat(20)]).unwrap();
-    splitting("json split, many escapes, 700 bytes", &escaped);
-    splitting(
+    split_group("json split, many escapes, 700 bytes", &escaped);
+    split_group(
         "json split, strings of 10 KB",
         format!("{{\"text\":\"{}\"}}", "word ".repeat(2000)).as_bytes(),
     );

@@ -1,14 +1,16 @@
-//! What the parsers and the framing cost, without a network.
+//! Micro-benchmarks of the parsers and of batch framing, without a network.
 //!
 //! ```sh
 //! cargo bench --no-default-features --features __internals --bench micro [-- NAME]
 //! ```
 //!
-//! Each case is run several times, the cases of a group in turns, and the median counts. Every run checks what it
-//! produced. "of" is the case's speed as a share of the group's first case, which is what can be had without
-//! this library.
+//! NAME selects the groups whose title contains it. The cases of a group run alternately, so that all of them see the
+//! same load on the machine, and the median of each counts. Every run checks its result.
+//!
+//! The last column is the case's speed relative to the first case of its group, the baseline: the least work that any
+//! implementation has to do.
 
-#![allow(clippy::unwrap_used)] // What fails here shall panic.
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 mod batching;
 mod json;
@@ -18,10 +20,12 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 9;
 
-/// One thing to measure: the bytes or records that a run goes through, and the run.
+/// One thing to measure.
 struct Case<'a> {
     name: &'static str,
+    /// The bytes that one run processes.
     bytes: usize,
+    /// The records that one run processes.
     records: usize,
     run: Box<dyn FnMut() + 'a>,
 }
@@ -32,9 +36,10 @@ impl<'a> Case<'a> {
     }
 }
 
+/// Measures the cases and prints a line for each.
 fn group(title: &str, mut cases: Vec<Case<'_>>) {
-    let wanted: Option<String> = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    if wanted.is_some_and(|wanted| !title.contains(&wanted)) {
+    let filter: Option<String> = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if filter.is_some_and(|filter| !title.contains(&filter)) {
         return;
     }
     let mut times = vec![Vec::new(); cases.len()];
@@ -42,26 +47,26 @@ fn group(title: &str, mut cases: Vec<Case<'_>>) {
         for (case, times) in cases.iter_mut().zip(&mut times) {
             let started = Instant::now();
             (case.run)();
-            // The first round warms up.
+            // Round 0 is the warm-up.
             if round > 0 {
                 times.push(started.elapsed());
             }
         }
     }
     println!("\n{title}");
-    let mut base = None;
+    let mut baseline = None;
     for (case, times) in cases.iter().zip(&mut times) {
         times.sort_unstable();
         let median: Duration = times[times.len() / 2];
         let seconds = median.as_secs_f64();
         let speed = case.bytes as f64 / seconds / 1e9;
-        let base = *base.get_or_insert(speed);
+        let baseline = *baseline.get_or_insert(speed);
         println!(
-            "  {:44} {:7.2} GB/s {:8.1} ns/record {:6.2} of",
+            "  {:44} {:7.2} GB/s {:8.1} ns/record {:6.2} of baseline",
             case.name,
             speed,
             seconds * 1e9 / case.records as f64,
-            speed / base
+            speed / baseline
         );
     }
 }

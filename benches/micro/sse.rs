@@ -1,3 +1,5 @@
+//! Parsing of event streams, control events and base64.
+
 use crate::{Case, group};
 use bytes::Bytes;
 use durable_streams::__internals::{Control, EventName, SseParser, decode};
@@ -6,7 +8,7 @@ use std::hint::black_box;
 const TOTAL: usize = 64 << 20;
 const PIECE: usize = 64 << 10;
 
-/// Parses `input` in pieces of `piece` bytes; checks the number of events and of data bytes.
+/// Parses `input` in pieces of `piece` bytes. Checks the number of events and the total length of their data.
 fn parse(input: &Bytes, piece: usize, events: usize, length: usize) {
     let mut parser = SseParser::new(16 << 20);
     let (mut count, mut sum) = (0, 0);
@@ -21,7 +23,7 @@ fn parse(input: &Bytes, piece: usize, events: usize, length: usize) {
     assert_eq!((count, sum), (events, length));
 }
 
-/// Finds every line end and copies every byte once: the least that a parser that copies does.
+/// Finds every line end and copies every byte once: the least work of a parser that copies.
 fn scan_and_copy(input: &Bytes) {
     let mut copy = Vec::with_capacity(PIECE);
     let mut lines = 0;
@@ -33,6 +35,7 @@ fn scan_and_copy(input: &Bytes) {
     assert!(lines > 0 && !copy.is_empty());
 }
 
+/// An event stream of about [`TOTAL`] bytes with this data in each event, and the number of events.
 fn events(data: &[u8]) -> (Bytes, usize) {
     let event = [b"event: data\ndata: ", data, b"\n\n"].concat();
     let count = TOTAL / event.len();
@@ -51,7 +54,7 @@ pub(crate) fn run() {
         group(
             title,
             vec![
-                Case::new("line ends found and bytes copied, no more", input.len(), count, || {
+                Case::new("baseline: find line ends, copy bytes", input.len(), count, || {
                     scan_and_copy(&input)
                 }),
                 Case::new("in one buffer", input.len(), count, || parse(&input, input.len(), count, length)),
@@ -70,9 +73,7 @@ pub(crate) fn run() {
     group(
         "sse, events of 1 MB in lines of 100 bytes",
         vec![
-            Case::new("line ends found and bytes copied, no more", input.len(), count, || {
-                scan_and_copy(&input)
-            }),
+            Case::new("baseline: find line ends, copy bytes", input.len(), count, || scan_and_copy(&input)),
             Case::new("in one buffer", input.len(), count, || parse(&input, input.len(), count, length)),
             Case::new("in buffers of 64 KB", input.len(), count, || parse(&input, PIECE, count, length)),
         ],
