@@ -7,8 +7,8 @@
 //! NAME selects the groups whose title contains it. The cases of a group run alternately, so that all of them see the
 //! same load on the machine, and the median of each counts. Every run checks its result.
 //!
-//! The last column is the case's speed relative to the first case of its group, the baseline: the least work that any
-//! implementation has to do.
+//! The last column is the case's speed relative to the first case of its group, the baseline: work that any
+//! implementation has to do, or the usual way without this library.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 

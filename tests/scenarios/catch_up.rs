@@ -141,7 +141,7 @@ pub async fn closed_stream_ends_after_one_closed_chunk<S: Stack>() {
     .await;
 }
 
-/// Guarantee 25.
+/// The first response is cut at each byte, by a reset and by a clean end. Guarantee 25.
 pub async fn body_cut_at_any_byte_is_read_once<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -272,7 +272,7 @@ pub async fn invalid_response_is_typed_error_after_one_request<S: Stack>() {
     assert!(script.requests().len() <= 10, "{} requests in 3 s", script.requests().len());
 }
 
-/// Guarantee 24.
+/// The reader starts inside a page, at a position that the page does not reach. Guarantee 24.
 pub async fn stream_shorter_than_checkpoint_is_recreated<S: Stack>() {
     let script = Script::start(|exchange| {
         let (data, next) = if exchange.query("offset") == Some("b5") { ("data", "b6") } else { ("", "b6") };

@@ -256,7 +256,7 @@ pub async fn deleted_stream_ends_tail_with_not_found<S: Stack>() {
     .await;
 }
 
-/// Guarantee 24.
+/// A deleted stream whose forks still need its data answers 410, not 404. Guarantee 24.
 pub async fn deleted_fork_source_ends_tail_with_gone<S: Stack>() {
     on_each_server(|url| async move {
         for mode in MODES {
@@ -279,7 +279,7 @@ pub async fn deleted_fork_source_ends_tail_with_gone<S: Stack>() {
     .await;
 }
 
-/// Guarantee 24.
+/// The new stream has the same URL and less content. Guarantee 24.
 pub async fn recreated_stream_ends_tail_with_recreated<S: Stack>() {
     // Only the Rust server reveals it: an offset beyond the tail gets a response with the new, lower offset.
     let server = RustServer::start().unwrap();

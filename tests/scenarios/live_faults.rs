@@ -77,7 +77,7 @@ pub async fn control_event_without_valid_offset_is_protocol_error<S: Stack>() {
     }
 }
 
-/// Guarantee 10.
+/// The control event repeats the requested offset, or goes back before it. Guarantee 10.
 pub async fn control_event_offset_must_advance<S: Stack>() {
     for (control, recreated) in [("a0", false), ("Z9", true)] {
         let script = Script::start(move |exchange| {
@@ -116,6 +116,7 @@ pub async fn event_stream_follows_whatwg_rules<S: Stack>() {
     }
 }
 
+/// Each event may end with padding, so the events cannot be joined before decoding.
 pub async fn each_base64_event_is_decoded_separately<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.sse_head([("stream-sse-data-encoding", "base64")]);
@@ -134,6 +135,8 @@ pub async fn each_base64_event_is_decoded_separately<S: Stack>() {
     assert_eq!(chunks.checkpoint().to_string(), "a1");
 }
 
+/// Text has no position inside an event, because servers may change its line ends. A chunk may therefore exceed
+/// `max_chunk_bytes`.
 pub async fn text_events_are_split_at_control_events_only<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.sse(sse_data("0123456789") + &sse_data("abc") + &sse_control("a1", &[Flag::UpToDate]));
@@ -189,7 +192,7 @@ pub async fn oversized_event_is_fetched_by_plain_get<S: Stack>() {
     }
 }
 
-/// Guarantee 15.
+/// Each event stream ends at once, without data; long-polls are held until there is data. Guarantee 15.
 pub async fn event_streams_ending_at_once_cause_at_most_ten_requests<S: Stack>() {
     let has_data = Arc::new(AtomicBool::new(false));
     let script = {
@@ -231,7 +234,7 @@ fn last_is_long_poll(script: &Script) -> bool {
     script.requests().last().is_some_and(|request| request.query("live") == Some("long-poll"))
 }
 
-/// Guarantee 16.
+/// Live requests are answered at once, without data, with and without `Stream-Up-To-Date`. Guarantee 16.
 pub async fn empty_responses_cause_at_most_ten_requests<S: Stack>() {
     for status in [204, 200] {
         for headers in [&[JSON, Flag::UpToDate][..], &[JSON]] {
@@ -285,6 +288,7 @@ pub async fn auto_falls_back_to_long_poll_when_sse_is_refused<S: Stack>() {
     let script = without_sse(|exchange| exchange.respond(200, [("content-type", "text/html")], "<html>"));
     let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
     assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]");
+    // In explicit SSE mode these four mean that the server has no event streams; 400 and 404 keep their own meaning.
     for (status, sse_error) in
         [(405, true), (406, true), (415, true), (501, true), (400, false), (404, false)]
     {
@@ -297,6 +301,7 @@ pub async fn auto_falls_back_to_long_poll_when_sse_is_refused<S: Stack>() {
     assert!(matches!(error.kind(), StreamError::ContentTypeMismatch { .. }), "{error}");
 }
 
+/// A proxy that buffers responses delivers the head of an event stream and none of its events.
 pub async fn auto_falls_back_to_long_poll_when_sse_is_buffered<S: Stack>() {
     let script = without_sse(|exchange| {
         exchange.sse_head(());
@@ -309,6 +314,7 @@ pub async fn auto_falls_back_to_long_poll_when_sse_is_buffered<S: Stack>() {
     assert!(started.elapsed() >= Duration::from_secs(4) && started.elapsed() < Duration::from_secs(20));
 }
 
+/// Event streams change leading spaces and CR, so `Auto` never uses them for text.
 pub async fn auto_reads_text_by_long_poll<S: Stack>() {
     let script = Script::start(|exchange| {
         let text = Flag::ContentType("text/plain; charset=utf-8");

@@ -33,7 +33,7 @@ fn stored(server: &RustServer, proxy: &Proxy, stream_url: &str) -> String {
     direct("GET", &stream_url.replace(proxy.url(), server.url()), (), "").unwrap().text()
 }
 
-/// Guarantee 42.
+/// Faults after which the server may or may not have stored the record. Guarantee 42.
 pub async fn plain_append_with_unknown_outcome_is_not_resent<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -60,6 +60,8 @@ pub async fn plain_append_with_unknown_outcome_is_not_resent<S: Stack>() {
     }
 }
 
+/// With a producer identity the server recognises a repetition; with `at_least_once` the caller accepts a second
+/// copy.
 pub async fn append_with_identity_or_at_least_once_is_resent<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -77,6 +79,7 @@ pub async fn append_with_identity_or_at_least_once_is_resent<S: Stack>() {
     }
 }
 
+/// The first two attempts of each operation fail, before or after the server has executed it.
 pub async fn idempotent_operations_are_retried_until_success<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -100,6 +103,8 @@ pub async fn idempotent_operations_are_retried_until_success<S: Stack>() {
     }
 }
 
+/// The record and the close are one request. When the retry finds the stream closed, that may have been another
+/// client, so it does not show whether the record is stored.
 pub async fn close_with_record_after_lost_response_is_outcome_unknown<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
@@ -147,6 +152,7 @@ pub async fn retry_after_delays_retry_and_is_on_final_error<S: Stack>() {
     assert!(error.to_string().contains("4 attempts"), "{error}");
 }
 
+/// A captive portal answers every request with 200 and a web page.
 pub async fn success_without_protocol_headers_is_error<S: Stack>() {
     let script = Script::start(|exchange| {
         exchange.respond(200, [("content-type", "text/html")], "<html>Please log in</html>");
@@ -181,7 +187,7 @@ pub async fn unrequested_content_encoding_is_error<S: Stack>() {
     scripted::<S>(&script).producer("p").build().append("x").unwrap().await.unwrap();
 }
 
-/// Guarantees 22 and 42.
+/// A redirect within the origin, then one to another origin; a 301 for a POST; a loop. Guarantees 22 and 42.
 pub async fn redirect_keeps_method_and_withholds_credentials<S: Stack>() {
     let other_origin = Script::start(|exchange| {
         exchange.respond(200, stream_headers("0_1", &[Flag::ContentType("text/plain")]), "");
@@ -215,7 +221,7 @@ pub async fn redirect_keeps_method_and_withholds_credentials<S: Stack>() {
     assert!(script.requests().len() <= 11, "{} requests", script.requests().len());
 }
 
-/// Guarantee 43.
+/// The server closes the idle connection; the next append must not report that. Guarantee 43.
 pub async fn append_on_stale_connection_succeeds<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();

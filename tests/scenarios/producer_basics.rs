@@ -125,7 +125,7 @@ pub async fn close_stream_closes_stream_after_last_record<S: Stack>() {
     .await;
 }
 
-/// Guarantee 44.
+/// Ten threads append through clones of one producer. Guarantee 44.
 pub async fn concurrent_tasks_keep_per_task_order<S: Stack>() {
     on_each_server(|url| async move {
         let stream = new_stream::<S>(&url, "text/plain").await;

@@ -4,6 +4,7 @@ use crate::support::{Stack, scripted};
 use durable_streams::{Checkpoint, CheckpointStore, LiveMode, Offset, StreamError};
 use test_servers::{Flag, Script, sse_data, stream_headers};
 
+/// A server may refuse a second close with 409. Without an offset in that response, the client asks for it by HEAD.
 pub async fn close_succeeds_on_stream_already_closed<S: Stack>() {
     for has_offset in [true, false] {
         let script = Script::start(move |exchange| match exchange.method.as_str() {
@@ -19,6 +20,7 @@ pub async fn close_succeeds_on_stream_already_closed<S: Stack>() {
     }
 }
 
+/// The body breaks after `1 23`, which ends inside a number.
 pub async fn failed_reader_yields_no_partial_value<S: Stack>() {
     let script = Script::start(|exchange| {
         let headers = stream_headers("a9", &[Flag::ContentType("text/plain"), Flag::UpToDate]);
@@ -33,6 +35,8 @@ pub async fn failed_reader_yields_no_partial_value<S: Stack>() {
     assert_eq!(values.checkpoint().to_string(), "-1,b2");
 }
 
+/// HTTP/1.0, a body that ends with its connection, early hints, other case and white space, repeated headers, chunk
+/// extensions and trailers, and header values that are not ASCII.
 pub async fn unusual_http_responses_are_read<S: Stack>() {
     let answers = [
         "HTTP/1.0 200 OK\r\nContent-Length: 5\r\nStream-Next-Offset: a5\r\nStream-Up-To-Date: true\r\n\r\nhello",
@@ -54,7 +58,8 @@ pub async fn unusual_http_responses_are_read<S: Stack>() {
     }
 }
 
-/// Guarantee 3.
+/// What WHATWG and the protocol allow, all in one event stream: mixed line ends, fields in any order, unknown fields
+/// and events, JSON split over `data` lines, repeated control events. Guarantee 3.
 pub async fn unusual_event_streams_are_read<S: Stack>() {
     let all = concat!(
         "\u{feff}: hello\r\rid: 7\nretry:1\n\n",
@@ -101,6 +106,7 @@ pub async fn unusual_event_streams_are_read<S: Stack>() {
     }
 }
 
+/// The server refuses the HEAD for the content type; a plain GET shows the type instead.
 pub async fn tail_works_without_head_support<S: Stack>() {
     let json = Flag::ContentType("application/json");
     for status in [405, 501] {
@@ -123,7 +129,7 @@ pub async fn tail_works_without_head_support<S: Stack>() {
     }
 }
 
-/// Guarantee 20.
+/// Two different offsets, and encodings that the client did not ask for. Guarantee 20.
 pub async fn conflicting_offsets_and_encodings_are_errors<S: Stack>() {
     let usual = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nstream-next-offset: a5\r\n";
     for (headers, expected) in [

@@ -102,6 +102,7 @@ pub async fn value_of_other_type_is_error_and_is_skipped<S: Stack>() {
     .await;
 }
 
+/// On a stream that is not JSON, `json()` reads JSON texts separated by white space.
 pub async fn json_is_read_from_streams_of_other_types<S: Stack>() {
     on_each_server(|url| async move {
         for content_type in ["application/octet-stream", "text/plain", "application/x-ndjson"] {
@@ -134,7 +135,7 @@ pub async fn json_is_read_from_streams_of_other_types<S: Stack>() {
     .await;
 }
 
-/// Guarantee 1.
+/// The server sends each byte as a chunk of its own. Guarantee 1.
 pub async fn characters_split_across_chunks_are_joined<S: Stack>() {
     let text: String = (0..60).map(|n| ["a", "é", "€", "😀", "\r\n", " "][n % 6]).collect();
     let script = {
