@@ -1,6 +1,6 @@
 //! One read in a child process, which reports its memory.
 
-use crate::support::{Stack, StackClient, StackStream};
+use crate::support::{Stack, StackStream};
 use durable_streams::{LiveMode, RetryConfig, StreamError};
 use serde::Deserialize;
 use std::process::Command;
@@ -98,7 +98,7 @@ fn child_process_reads_and_reports_memory() {
 
 async fn run<S: Stack>(task: Task) {
     let retry = RetryConfig { initial_backoff: Duration::from_millis(5), ..RetryConfig::default() };
-    let client: StackClient<S> = S::builder().retry_config(retry).build().unwrap();
+    let client = S::builder().retry_config(retry).build().unwrap();
     let stream = client.stream(&task.url);
     // Warm up, so that connections, buffers, threads and code pages of a first use are not measured.
     if task.read == "Events" || task.read == "Messages" {

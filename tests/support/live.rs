@@ -1,6 +1,6 @@
 //! Live reads of a scripted server: the requests, and the chunks that they give.
 
-use super::{Chunks, Stack};
+use super::stack::{Chunks, Stack};
 use durable_streams::{Chunk, Error, LiveMode, Offset, ReaderBuilder, RetryConfig};
 use std::time::Duration;
 use test_servers::{Exchange, Flag, Script, stream_headers};
