@@ -427,7 +427,7 @@ pub async fn unanswered_batch_is_resent_after_header_timeout<S: Stack>() {
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
     let client = S::builder().header_timeout(Duration::from_millis(300)).build().unwrap();
-    let stream = client.stream(stream.url().unwrap()).content_type("text/plain");
+    let stream = client.stream(stream.url().unwrap()).with_content_type("text/plain");
     let producer = stream.producer("p").max_batch_items(10).retry(quick()).build();
     proxy.rule(|request, nth| match (seq(request), nth % 3) {
         (Some(_), 0) => Action::Hang,

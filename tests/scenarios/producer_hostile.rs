@@ -347,7 +347,7 @@ pub async fn early_413_is_read_before_body_is_sent<S: Stack>() {
         let stored = Arc::new(Mutex::new(Vec::new()));
         let records = stored.clone();
         let server = SocketServer::start(move |connection| serve_early(connection, drains, &records));
-        let stream = S::client(&server.url).stream("s").content_type("text/plain");
+        let stream = S::client(&server.url).stream("s").with_content_type("text/plain");
         let producer = stream.producer("p").max_batch_bytes(4_000_000).max_in_flight(1).build();
         let mut expected = String::new();
         for number in 0..8000 {
@@ -524,7 +524,7 @@ pub async fn framing_header_from_application_is_refused<S: Stack>() {
         let client = S::builder().base_url(script.url()).header_provider(move || provided.clone());
         let client = client.build().unwrap();
         for stream in [client.stream("s"), at::<S>(script.url()).with_headers(copied)] {
-            let stream = stream.content_type("text/plain");
+            let stream = stream.with_content_type("text/plain");
             let error = stream.append("hello").await.unwrap_err();
             assert!(matches!(error.kind(), StreamError::Config(_)), "{error}");
             assert!(error.to_string().contains(name), "{error}");

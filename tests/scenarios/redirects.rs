@@ -101,7 +101,7 @@ pub async fn error_after_redirect_names_redirect_target<S: Stack>() {
         })
         .unwrap();
         let client = S::builder().base_url(script.url()).retry_config(RetryConfig::none()).build().unwrap();
-        let stream = client.stream("s").content_type("text/plain");
+        let stream = client.stream("s").with_content_type("text/plain");
         for error in [stream.reader().chunks().await.unwrap_err(), stream.append("x").await.unwrap_err()] {
             let text = error.to_string();
             assert!(text.contains(&format!("redirected to {origin}")) && text.contains(reason), "{text}");

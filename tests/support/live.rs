@@ -22,7 +22,7 @@ pub fn tail<S: Stack>(
         ..RetryConfig::default()
     };
     let client = S::builder().base_url(script.url()).retry_config(retry).build().unwrap();
-    client.stream("s").content_type(content_type).reader().offset(Offset::parse("a0")).live(mode)
+    client.stream("s").with_content_type(content_type).reader().offset(Offset::parse("a0")).live(mode)
 }
 
 /// The next chunk that has content.
