@@ -63,9 +63,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let closed = producer.close().await;
     let stats = producer.stats();
     eprintln!("stored {} lines in {} batches at {}", stats.acked_records, stats.acked_batches, stream.url()?);
-    for record in producer.take_unsent() {
+    for record in producer.take_unacked() {
         // The producer halted. A record that may be stored can be looked up in the stream, after this offset.
-        let offset = producer.unsent_from().unwrap_or(Offset::Beginning);
+        let offset = producer.unacked_from().unwrap_or(Offset::Beginning);
         let state =
             if record.may_be_stored { format!("may be stored after {offset}") } else { "not stored".into() };
         eprint!("{state}: {}", String::from_utf8_lossy(&record.data));

@@ -12,6 +12,8 @@ mod retry;
 mod stacks;
 mod stream;
 mod sync;
+#[cfg(test)]
+mod testing;
 
 pub use bytes::Bytes;
 pub use checkpoint::Checkpoint;
@@ -23,7 +25,7 @@ pub use exchange::error_action::ErrorAction;
 pub use http::{HeaderMap, HeaderName, HeaderValue};
 pub use offset::Offset;
 pub use producer::{
-    Ack, Delivery, IdempotentProducer, ProducerBuilder, ProducerError, ProducerStats, UnsentRecord,
+    Ack, Delivery, IdempotentProducer, ProducerBuilder, ProducerError, ProducerStats, UnackedRecord,
 };
 pub use reader::{
     ByteStream, CheckpointStore, Chunk, ChunkIterator, FileCheckpointStore, LiveMode, ReaderBuilder,

@@ -92,7 +92,7 @@ fn every_operation_reports_tokio_shutdown() {
         check(block_on(producer.flush_timeout(Duration::from_secs(5))));
         check(block_on(producer.append_wait("x")).map(drop));
         check(block_on(producer.close()));
-        assert!(producer.take_unsent().len() <= 1);
+        assert!(producer.take_unacked().len() <= 1);
         producer.detach();
         drop(producer);
     }

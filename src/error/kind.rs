@@ -181,6 +181,10 @@ pub enum StreamError {
     /// A checkpoint could not be loaded or saved.
     CheckpointStore(Arc<std::io::Error>),
 
+    /// A producer halted, or did not accept a record: a [`ProducerError`](crate::ProducerError) that has no kind of its
+    /// own here. `downcast_ref` gives it.
+    Producer(Arc<dyn std::error::Error + Send + Sync>),
+
     /// An option that is not valid. Nothing was sent.
     Config(ConfigError),
 }
@@ -238,6 +242,7 @@ impl fmt::Display for StreamError {
                  safe to repeat"
             ),
             Self::CheckpointStore(error) => write!(f, "checkpoint store failed: {error}"),
+            Self::Producer(error) => write!(f, "{error}"),
             Self::Config(error) => write!(f, "{error}"),
         }
     }
@@ -250,6 +255,7 @@ impl std::error::Error for StreamError {
             Self::Network(error) => error.source(),
             Self::Json(error) => error.get_ref().and_then(std::error::Error::source),
             Self::CheckpointStore(error) => error.source(),
+            Self::Producer(error) => error.source(),
             _ => None,
         }
     }

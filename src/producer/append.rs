@@ -1,11 +1,12 @@
-//! From a record to its place in the open batch. This runs for each record: one lock, one copy, no allocation.
+//! The path of a record into the open batch. This runs for each record: one lock, one copy, no allocation.
 
-use super::batch::{Framing, Kind};
-use super::delivery::Delivery;
-use super::place::{Place, Waiting};
-use super::queue::Room;
+use super::error::ProducerError;
+use super::host::Handles;
+use super::queue::batch::{BatchFraming, RecordKind};
+use super::queue::buffer::Room;
+use super::receipt::Delivery;
 use super::shared::{Life, State};
-use super::{Handles, ProducerError};
+use super::wait_guard::{WaitGuard, Waiting};
 use crate::error::{Error, StreamError};
 use crate::protocol::json::batch as json;
 use bytes::Bytes;
@@ -13,37 +14,44 @@ use std::future::poll_fn;
 use std::sync::MutexGuard;
 use std::task::{Poll, Waker};
 
-/// Why a record was not taken. Small, because it is part of what every append returns.
+/// Why a record was not accepted. Small, because every append returns it.
 pub(super) enum Refusal {
     /// There is no room now.
     Full,
-    /// There will never be.
+    /// There is never room for it.
     TooLarge,
-    /// The stream turned out to be JSON: check it, and hand it in again.
-    NotChecked,
-    /// The producer takes no more records.
-    Gone,
-    /// Something is wrong with the record.
+    /// The stream turned out to be JSON: the record has to be validated first.
+    NotValidated,
+    /// The producer accepts no more records.
+    NotOpen,
+    /// The record is not valid.
     Invalid(Box<ProducerError>),
 }
 
-/// Whether an append may go before others that wait for room.
+/// Whether an append may take room before others that wait for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    Any,
-    Keep,
+pub(super) enum Fairness {
+    /// Takes room if there is any.
+    Barge,
+    /// Takes room only if no other append waits.
+    Fifo,
 }
 
 impl Handles {
     #[inline]
-    pub(super) fn push(&self, kind: Kind, record: &[u8], turn: Turn) -> Result<Delivery, Refusal> {
+    pub(super) fn push(
+        &self,
+        kind: RecordKind,
+        record: &[u8],
+        fairness: Fairness,
+    ) -> Result<Delivery, Refusal> {
         let (kind, record) = self.check(kind, record)?;
         let state = self.shared.lock();
-        let turn = turn == Turn::Any || state.room.is_turn(None);
-        match self.try_push(state, kind, record, turn) {
-            Err((state, Refusal::NotChecked)) => {
+        let is_turn = fairness == Fairness::Barge || state.room.is_turn(None);
+        match self.try_push(state, kind, record, is_turn) {
+            Err((state, Refusal::NotValidated)) => {
                 drop(state);
-                self.push_checked(record)
+                self.push_validated(record)
             }
             Err((state, refusal)) => Err(refused_by(state, refusal)),
             Ok(delivery) => Ok(delivery),
@@ -51,45 +59,45 @@ impl Handles {
     }
 
     #[cold]
-    fn push_checked(&self, record: &[u8]) -> Result<Delivery, Refusal> {
+    fn push_validated(&self, record: &[u8]) -> Result<Delivery, Refusal> {
         let record = validated(record)?;
-        self.try_push(self.shared.lock(), Kind::Json, record, true)
+        self.try_push(self.shared.lock(), RecordKind::Json, record, true)
             .map_err(|(state, refusal)| refused_by(state, refusal))
     }
 
-    /// Takes the record, and tells the driver if that is news to it. A refusal gives the lock back.
+    /// Queues the record, and wakes the driver if needed. A refusal returns the lock.
     #[inline]
     fn try_push<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
-        kind: Kind,
+        kind: RecordKind,
         record: &[u8],
-        turn: bool,
+        is_turn: bool,
     ) -> Result<Delivery, (MutexGuard<'a, State>, Refusal)> {
         if !matches!(state.life, Life::Open) {
-            return Err((state, Refusal::Gone));
+            return Err((state, Refusal::NotOpen));
         }
-        if kind == Kind::Bytes && state.queue.framing() == Some(Framing::Array) {
-            return Err((state, Refusal::NotChecked));
+        if kind == RecordKind::Bytes && state.queue.framing() == Some(BatchFraming::Array) {
+            return Err((state, Refusal::NotValidated));
         }
         match state.queue.room(kind, record.len()) {
-            Room::Yes if turn => {}
+            Room::Yes if is_turn => {}
             Room::Yes | Room::Full => return Err((state, Refusal::Full)),
             Room::Never => return Err((state, Refusal::TooLarge)),
         }
-        let (index, news) = state.queue.push(kind, record, || self.host.now());
+        let (index, wake) = state.queue.push(kind, record, || self.host.now());
         let delivery = Delivery::new(state.queue.receipt().clone(), index);
-        if state.queue.seal_if_full() | news {
-            self.announce(state);
+        if state.queue.seal_if_full() | wake {
+            self.wake_driver(state);
         }
         Ok(delivery)
     }
 
-    /// Tells the driver that there is something new, and starts it if need be. Not under the lock.
+    /// Wakes the driver, and starts it with the first record. Releases the lock first.
     #[cold]
-    fn announce(&self, mut state: MutexGuard<'_, State>) {
+    fn wake_driver(&self, mut state: MutexGuard<'_, State>) {
         let waker = state.driver.take();
-        let start = !std::mem::replace(&mut state.started, true);
+        let start = state.start_task();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -99,24 +107,24 @@ impl Handles {
         }
     }
 
-    pub(super) async fn push_wait(&self, kind: Kind, record: &[u8]) -> Result<Delivery, Refusal> {
+    pub(super) async fn push_wait(&self, kind: RecordKind, record: &[u8]) -> Result<Delivery, Refusal> {
         let (mut kind, mut record) = self.check(kind, record)?;
-        let mut place = Place::new(&self.shared, Waiting::Room);
+        let mut guard = WaitGuard::new(&self.shared, Waiting::Room);
         poll_fn(|cx| {
             loop {
                 let state = self.shared.lock();
-                let turn = state.room.is_turn(place.ticket);
-                match self.try_push(state, kind, record, turn) {
+                let is_turn = state.room.is_turn(guard.ticket);
+                match self.try_push(state, kind, record, is_turn) {
                     Err((mut state, Refusal::Full)) => {
                         let cost = state.queue.cost(kind, record.len());
-                        state.room.wait(&mut place.ticket, cost, cx.waker());
-                        send_what_lingers(state);
+                        state.room.wait(&mut guard.ticket, cost, cx.waker());
+                        flush_on_full(state);
                         return Poll::Pending;
                     }
-                    Err((state, Refusal::NotChecked)) => {
+                    Err((state, Refusal::NotValidated)) => {
                         drop(state);
                         record = validated(record)?;
-                        kind = Kind::Json;
+                        kind = RecordKind::Json;
                     }
                     pushed => return Poll::Ready(pushed.map_err(|(_, refusal)| refusal)),
                 }
@@ -125,14 +133,18 @@ impl Handles {
         .await
     }
 
-    /// What can be found wrong with a record, or right, without the queue.
+    /// Checks what can be checked without the lock.
     #[inline]
-    pub(super) fn check<'r>(&self, kind: Kind, record: &'r [u8]) -> Result<(Kind, &'r [u8]), Refusal> {
+    pub(super) fn check<'r>(
+        &self,
+        kind: RecordKind,
+        record: &'r [u8],
+    ) -> Result<(RecordKind, &'r [u8]), Refusal> {
         if record.is_empty() {
             return Err(self.empty());
         }
-        if kind == Kind::Bytes && self.shared.is_array() {
-            return validated(record).map(|record| (Kind::Json, record));
+        if kind == RecordKind::Bytes && self.shared.is_json() {
+            return validated(record).map(|record| (RecordKind::Json, record));
         }
         Ok((kind, record))
     }
@@ -140,7 +152,7 @@ impl Handles {
     #[cold]
     fn empty(&self) -> Refusal {
         if !matches!(self.shared.lock().life, Life::Open) {
-            return Refusal::Gone;
+            return Refusal::NotOpen;
         }
         let error = StreamError::config("data", "(empty)", "the protocol has no empty append");
         Refusal::Invalid(Box::new(error.into()))
@@ -156,19 +168,19 @@ impl Handles {
                 limit: self.shared.lock().queue.max_record(),
             },
             Refusal::Invalid(error) => *error,
-            // What was not checked has been checked since, so that only the other can be meant.
-            Refusal::Gone | Refusal::NotChecked => {
+            // `NotValidated` never gets here: the record was validated and queued again.
+            Refusal::NotOpen | Refusal::NotValidated => {
                 self.shared.lock().refusal().unwrap_or(ProducerError::Closed)
             }
         }
     }
 }
 
-/// Where the queue is full, what lingers in it waits for nothing: it is sent.
+/// The queue is full: if nothing is in flight, its open batch is sent without waiting for the linger time.
 #[cold]
-fn send_what_lingers(mut state: MutexGuard<'_, State>) {
-    if state.queue.hurry() {
-        // The driver was started with the first of it.
+fn flush_on_full(mut state: MutexGuard<'_, State>) {
+    if state.queue.flush_if_idle() {
+        // The driver was started with the first record of the batch.
         let driver = state.driver.take();
         drop(state);
         driver.into_iter().for_each(Waker::wake);
@@ -178,18 +190,17 @@ fn send_what_lingers(mut state: MutexGuard<'_, State>) {
 #[cold]
 fn refused_by(state: MutexGuard<'_, State>, refusal: Refusal) -> Refusal {
     if matches!(refusal, Refusal::Full) {
-        send_what_lingers(state);
+        flush_on_full(state);
     }
     refusal
 }
 
-/// A raw record of a JSON stream, if it is JSON.
+/// Validates a record of bytes for a JSON stream.
 pub(super) fn validated(record: &[u8]) -> Result<&[u8], Refusal> {
     json::validate(record).map_err(|error| {
-        let error = Error::from(StreamError::from(error)).edit(|context| {
-            context.operation = Some("append");
-            context.detail = Some("a record of a JSON stream is one JSON text".into());
-        });
+        let error = Error::from(StreamError::from(error))
+            .with_operation("append")
+            .with_detail("a record of a JSON stream must be one JSON text".into());
         Refusal::Invalid(Box::new(error.into()))
     })
 }

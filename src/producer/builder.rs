@@ -1,24 +1,25 @@
-use super::batch::Framing;
-use super::driver::Driver;
+//! The producer's builder.
+
+use super::config::Config;
+use super::driver::task::Driver;
+use super::driver::wire::Wire;
+use super::handle::IdempotentProducer;
+use super::host::{Handles, Host};
 use super::machine::Settings;
-use super::queue::{Limits, Queue};
-use super::request::Wire;
+use super::queue::batch::BatchFraming;
+use super::queue::buffer::{Limits, Queue};
 use super::shared::{Life, Shared};
-use super::{Handles, Host, IdempotentProducer};
 use crate::error::{Error, StreamError};
-use crate::exchange::error_action::ErrorAction;
+use crate::exchange::error_action::{ErrorAction, ErrorHandler};
 use crate::retry::RetryConfig;
 use crate::stream::handle::DurableStream;
 use crate::stream::values::{content_type_value, producer_id_value, producer_number};
-use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime, Task};
-use http::HeaderMap;
+use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime, Sleep, Task};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-type ErrorHandler = Box<dyn Fn(&StreamError) -> ErrorAction + Send + Sync>;
-
-/// The largest batch that may be asked for: positions in it are kept in 32 bits.
+/// The largest value of `max_batch_bytes`: positions in a batch are kept in 32 bits.
 const MAX_BATCH_BYTES: usize = 1 << 30;
 
 /// Builds an [`IdempotentProducer`]. Nothing is checked, started or sent before [`build`](Self::build).
@@ -29,14 +30,14 @@ const MAX_BATCH_BYTES: usize = 1 << 30;
 /// use durable_streams::RetryConfig;
 /// use std::time::Duration;
 ///
-/// // Gives up, and halts, when nothing was acknowledged for ten minutes.
+/// // Halts after ten minutes without an acknowledgement.
 /// let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(600)), ..RetryConfig::default() };
 /// let producer = stream
 ///     .producer("order-service-1")
 ///     .auto_claim(true)
 ///     .linger(Duration::from_millis(20))
 ///     .max_buffered_bytes(8_000_000)
-///     .retry(retry)
+///     .retry_config(retry)
 ///     .build();
 /// # let _ = producer; }
 /// ```
@@ -52,32 +53,7 @@ pub struct ProducerBuilder<T = AnyTransport, R = AnyRuntime> {
     retry: Option<RetryConfig>,
     content_type: Option<String>,
     drain_timeout: Duration,
-    on_error: Option<ErrorHandler>,
-}
-
-/// What the driver needs to know.
-pub(super) struct Config {
-    pub(super) machine: Settings,
-    pub(super) drain_timeout: Duration,
-    on_error: Option<ErrorHandler>,
-}
-
-impl Config {
-    /// Asks the application whether to go on after an error that would be the end.
-    pub(super) fn consult(&self, error: &Error, extra_headers: &mut HeaderMap) -> bool {
-        if matches!(error.kind(), StreamError::Config(_)) || error.is_retryable() {
-            return false;
-        }
-        match self.on_error.as_ref().map(|on_error| on_error(error.kind())) {
-            Some(ErrorAction::Retry { headers }) => {
-                if let Some(headers) = headers {
-                    *extra_headers = headers;
-                }
-                true
-            }
-            Some(ErrorAction::Stop) | None => false,
-        }
-    }
+    on_error: Option<Box<ErrorHandler>>,
 }
 
 impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
@@ -113,86 +89,110 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
         }
     }
 
+    /// The same builder with the default type parameters, for an [`IdempotentProducer`] that is independent of the stack.
+    ///
+    /// See [`Client::to_any`](crate::Client::to_any).
+    pub fn to_any(self) -> ProducerBuilder
+    where
+        T: Clone,
+        R: Clone,
+    {
+        ProducerBuilder {
+            stream: self.stream.to_any(),
+            id: self.id,
+            epoch: self.epoch,
+            auto_claim: self.auto_claim,
+            accept_duplicates: self.accept_duplicates,
+            max_in_flight: self.max_in_flight,
+            limits: self.limits,
+            retry: self.retry,
+            content_type: self.content_type,
+            drain_timeout: self.drain_timeout,
+            on_error: self.on_error,
+        }
+    }
+
     /// The epoch to start with, at most 2^53-1. Default: 0.
     ///
-    /// A producer with a higher epoch takes over from one with a lower one of the same id. Give each run of a
-    /// program a higher one, or let [`auto_claim`](Self::auto_claim) find it.
+    /// A producer with a higher epoch takes over from one with a lower epoch and the same id. Give each run of a
+    /// program a higher epoch, or let [`auto_claim`](Self::auto_claim) find it.
     pub fn epoch(mut self, epoch: u64) -> Self {
         self.epoch = epoch;
         self
     }
 
-    /// Takes over the id by the next higher epoch where the server knows it with a higher one, or with an
-    /// earlier run's batches. Default: false.
+    /// Takes over the id with the next higher epoch if the server has a higher epoch for it, or batches of an
+    /// earlier run (protocol §5.2.1). Default: false.
     ///
-    /// For programs that do not keep their epoch. Only one at a time may use the id: two that claim it from
-    /// one another end, after a few rounds, with [`StaleEpoch`](super::ProducerError::StaleEpoch). Before the
-    /// first batch the stream's tail is asked for, once.
+    /// For programs that do not keep their epoch. Only one producer at a time may use the id: two that claim it from
+    /// one another end, after a few claims, with [`StaleEpoch`](crate::ProducerError::StaleEpoch). Before the
+    /// first batch, one HEAD asks for the stream's tail.
     pub fn auto_claim(mut self, enabled: bool) -> Self {
         self.auto_claim = enabled;
         self
     }
 
-    /// The largest body of a request, in bytes. Default: 1,000,000. From 1 to 2^30. A record that is larger by
-    /// itself travels alone.
+    /// The largest body of a request, in bytes. Default: 1,000,000. From 1 to 2^30. A larger record is sent
+    /// alone.
     pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
         self.limits.batch_bytes = bytes;
         self
     }
 
-    /// The most records in one request. Default: no such bound. Not zero.
+    /// The most records in one request. Default: no limit. Not zero.
     pub fn max_batch_items(mut self, records: usize) -> Self {
         self.limits.batch_items = records;
         self
     }
 
-    /// How long a batch that is not full waits for more records. Default: 5 ms. Zero sends at once, and so does a full queue.
+    /// How long a batch that is not full waits for more records. Default: 5 ms. Zero sends at once, as does a full queue.
     pub fn linger(mut self, duration: Duration) -> Self {
         self.limits.linger = duration;
         self
     }
 
-    /// The most batches on their way at once. Default: 5. Not zero.
+    /// The most batches in flight. Default: 5. Not zero.
     ///
-    /// It is a ceiling: fewer travel where they overtake one another on the way, which costs more than it gains.
+    /// It is an upper limit: fewer are sent at once on paths where they overtake one another, because the server then
+    /// refuses the ones that arrive too early.
     pub fn max_in_flight(mut self, batches: usize) -> Self {
         self.max_in_flight = batches;
         self
     }
 
-    /// What the queue may hold, in bytes, batches on their way included. Default: 32,000,000. Not zero. A record
+    /// How many bytes the queue holds, including batches in flight. Default: 32,000,000. Not zero. A record
     /// counts with its bytes and up to five more.
     pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
         self.limits.buffered_bytes = bytes;
         self
     }
 
-    /// How many records the queue may hold, those on their way included. Default: no such bound. Not zero.
+    /// How many records the queue holds, including those in flight. Default: no limit. Not zero.
     pub fn max_buffered_records(mut self, records: usize) -> Self {
         self.limits.buffered_records = records;
         self
     }
 
-    /// How failed requests are tried again. Default: the client's policy, for ever where it has no bound.
+    /// How failed requests are retried. Default: the client's policy, without end if it has no limit.
     ///
-    /// When it is spent the producer halts. Every acknowledgement renews it.
-    pub fn retry(mut self, config: RetryConfig) -> Self {
+    /// When the budget is spent the producer halts. Every acknowledgement restores it.
+    pub fn retry_config(mut self, config: RetryConfig) -> Self {
         self.retry = Some(config);
         self
     }
 
-    /// Takes it for success when the server calls a batch a duplicate that was sent for the first time.
-    /// Default: false, and it is [`UnexpectedDuplicate`](super::ProducerError::UnexpectedDuplicate).
+    /// Accepts as success that the server reports a batch as a duplicate that was sent for the first time.
+    /// Default: false; it is [`UnexpectedDuplicate`](crate::ProducerError::UnexpectedDuplicate).
     ///
-    /// For deliberate replays: the same records, cut into the same batches, under the same id and epoch.
+    /// For deliberate replays: the same records, in the same batches, under the same id and epoch.
     pub fn accept_duplicates(mut self, enabled: bool) -> Self {
         self.accept_duplicates = enabled;
         self
     }
 
-    /// Asked about an answer that would end the producer, a 401 for instance: to try again, perhaps with other
-    /// headers, or to stop. Default: stop. Not asked about what is tried again anyway, nor about a closed stream or a
-    /// lost epoch. Its retries count against the [policy](Self::retry).
+    /// A function that decides about a response that would halt the producer, a 401 for instance: to retry, possibly with
+    /// other headers, or to stop. Default: stop. It is not called for failures that are retried anyway, for a closed
+    /// stream or for a stale epoch. Its retries count against the [policy](Self::retry_config).
     pub fn on_error<F>(mut self, handler: F) -> Self
     where
         F: Fn(&StreamError) -> ErrorAction + Send + Sync + 'static,
@@ -201,14 +201,14 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
         self
     }
 
-    /// The stream's content type. Default: what the handle knows, from a create for instance; else the server is asked
-    /// once, before the first batch.
+    /// The stream's content type. Default: the one that the handle knows, from a create for instance; otherwise one HEAD
+    /// asks the server before the first batch.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
     }
 
-    /// How long a producer that nobody holds any more goes on delivering what it has. Default: 30 s. Not zero.
+    /// How long a producer without handles continues to deliver its records. Default: 30 s. Not zero.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
@@ -216,13 +216,13 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
 
     /// Builds the producer. Nothing is sent, and its task starts with the first record.
     ///
-    /// With an option that cannot work it returns a producer whose every operation returns that error and
+    /// If an option is not valid, every operation of the producer returns that error and
     /// sends nothing; [`try_build`](Self::try_build) returns it at once.
     pub fn build(self) -> IdempotentProducer<T, R> {
         let (epoch, limits) = (self.epoch, self.limits);
         self.try_build().unwrap_or_else(|error| {
             let shared =
-                Shared::new(Queue::new(limits, Some(Framing::Bytes)), Life::Failed(error.into()), epoch);
+                Shared::new(Queue::new(limits, Some(BatchFraming::Bytes)), Life::Failed(error.into()), epoch);
             IdempotentProducer::new(Arc::new(Handles { shared: Arc::new(shared), host: Box::new(NoHost) }))
         })
     }
@@ -231,7 +231,7 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
     ///
     /// # Errors
     ///
-    /// [`StreamError::Config`] with the option, its value and the reason; also for a stream whose URL cannot work.
+    /// [`StreamError::Config`] with the option, its value and the reason; also for a stream whose URL is not valid.
     pub fn try_build(self) -> Result<IdempotentProducer<T, R>, Error> {
         self.stream.url()?;
         let id = producer_id_value(&self.id)?;
@@ -264,7 +264,8 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
                 None => None,
             },
         };
-        let framing = content_type.as_ref().map(|value| value.to_str().map_or(Framing::Bytes, Framing::of));
+        let framing =
+            content_type.as_ref().map(|value| value.to_str().map_or(BatchFraming::Bytes, BatchFraming::of));
         let config = Config {
             machine: Settings {
                 epoch: self.epoch,
@@ -277,7 +278,7 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
             on_error: self.on_error,
         };
         let shared = Shared::new(Queue::new(limits, framing), Life::Open, self.epoch);
-        let wire = Wire { stream: self.stream, id, content_type, extra_headers: HeaderMap::new() };
+        let wire = Wire::new(self.stream, id, content_type);
         let host = Start { wire, config: Arc::new(config) };
         Ok(IdempotentProducer::new(Arc::new(Handles { shared: Arc::new(shared), host: Box::new(host) })))
     }
@@ -307,7 +308,7 @@ impl<T: HttpTransport, R: Runtime> Host for Start<T, R> {
         self.wire.stream.client().runtime().now()
     }
 
-    fn sleep(&self, duration: Duration) -> durable_streams_contract::Sleep {
+    fn sleep(&self, duration: Duration) -> Sleep {
         self.wire.stream.client().runtime().sleep(duration)
     }
 
@@ -317,7 +318,7 @@ impl<T: HttpTransport, R: Runtime> Host for Start<T, R> {
     }
 }
 
-/// For a producer that was born failed: nothing of it is ever asked for.
+/// For a producer with an option that is not valid: it never starts, and never waits.
 struct NoHost;
 
 impl Host for NoHost {
@@ -325,8 +326,8 @@ impl Host for NoHost {
         Instant::now()
     }
 
-    fn sleep(&self, _: Duration) -> durable_streams_contract::Sleep {
-        durable_streams_contract::Sleep::new(std::future::pending())
+    fn sleep(&self, _: Duration) -> Sleep {
+        Sleep::new(std::future::pending())
     }
 
     fn start(&self, _: Arc<Shared>) {}

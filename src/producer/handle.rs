@@ -1,10 +1,15 @@
-use super::append::{Refusal, Turn, validated};
-use super::batch::{Framing, Kind};
-use super::delivery::{Ack, Delivery};
-use super::place::{Place, Waiting};
-use super::queue::Room;
-use super::shared::{Life, Unsent};
-use super::{Handles, ProducerError, ProducerStats, UnsentRecord, detach};
+//! The producer's handle: its public operations.
+
+use super::append::{Fairness, Refusal, validated};
+use super::error::ProducerError;
+use super::host::Handles;
+use super::queue::batch::{BatchFraming, RecordKind};
+use super::queue::buffer::Room;
+use super::receipt::{Ack, Delivery};
+use super::shared::{Life, Task, Unacked};
+use super::stats::ProducerStats;
+use super::unacked::UnackedRecord;
+use super::wait_guard::{WaitGuard, Waiting};
 #[cfg(doc)]
 use crate::error::StreamError;
 use crate::offset::Offset;
@@ -19,15 +24,15 @@ use std::time::Duration;
 
 /// Appends records to a stream, each stored exactly once and in order.
 ///
-/// Records are batched, several batches travel at once, and whatever fails on the way is sent again under the same
-/// number, by which the server tells a repetition. An append only puts the record into a bounded queue; the
-/// [`Delivery`] that it returns tells, to whoever wants to know, when the record is stored.
+/// Records are batched, and several batches are in flight at once. A batch that fails is resent under the same
+/// sequence number, by which the server recognises a repetition. An append only puts the record into a bounded queue.
+/// The [`Delivery`] that it returns completes when the record is stored.
 ///
-/// The first error that cannot be helped *halts* the producer: see [`ProducerError`].
+/// The first error that retries cannot overcome *halts* the producer: see [`ProducerError`].
 ///
-/// Cloning gives another handle to the same producer. When the last one is dropped, what is queued is delivered in
-/// the background, for at most the [drain timeout](crate::ProducerBuilder::drain_timeout); a program that
-/// ends should [`close`](Self::close) it instead.
+/// A clone is another handle to the same producer. When the last handle is dropped, queued records are delivered in
+/// the background, for at most the [drain timeout](crate::ProducerBuilder::drain_timeout). A program that
+/// ends should [`close`](Self::close) the producer instead.
 ///
 #[cfg_attr(feature = "tokio", doc = "```no_run")]
 #[cfg_attr(not(feature = "tokio"), doc = "```ignore")]
@@ -68,99 +73,99 @@ impl<T, R> IdempotentProducer<T, R> {
         Self { handles, stack: PhantomData }
     }
 
-    /// The same producer with its stack's type erased.
+    /// The same producer with the default type parameters. See [`Client::to_any`](crate::Client::to_any).
     #[must_use]
     pub fn to_any(&self) -> IdempotentProducer {
         IdempotentProducer::new(self.handles.clone())
     }
 
-    /// Puts a record into the queue, and never waits.
+    /// Puts a record into the queue. Never waits.
     ///
-    /// On a JSON stream the record is JSON text, and one message, even where it is an array.
+    /// On a JSON stream the record is JSON text, and one message, even if it is an array.
     ///
     /// # Errors
     ///
-    /// [`ProducerError::QueueFull`] and [`ProducerError::RecordTooLarge`], which hand the record back;
-    /// [`StreamError::Json`] for a record that is no JSON on a JSON stream (where that is not known yet, the
-    /// [`Delivery`] tells); [`StreamError::Config`] for an empty record, which the protocol has not; and what the
-    /// producer halted with, or [`ProducerError::Closed`].
+    /// [`ProducerError::QueueFull`] and [`ProducerError::RecordTooLarge`], which return the record;
+    /// [`StreamError::Json`] for a record that is not JSON on a JSON stream (if the content type is not known yet, from
+    /// the [`Delivery`]); [`StreamError::Config`] for an empty record, which the protocol does not allow; the error that
+    /// the producer halted with; [`ProducerError::Closed`].
     pub fn append(&self, data: impl Into<Bytes>) -> Result<Delivery, ProducerError> {
         let data = data.into();
         self.handles
-            .push(Kind::Bytes, &data, Turn::Any)
+            .push(RecordKind::Bytes, &data, Fairness::Barge)
             .map_err(|refusal| self.handles.refused(refusal, || data))
     }
 
-    /// Like [`append`](Self::append), for bytes that are only borrowed. They are copied into the batch.
+    /// Like [`append`](Self::append), for borrowed bytes. They are copied into the batch.
     ///
     /// # Errors
     ///
     /// As for [`append`](Self::append).
     pub fn append_slice(&self, data: &[u8]) -> Result<Delivery, ProducerError> {
         self.handles
-            .push(Kind::Bytes, data, Turn::Any)
+            .push(RecordKind::Bytes, data, Fairness::Barge)
             .map_err(|refusal| self.handles.refused(refusal, || Bytes::copy_from_slice(data)))
     }
 
-    /// Puts one value, as JSON, into the queue, and never waits.
+    /// Puts one value, as JSON, into the queue. Never waits.
     ///
     /// On a JSON stream it is one message. On a stream of another type it is its JSON text and a line feed.
     ///
     /// # Errors
     ///
-    /// As for [`append`](Self::append), and [`StreamError::Json`] for a value that does not serialise.
+    /// As for [`append`](Self::append), and [`StreamError::Json`] for a value that cannot be serialised.
     #[cfg(feature = "json")]
     pub fn append_json<V: serde::Serialize + ?Sized>(&self, value: &V) -> Result<Delivery, ProducerError> {
         super::append::with_json(value, |text| {
             self.handles
-                .push(Kind::Json, text, Turn::Any)
+                .push(RecordKind::Json, text, Fairness::Barge)
                 .map_err(|refusal| self.handles.refused(refusal, || Bytes::copy_from_slice(text)))
         })?
     }
 
-    /// Puts a record into the queue, and waits for room there where it is full. It does not wait until the record
+    /// Puts a record into the queue, and waits for room if the queue is full. It does not wait until the record
     /// is stored: await the [`Delivery`] for that.
     ///
     /// # Errors
     ///
-    /// As for [`append`](Self::append), but for [`ProducerError::QueueFull`].
+    /// As for [`append`](Self::append), except [`ProducerError::QueueFull`].
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped before it is ready has appended nothing.
+    /// A future that is dropped before it completes has appended nothing.
     pub async fn append_wait(&self, data: impl Into<Bytes>) -> Result<Delivery, ProducerError> {
         let data = data.into();
-        // Nearly always there is room, and no need for what it takes to wait.
-        let pushed = match self.handles.push(Kind::Bytes, &data, Turn::Keep) {
-            Err(Refusal::Full) => Box::pin(self.handles.push_wait(Kind::Bytes, &data)).await,
+        // There is nearly always room: the future that waits is allocated only if there is none.
+        let pushed = match self.handles.push(RecordKind::Bytes, &data, Fairness::Fifo) {
+            Err(Refusal::Full) => Box::pin(self.handles.push_wait(RecordKind::Bytes, &data)).await,
             pushed => pushed,
         };
         pushed.map_err(|refusal| self.handles.refused(refusal, || data))
     }
 
-    /// Puts one value, as JSON, into the queue, and waits for room there where it is full.
+    /// Puts one value, as JSON, into the queue, and waits for room if the queue is full.
     ///
     /// # Errors
     ///
-    /// As for [`append_json`](Self::append_json), but for [`ProducerError::QueueFull`].
+    /// As for [`append_json`](Self::append_json), except [`ProducerError::QueueFull`].
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped before it is ready has appended nothing.
+    /// A future that is dropped before it completes has appended nothing.
     #[cfg(feature = "json")]
     pub async fn append_json_wait<V: serde::Serialize + ?Sized>(
         &self,
         value: &V,
     ) -> Result<Delivery, ProducerError> {
         let pushed = super::append::with_json(value, |text| {
-            let pushed = self.handles.push(Kind::Json, text, Turn::Keep);
+            let pushed = self.handles.push(RecordKind::Json, text, Fairness::Fifo);
             pushed.map_err(|refusal| self.handles.refused(refusal, || Bytes::copy_from_slice(text)))
         })?;
         let record = match pushed {
             Err(ProducerError::QueueFull { record }) => record,
             pushed => return pushed,
         };
-        Box::pin(self.handles.push_wait(Kind::Json, &record))
+        Box::pin(self.handles.push_wait(RecordKind::Json, &record))
             .await
             .map_err(|refusal| self.handles.refused(refusal, || record))
     }
@@ -169,7 +174,8 @@ impl<T, R> IdempotentProducer<T, R> {
     ///
     /// # Errors
     ///
-    /// What the producer halted with; else the first failure of a single record that no flush has told of.
+    /// The error that the producer halted with; otherwise the first failure of a single record that no flush has
+    /// returned yet.
     ///
     /// # Cancel safety
     ///
@@ -178,12 +184,12 @@ impl<T, R> IdempotentProducer<T, R> {
         self.settled(false).await
     }
 
-    /// Like [`flush`](Self::flush), for so long at most.
+    /// Like [`flush`](Self::flush), for at most `timeout`.
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush), and [`ProducerError::Timeout`], which says how much is not acknowledged. The
-    /// producer goes on.
+    /// As for [`flush`](Self::flush), and [`ProducerError::Timeout`] with the number of records that are not acknowledged. The
+    /// producer continues.
     ///
     /// # Cancel safety
     ///
@@ -201,67 +207,68 @@ impl<T, R> IdempotentProducer<T, R> {
         futures_lite::future::or(self.flush(), expired).await
     }
 
-    /// Takes no more records, on any handle, and waits until all are settled. The stream stays open for others.
+    /// Accepts no more records, on any handle, and waits until all are settled. The stream stays open.
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush). Closing again gives the same result where the producer halted, and success
+    /// As for [`flush`](Self::flush). Closing again returns the same error if the producer halted, and success
     /// otherwise.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future only stops waiting: the producer stays closed, and goes on delivering.
+    /// Dropping the future only stops waiting: the producer stays closed, and continues to deliver.
     pub async fn close(&self) -> Result<(), ProducerError> {
         self.settled(true).await
     }
 
-    /// Ends the stream after the records that were appended before: readers come to an end, and nobody appends any
-    /// more. Takes no more records, and waits until it is done. Safe to be repeated by the producer's own numbers.
+    /// Closes the stream behind the records that were appended before (protocol §5.3): readers reach its end, and later
+    /// appends of any producer are refused. Accepts no more records, and waits until the stream is closed.
     ///
     /// # Errors
     ///
-    /// What the producer halted with, or [`ProducerError::Closed`] after [`close`](Self::close).
-    /// [`StreamError::StreamClosed`] where somebody else has closed the stream.
+    /// The error that the producer halted with, or [`ProducerError::Closed`] after [`close`](Self::close).
+    /// [`StreamError::StreamClosed`] if another client has closed the stream.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future only stops waiting: the stream will be ended. Calling it again waits again.
+    /// Dropping the future only stops waiting: the stream will be closed. Calling it again waits again.
     pub async fn close_stream(&self) -> Result<Ack, ProducerError> {
-        self.end(None).await
+        self.close_stream_inner(None).await
     }
 
-    /// Ends the stream with a last record, both or neither. Otherwise like [`close_stream`](Self::close_stream).
+    /// Closes the stream with a last record, in one step. Otherwise like [`close_stream`](Self::close_stream).
     ///
     /// # Errors
     ///
-    /// As for [`close_stream`](Self::close_stream) and [`append`](Self::append), where the queue is never too full for it.
-    /// Where the last record fails by itself, being no JSON or too large for the server, the stream does not end, and
-    /// the producer goes on.
+    /// As for [`close_stream`](Self::close_stream) and [`append`](Self::append), except [`ProducerError::QueueFull`].
+    /// If the last record fails on its own, because it is not JSON or too large for the server, the stream is not closed,
+    /// and the producer continues.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future only stops waiting: the stream will be ended. Calling it again waits again.
+    /// Dropping the future only stops waiting: the stream will be closed. Calling it again waits again.
     pub async fn close_stream_with(&self, data: impl Into<Bytes>) -> Result<Ack, ProducerError> {
         let data = data.into();
-        self.end(Some(data)).await
+        self.close_stream_inner(Some(data)).await
     }
 
-    /// Takes no more records, on any handle, and does not wait: what there is goes on being delivered in the
-    /// background, as when the last handle is dropped. The stream stays open for others.
+    /// Accepts no more records, on any handle, and does not wait: queued records are delivered in the
+    /// background, as when the last handle is dropped. The stream stays open.
     pub fn detach(&self) {
-        detach(&self.handles.shared);
+        self.handles.detach();
     }
 
-    /// The records that were not stored when the producer halted, in order, each once: later calls do not return
-    /// it again. Empty as long as the producer has not halted. All of them are there as soon as a [`Delivery`],
-    /// [`flush`](Self::flush) or [`close`](Self::close) has told of the error.
+    /// Takes the records that were not acknowledged when the producer halted, in order. A later call does not return
+    /// them again. Empty while the producer has not halted. All of them are available once a [`Delivery`],
+    /// [`flush`](Self::flush) or [`close`](Self::close) has returned the error.
     ///
-    /// # Going on after a halt
+    /// # Continuing after a halt
     ///
-    /// A new producer with a higher epoch appends what is not [`may_be_stored`](UnsentRecord::may_be_stored). Of the rest,
-    /// after [`OutcomeUnknown`](ProducerError::OutcomeUnknown) for instance, only the stream can tell, if its records can be
-    /// told apart. Mark it first: once something of the higher epoch is stored, nothing of the halted producer can be any
-    /// more, not even what is still on its way. What there is of it, is there by then.
+    /// Append the records that are not [`may_be_stored`](UnackedRecord::may_be_stored) with a new producer of a higher
+    /// epoch. For the others, after [`OutcomeUnknown`](ProducerError::OutcomeUnknown) for instance, read the stream: if its
+    /// records are distinguishable, it shows which of them are stored. First append a record with the new producer. Once
+    /// one of the higher epoch is stored, the server refuses every request of the halted producer that is still in the
+    /// network, so what the stream has of it then is final.
     ///
     #[cfg_attr(all(feature = "tokio", feature = "json"), doc = "```no_run")]
     #[cfg_attr(not(all(feature = "tokio", feature = "json")), doc = "```ignore")]
@@ -276,9 +283,9 @@ impl<T, R> IdempotentProducer<T, R> {
     ///
     /// let next = stream.producer("order-service-1").epoch(halted.epoch() + 1).build();
     /// next.append_json(&Order { id: "(a new run)".into() })?.await?;
-    /// let from = halted.unsent_from().unwrap_or(Offset::Beginning);
+    /// let from = halted.unacked_from().unwrap_or(Offset::Beginning);
     /// let stored: Vec<Order> = stream.reader().offset(from).read_json().await?;
-    /// for record in halted.take_unsent() {
+    /// for record in halted.take_unacked() {
     ///     let order: Order = serde_json::from_slice(&record.data)?;
     ///     if !record.may_be_stored || !stored.contains(&order) {
     ///         next.append_json_wait(&order).await?;
@@ -287,28 +294,28 @@ impl<T, R> IdempotentProducer<T, R> {
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn take_unsent(&self) -> Vec<UnsentRecord> {
-        let unsent = std::mem::take(&mut self.handles.shared.lock().unsent);
-        unsent.into_iter().flat_map(Unsent::into_records).collect()
+    pub fn take_unacked(&self) -> Vec<UnackedRecord> {
+        let unacked = std::mem::take(&mut self.handles.shared.lock().unacked);
+        unacked.into_iter().flat_map(Unacked::into_records).collect()
     }
 
-    /// An offset before which none of the [unsent](Self::take_unsent) records is stored: to find out what became of those
-    /// that may be, read the stream from here. `None` as long as the producer has not come to its end, and where nothing is
-    /// known, which leaves the stream's beginning.
+    /// An offset before which none of the [unacknowledged](Self::take_unacked) records is stored: read the stream from here
+    /// to find out which of them are. `None` while the producer has not ended, or if no offset is known; then read from the
+    /// stream's beginning.
     ///
-    /// It is the furthest tail that the server had told of when the first of those records was sent.
+    /// It is the furthest tail that the server had reported when the first of those records was sent.
     #[must_use]
-    pub fn unsent_from(&self) -> Option<Offset> {
-        self.handles.shared.lock().unsent_from.clone()
+    pub fn unacked_from(&self) -> Option<Offset> {
+        self.handles.shared.lock().unacked_from.clone()
     }
 
-    /// What was done so far, and what is queued.
+    /// What the producer has done so far, and what it has queued.
     #[must_use]
     pub fn stats(&self) -> ProducerStats {
         self.handles.shared.lock().stats()
     }
 
-    /// The epoch under which batches are sent: the one that was asked for, or the last one claimed.
+    /// The epoch under which batches are sent: the configured one, or the last one that was claimed.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.handles.shared.lock().epoch
@@ -316,7 +323,7 @@ impl<T, R> IdempotentProducer<T, R> {
 
     async fn settled(&self, close: bool) -> Result<(), ProducerError> {
         let shared = &self.handles.shared;
-        let mut place = Place::new(shared, Waiting::Flushes);
+        let mut guard = WaitGuard::new(shared, Waiting::Flushes);
         let (target, waker, room) = {
             let mut state = shared.lock();
             let target = state.queue.flush();
@@ -325,47 +332,52 @@ impl<T, R> IdempotentProducer<T, R> {
                 state.close();
                 room = state.room.take_if(|_| true);
             }
-            // Without a driver there is nothing to wait for, and from now on nothing to start one for.
-            state.finished |= close && !state.started;
+            // No record was appended, and none will be: the task never starts.
+            if close && state.task == Task::NotStarted {
+                state.task = Task::Finished;
+            }
             (target, state.driver.take(), room)
         };
         waker.into_iter().chain(room).for_each(Waker::wake);
         poll_fn(|cx| {
             let mut state = shared.lock();
             let failed = matches!(state.life, Life::Failed(_));
-            let done = state.finished || !close && !failed && state.queue.is_settled_before(target);
+            let done =
+                state.task == Task::Finished || !close && !failed && state.queue.is_settled_before(target);
             if done {
-                return Poll::Ready(state.flushed());
+                return Poll::Ready(state.flush_result());
             }
-            // Past the last batch for a close, which waits for the driver's end.
+            // A close waits for the end of the task.
             let target = if close || failed { u64::MAX } else { target };
-            state.flushes.wait(&mut place.ticket, target, cx.waker());
+            state.flushes.wait(&mut guard.ticket, target, cx.waker());
             Poll::Pending
         })
         .await
     }
 
-    async fn end(&self, last: Option<Bytes>) -> Result<Ack, ProducerError> {
+    async fn close_stream_inner(&self, last: Option<Bytes>) -> Result<Ack, ProducerError> {
         let shared = &self.handles.shared;
         let last = match &last {
             None => None,
             Some(data) => Some(
                 self.handles
-                    .check(Kind::Bytes, data)
+                    .check(RecordKind::Bytes, data)
                     .map_err(|refusal| self.handles.refused(refusal, || data.clone()))?,
             ),
         };
         let (receipt, wakers, start) = {
             let mut state = shared.lock();
-            match (&state.life, &state.end) {
+            match (&state.life, &state.close) {
                 (_, Some(receipt)) => (receipt.clone(), Vec::new(), false),
                 (Life::Open, None) => {
-                    // The content type may have been learned since the check.
+                    // The content type may have become known since the check.
                     let last = match last {
-                        Some((Kind::Bytes, record)) if state.queue.framing() == Some(Framing::Array) => {
+                        Some((RecordKind::Bytes, record))
+                            if state.queue.framing() == Some(BatchFraming::Array) =>
+                        {
                             let checked = validated(record)
                                 .map_err(|refusal| self.handles.refused(refusal, Bytes::new))?;
-                            Some((Kind::Json, checked))
+                            Some((RecordKind::Json, checked))
                         }
                         last => last,
                     };
@@ -376,12 +388,12 @@ impl<T, R> IdempotentProducer<T, R> {
                         drop(state);
                         return Err(self.handles.refused(Refusal::TooLarge, || record));
                     }
-                    let receipt = state.queue.end(last, || self.handles.host.now());
-                    state.end = Some(receipt.clone());
+                    let receipt = state.queue.push_close(last, || self.handles.host.now());
+                    state.close = Some(receipt.clone());
                     state.life = Life::Ending;
                     let mut wakers = state.room.take_if(|_| true);
                     wakers.extend(state.driver.take());
-                    let start = !std::mem::replace(&mut state.started, true);
+                    let start = state.start_task();
                     (receipt, wakers, start)
                 }
                 _ => return Err(state.refusal().unwrap_or(ProducerError::Closed)),

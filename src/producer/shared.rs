@@ -1,95 +1,123 @@
 //! What the handles and the driver share, behind one short lock.
+//!
+//! # The producer's lifecycle
+//!
+//! Three facts, each with one writer:
+//!
+//! | fact | values | set by |
+//! |---|---|---|
+//! | [`Life`] | `Open` → `Ending` or `Closed` → `Failed` | handles; `Failed` by the driver once the machine halts |
+//! | [`Task`] | `NotStarted` → `Running` → `Finished` | handles start it with the first record; the driver ends it |
+//! | `is_detached` | false → true | the last handle, or `detach` |
+//!
+//! `Life` says whether records are accepted, `Task` whether anything can still change. A detached producer delivers what
+//! it has within the drain timeout. `Ending` returns to `Open` if the last record of a close fails on its own.
 
-use super::batch::{Batch, Framing, Sealed, Unframed};
-use super::delivery::Receipt;
+use super::error::ProducerError;
 use super::machine::Settled;
-use super::queue::Queue;
-use super::waiters::Waiters;
-use super::{ProducerError, ProducerStats, UnsentRecord, lock};
+use super::queue::batch::{Batch, BatchFraming, Sealed, Unframed};
+use super::queue::buffer::Queue;
+use super::queue::waiters::Waiters;
+use super::receipt::Receipt;
+use super::stats::ProducerStats;
+use super::unacked::UnackedRecord;
 use crate::offset::Offset;
+use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// The stream is known to be JSON, so raw records are to be checked before they are handed in. A hint.
-    array: AtomicBool,
+    /// The stream is known to be JSON: handles validate records before they take the lock. Only a hint; `queue.framing`
+    /// decides.
+    is_json: AtomicBool,
 }
 
-/// What may still be asked of the producer.
+/// Which operations the producer accepts.
 #[derive(Debug)]
 pub(super) enum Life {
     Open,
-    /// No more records; what there is is delivered, and with it the stream ends.
+    /// No more records. What is queued is delivered, and the last batch closes the stream.
     Ending,
-    /// No more records; what there is is delivered.
+    /// No more records. What is queued is delivered.
     Closed,
+    /// Halted with this error.
     Failed(ProducerError),
+}
+
+/// The state of the driver's task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// It starts with the first record.
+    NotStarted,
+    Running,
+    /// It has ended, or will never start.
+    Finished,
 }
 
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) life: Life,
-    /// Nobody waits for the drain: it is bounded.
-    pub(super) detached: bool,
-    pub(super) started: bool,
-    /// The driver has ended.
-    pub(super) finished: bool,
-    /// Wakes the driver, while it waits for news.
+    pub(super) task: Task,
+    /// No handle is left: the drain timeout runs.
+    pub(super) is_detached: bool,
+    /// Wakes the driver. `None` while it is running, or already woken.
     pub(super) driver: Option<Waker>,
-    /// Appends that wait for room: each for so many bytes.
+    /// Appends that wait for room, each with the bytes that it needs.
     pub(super) room: Waiters<usize>,
-    /// Flushes: each until all batches before this one are settled.
+    /// Flushes, each with the id of the batch before which all must be settled.
     pub(super) flushes: Waiters<u64>,
-    /// A failure of single records that no flush has told of.
+    /// The failure of a single record that no flush has returned yet.
     pub(super) unreported: Option<ProducerError>,
-    pub(super) unsent: Vec<Unsent>,
-    /// Where the driver has ended: an offset before which none of the unsent is stored.
-    pub(super) unsent_from: Option<Offset>,
-    pub(super) counted: ProducerStats,
+    pub(super) unacked: Vec<Unacked>,
+    /// Set when the task finishes: an offset before which no record of `unacked` is stored.
+    pub(super) unacked_from: Option<Offset>,
+    /// Without the queue's part, which [`State::stats`] adds.
+    pub(super) stats: ProducerStats,
     pub(super) epoch: u64,
-    /// The receipt of the stream's end, once that was asked for.
-    pub(super) end: Option<Arc<Receipt>>,
+    /// The receipt of the close of the stream, once that was requested.
+    pub(super) close: Option<Arc<Receipt>>,
 }
 
-/// What was not stored when the producer halted.
-pub(super) enum Unsent {
+/// A batch that was not acknowledged when the producer halted.
+pub(super) enum Unacked {
+    /// The machine had it.
     Batch { batch: Batch, may_be_stored: bool },
+    /// It was still queued.
     Sealed(Sealed),
 }
 
-impl Unsent {
-    pub(super) fn into_records(self) -> Vec<UnsentRecord> {
+impl Unacked {
+    pub(super) fn into_records(self) -> Vec<UnackedRecord> {
         match self {
-            Self::Batch { batch, may_be_stored } => batch.unsent(may_be_stored).collect(),
-            Self::Sealed(Sealed::Ready(batch)) => batch.unsent(false).collect(),
-            Self::Sealed(Sealed::Unframed(unframed)) => unframed.unsent().collect(),
+            Self::Batch { batch, may_be_stored } => batch.unacked(may_be_stored).collect(),
+            Self::Sealed(Sealed::Ready(batch)) => batch.unacked(false).collect(),
+            Self::Sealed(Sealed::Unframed(unframed)) => unframed.unacked().collect(),
         }
     }
 }
 
 impl Shared {
     pub(super) fn new(queue: Queue, life: Life, epoch: u64) -> Self {
-        let array = AtomicBool::new(queue.framing() == Some(Framing::Array));
-        let finished = matches!(life, Life::Failed(_));
+        let is_json = AtomicBool::new(queue.framing() == Some(BatchFraming::Array));
+        let task = if matches!(life, Life::Failed(_)) { Task::Finished } else { Task::NotStarted };
         let state = State {
             queue,
             life,
-            detached: false,
-            started: finished,
-            finished,
+            task,
+            is_detached: false,
             driver: None,
             room: Waiters::default(),
             flushes: Waiters::default(),
             unreported: None,
-            unsent: Vec::new(),
-            unsent_from: None,
-            counted: ProducerStats::default(),
+            unacked: Vec::new(),
+            unacked_from: None,
+            stats: ProducerStats::default(),
             epoch,
-            end: None,
+            close: None,
         };
-        Self { state: Mutex::new(state), array }
+        Self { state: Mutex::new(state), is_json }
     }
 
     #[inline]
@@ -99,20 +127,20 @@ impl Shared {
 
     /// Whether the stream is known to be JSON.
     #[inline]
-    pub(super) fn is_array(&self) -> bool {
-        self.array.load(Ordering::Relaxed)
+    pub(super) fn is_json(&self) -> bool {
+        self.is_json.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_framing(&self, state: &mut State, framing: Framing) {
+    pub(super) fn set_framing(&self, state: &mut State, framing: BatchFraming) {
         state.queue.set_framing(framing);
-        self.array.store(framing == Framing::Array, Ordering::Relaxed);
+        self.is_json.store(framing == BatchFraming::Array, Ordering::Relaxed);
     }
 
-    /// Frames a batch from before the stream's type was known. Records that cannot stand in the stream fail here.
-    pub(super) fn frame(&self, unframed: Unframed, framing: Framing) -> Vec<Batch> {
+    /// Frames a batch that was queued before the content type was known. Records that are not valid in the stream fail.
+    pub(super) fn frame(&self, unframed: Unframed, framing: BatchFraming) -> Vec<Batch> {
         let (id, cost) = (unframed.id, unframed.cost());
         let mut state = self.lock();
-        // Under the lock: a flush tells of what a receipt has told.
+        // Under the lock: a flush must return a failure that a receipt has returned.
         let closing = unframed.closing;
         let framed = unframed.frame(framing);
         if closing && framed.batches.is_empty() {
@@ -120,7 +148,7 @@ impl Shared {
         }
         let saved = cost - framed.batches.iter().map(Batch::cost).sum::<usize>();
         let mut wakers = framed.wakers;
-        state.counted.failed_records += framed.refused as u64;
+        state.stats.failed_records += framed.refused as u64;
         if state.unreported.is_none() {
             state.unreported = framed.error;
         }
@@ -138,7 +166,7 @@ impl Shared {
 }
 
 impl State {
-    /// Why no record is taken.
+    /// Why no record is accepted, if none is.
     pub(super) fn refusal(&self) -> Option<ProducerError> {
         match &self.life {
             Life::Open => None,
@@ -147,25 +175,25 @@ impl State {
         }
     }
 
-    /// The driver has settled this batch. Returns it where its records are of no more use.
+    /// Publishes the result of a batch. Returns the batch if its records are not needed any more.
     pub(super) fn settle(
         &mut self,
         settled: Settled,
         halted: Option<&ProducerError>,
         wakers: &mut Vec<Waker>,
     ) -> Option<Batch> {
-        let Settled { batch, outcome, may_be_stored } = settled;
+        let Settled { batch, result, may_be_stored } = settled;
         let (id, records, cost) = (batch.id, batch.records(), batch.cost());
-        // Under the lock: whoever sees one of these changes sees the others.
-        wakers.extend(batch.settle(outcome.clone()));
+        // Under the lock: a task that sees one of these changes sees all of them.
+        wakers.extend(batch.settle(result.clone()));
         wakers.extend(self.freed(id, records, cost));
-        let Err(error) = outcome else {
-            self.counted.acked_records += records as u64;
-            self.counted.acked_bytes += batch.body.len() as u64;
-            self.counted.acked_batches += 1;
+        let Err(error) = result else {
+            self.stats.acked_records += records as u64;
+            self.stats.acked_bytes += batch.body.len() as u64;
+            self.stats.acked_batches += 1;
             return Some(batch);
         };
-        self.counted.failed_records += records as u64;
+        self.stats.failed_records += records as u64;
         let Some(cause) = halted else {
             if batch.closing {
                 self.reopen();
@@ -174,11 +202,11 @@ impl State {
             return Some(batch);
         };
         self.halt(cause);
-        self.unsent.push(Unsent::Batch { batch, may_be_stored });
+        self.unacked.push(Unacked::Batch { batch, may_be_stored });
         None
     }
 
-    /// Fails what was not even taken, for nothing more will be.
+    /// Fails a batch that was still queued when the producer halted.
     pub(super) fn fail(&mut self, sealed: Sealed, cause: &ProducerError, wakers: &mut Vec<Waker>) {
         let (id, records, cost) = match &sealed {
             Sealed::Ready(batch) => {
@@ -190,25 +218,25 @@ impl State {
                 (unframed.id, unframed.records(), unframed.cost())
             }
         };
-        self.counted.failed_records += records as u64;
-        self.unsent.push(Unsent::Sealed(sealed));
+        self.stats.failed_records += records as u64;
+        self.unacked.push(Unacked::Sealed(sealed));
         wakers.extend(self.freed(id, records, cost));
     }
 
-    /// Who may go on, now that records of this batch are settled.
+    /// Removes settled records from the accounts. Returns the wakers of tasks that waited for that.
     fn freed(&mut self, id: u64, records: usize, cost: usize) -> Vec<Waker> {
         self.queue.settle(id, records, cost);
         let mut wakers = self.room_wakers();
         if !self.room.is_turn(None) {
-            // For these there is no room still.
-            self.queue.hurry();
+            // Some appends still have no room.
+            self.queue.flush_if_idle();
         }
         let queue = &self.queue;
         wakers.extend(self.flushes.take_if(|target| queue.is_settled_before(*target)));
         wakers
     }
 
-    /// Those waiting appends for which there is room by now.
+    /// Removes the waiting appends for which there is room now. Returns their wakers.
     pub(super) fn room_wakers(&mut self) -> Vec<Waker> {
         let (mut bytes, mut records) = self.queue.free();
         self.room.take_while(|size| {
@@ -222,37 +250,42 @@ impl State {
     }
 
     pub(super) fn stats(&self) -> ProducerStats {
-        ProducerStats {
-            queued_records: self.queue.records(),
-            queued_bytes: self.queue.bytes(),
-            ..self.counted
-        }
+        ProducerStats { queued_records: self.queue.records(), queued_bytes: self.queue.bytes(), ..self.stats }
     }
 
-    /// The stream's last record failed by itself, and the stream did not end: neither happened.
+    /// Undoes a close of the stream whose last record failed on its own: the stream was not closed.
     fn reopen(&mut self) {
-        self.end = None;
+        self.close = None;
         if matches!(self.life, Life::Ending) {
             self.life = Life::Open;
         }
     }
 
-    /// Takes no more records, now or later.
+    /// Accepts no more records.
     pub(super) fn close(&mut self) {
         if matches!(self.life, Life::Open | Life::Ending) {
             self.life = Life::Closed;
         }
     }
 
-    /// Nothing more is taken, and everything says why. The first cause holds.
+    /// Accepts nothing more. The first cause is kept.
     pub(super) fn halt(&mut self, cause: &ProducerError) {
         if !matches!(self.life, Life::Failed(_)) {
             self.life = Life::Failed(cause.clone());
         }
     }
 
-    /// What a flush says when it is done.
-    pub(super) fn flushed(&mut self) -> Result<(), ProducerError> {
+    /// Marks the task as running. Returns whether the caller has to start it.
+    pub(super) fn start_task(&mut self) -> bool {
+        let starts = self.task == Task::NotStarted;
+        if starts {
+            self.task = Task::Running;
+        }
+        starts
+    }
+
+    /// The result of a flush whose batches are settled.
+    pub(super) fn flush_result(&mut self) -> Result<(), ProducerError> {
         match (&self.life, self.unreported.take()) {
             (Life::Failed(cause), _) => Err(cause.clone()),
             (_, Some(failure)) => Err(failure),

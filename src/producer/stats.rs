@@ -1,12 +1,14 @@
-/// What a producer has done so far, and what it holds.
+//! Counters of a producer.
+
+/// What a producer has done so far, and what it has queued.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProducerStats {
-    /// Records that are not settled: queued or on their way.
+    /// Records that are not settled: queued or in flight.
     pub queued_records: usize,
-    /// What they occupy, in bytes: the records and a few bytes for each.
+    /// What these occupy, in bytes: the records, and a few bytes for each.
     pub queued_bytes: usize,
-    /// Batches on their way at this moment.
+    /// Batches in flight now.
     pub in_flight: usize,
     /// Records that are stored.
     pub acked_records: u64,
@@ -16,14 +18,14 @@ pub struct ProducerStats {
     pub acked_batches: u64,
     /// Records that failed.
     pub failed_records: u64,
-    /// Appends sent, every attempt counted.
+    /// Requests that were sent, including every retry.
     pub requests: u64,
-    /// Those of them that sent a batch again.
+    /// How many of them sent a batch again.
     pub resent: u64,
-    /// Batches that the server already had, from an attempt whose answer was lost.
+    /// Batches that the server had stored already, by an attempt whose response was lost.
     pub duplicates: u64,
-    /// Batches that came before their predecessor, and had to be sent again.
+    /// Batches that arrived before their predecessor, and had to be sent again.
     pub gaps: u64,
-    /// How often a higher epoch was claimed.
+    /// The number of epochs that were claimed.
     pub claims: u64,
 }

@@ -17,9 +17,9 @@ fn filled(stream: &SimStream, count: u32) -> SimProducer {
     producer
 }
 
-/// ROBUSTNESS 40.
+/// Guarantee 40.
 #[test]
-fn what_is_dropped_is_delivered_and_its_task_ends() {
+fn dropped_producer_delivers_its_queue_and_its_task_ends() {
     for detach in [false, true] {
         let mut world = World::new(1);
         lines(&mut world);
@@ -42,7 +42,7 @@ fn what_is_dropped_is_delivered_and_its_task_ends() {
 }
 
 #[test]
-fn what_cannot_be_delivered_after_the_drop_is_given_up() {
+fn drain_timeout_after_the_drop_fails_the_rest() {
     let mut world =
         World::builder(2).schedule(Schedule::new().at(SECOND, Incident::Blackout(3600 * SECOND))).build();
     lines(&mut world);
@@ -64,13 +64,13 @@ fn what_cannot_be_delivered_after_the_drop_is_given_up() {
 }
 
 #[test]
-fn a_closed_producer_takes_nothing_more_and_says_so() {
+fn closed_producer_refuses_appends() {
     let mut world = World::new(3);
     let stream = lines(&mut world);
     world.run(async {
         let producer = filled(&stream, 100);
         let other = producer.clone();
-        // A close that nobody waits for closes all the same.
+        // A close whose future is dropped closes nevertheless.
         drop(futures_lite::future::poll_once(producer.close()).await);
         assert!(matches!(other.append("x"), Err(ProducerError::Closed)));
         assert!(matches!(other.append_wait("x").await, Err(ProducerError::Closed)));
@@ -78,9 +78,9 @@ fn a_closed_producer_takes_nothing_more_and_says_so() {
         assert!(matches!(other.close_stream().await, Err(ProducerError::Closed)));
         other.close().await.unwrap();
         producer.flush().await.unwrap();
-        assert!(producer.take_unsent().is_empty());
+        assert!(producer.take_unacked().is_empty());
 
-        // One that never had anything to do never starts.
+        // The task of a producer without records never starts.
         let idle = stream.producer("q").build();
         idle.flush().await.unwrap();
         idle.close().await.unwrap();
@@ -91,7 +91,7 @@ fn a_closed_producer_takes_nothing_more_and_says_so() {
 }
 
 #[test]
-fn a_waiting_append_ends_with_the_producer() {
+fn waiting_append_fails_when_the_producer_closes() {
     let mut world = World::new(4);
     let stream = lines(&mut world);
     world.run(async {
@@ -108,7 +108,7 @@ fn a_waiting_append_ends_with_the_producer() {
 }
 
 #[test]
-fn when_the_runtime_goes_nobody_waits_in_vain() {
+fn dropped_runtime_fails_every_waiting_task() {
     let mut world =
         World::builder(5).schedule(Schedule::new().at(SECOND, Incident::Blackout(3600 * SECOND))).build();
     lines(&mut world);
@@ -125,13 +125,13 @@ fn when_the_runtime_goes_nobody_waits_in_vain() {
         assert!(matches!(producer.flush().await, Err(ProducerError::RuntimeGone)));
         assert!(matches!(producer.append("x"), Err(ProducerError::RuntimeGone)));
         assert!(matches!(producer.close().await, Err(ProducerError::RuntimeGone)));
-        let unsent = producer.take_unsent();
-        // What was under way may have arrived.
+        let unsent = producer.take_unacked();
+        // The batch in flight may have arrived.
         let maybe: Vec<_> = unsent.iter().map(|record| record.may_be_stored).collect();
         assert_eq!(maybe, (0..31).map(|number| number < 10).collect::<Vec<_>>());
     });
 
-    // One that was gone before anything began.
+    // A runtime that was dropped before the first record.
     let gone = client(&world, process.runtime()).stream("orders").producer("q").build();
     world.run(async {
         let delivery = gone.append("x\n").unwrap();
@@ -140,7 +140,7 @@ fn when_the_runtime_goes_nobody_waits_in_vain() {
 }
 
 #[test]
-fn the_end_of_the_stream_is_safe_to_repeat() {
+fn close_stream_may_be_repeated() {
     use durable_streams_sim::Fault;
     for fault in [Fault::LoseAnswer, Fault::LoseRequest, Fault::Twice { later: SECOND }] {
         for with_record in [false, true] {
@@ -165,9 +165,9 @@ fn the_end_of_the_stream_is_safe_to_repeat() {
     }
 }
 
-/// Wakers may run anything, there and then.
+/// A waker may run any code at once.
 #[test]
-fn a_waker_may_use_the_producer_that_wakes_it() {
+fn waker_may_use_the_producer_that_wakes_it() {
     struct Chain {
         producer: IdempotentProducer,
         links: Mutex<(u32, Option<Delivery>)>,
@@ -181,7 +181,7 @@ fn a_waker_may_use_the_producer_that_wakes_it() {
             let mut links = self.links.lock().unwrap();
             let told = links.1.take().unwrap().try_result();
             assert!(told.unwrap().is_ok());
-            assert!(self.producer.take_unsent().is_empty() && self.producer.stats().queued_records == 0);
+            assert!(self.producer.take_unacked().is_empty() && self.producer.stats().queued_records == 0);
             if links.0 < 100 {
                 let mut next = self.producer.append(format!("{}\n", links.0)).unwrap();
                 assert!(Pin::new(&mut next).poll(&mut cx).is_pending());

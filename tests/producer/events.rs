@@ -1,4 +1,4 @@
-//! What a producer says of itself to `tracing`.
+//! The log events of a producer.
 
 use super::*;
 use durable_streams_sim::{Fault, Incident, Schedule};
@@ -56,12 +56,12 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// Everything that happens to one producer until it halts, as an operator would look for it.
+/// The events of one producer until it halts.
 #[test]
-fn retries_claims_splits_and_the_end_are_told() {
+fn retries_claims_splits_and_the_halt_are_logged() {
     let lines_seen = Lines::default();
     let refuse = |status| Fault::Status { status, retry_after: None, applied: false };
-    // Request 0 creates the stream, 1 asks for its tail; the first append is tried twice.
+    // Request 0 creates the stream, 1 asks for its tail; the first append is sent twice.
     let schedule =
         Schedule::new().request(2, refuse(503)).at(600 * SECOND, Incident::Blackout(3600 * SECOND));
     let mut world = World::builder(1).schedule(schedule).build();
@@ -69,12 +69,13 @@ fn retries_claims_splits_and_the_end_are_told() {
     world.server().with(|model| model.options_mut().max_body = 100);
     let runtime = world.runtime();
     let server = world.server();
-    // With one alone, an event that another test's thread comes to first is taken for one that nobody wants.
+    // With a single dispatcher, `tracing` caches the interest of the first thread that reaches an event, which may be
+    // another test's.
     let _second = tracing::Dispatch::new(Lines::default());
     tracing::subscriber::with_default(lines_seen.clone(), || {
         world.run(async {
             let retry = durable_streams::RetryConfig { max_retries: Some(3), ..Default::default() };
-            let producer = stream.producer("p").auto_claim(true).retry(retry).build();
+            let producer = stream.producer("p").auto_claim(true).retry_config(retry).build();
             producer.append("first\n").unwrap().await.unwrap();
             for number in 0..30 {
                 producer.append(format!("{number}\n")).unwrap();
@@ -93,12 +94,12 @@ fn retries_claims_splits_and_the_end_are_told() {
         |what: &str| lines_seen.of(what).first().cloned().unwrap_or_else(|| panic!("{what}: {all:#?}"));
     let span = one_of("producer]");
     assert!(span.contains("id=\"p\"") && span.contains("url=\"http://sim/orders\""), "{span}");
-    let retry = one_of("sends a batch again");
+    let retry = one_of("resends a batch");
     assert!(retry.contains("seq=0") && retry.contains("wait=") && retry.contains("503"), "{retry}");
     let split = one_of("too large for the server");
     assert!(split.contains("records=31") && split.contains("413"), "{split}");
     assert!(lines_seen.of("too large for the server").iter().any(|line| line.contains("records=1 ")));
-    assert!(one_of("forgot the producer").contains("sequence gap"));
+    assert!(one_of("lost the producer's state").contains("sequence gap"));
     let claim = one_of("claims an epoch");
     assert!(claim.contains("from=0 epoch=1 batches=1"), "{claim}");
     let end = one_of("the producer halts");

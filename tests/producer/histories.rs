@@ -1,11 +1,11 @@
-//! Bad days by seed: what the receipts say must be what the server has.
+//! Random faults by seed: the receipts must agree with what the server has stored.
 
 use super::*;
 use durable_streams::RetryConfig;
 use durable_streams_sim::model::{Dialect, ServerOptions};
 use durable_streams_sim::{FaultPlan, Rng, Schedule};
 
-/// One history; returns how many records failed.
+/// One history. Returns how many records failed.
 fn run(seed: u64, auto_claim: bool) -> usize {
     let mut rng = Rng::new(seed);
     let mut plan = FaultPlan::default();
@@ -13,7 +13,7 @@ fn run(seed: u64, auto_claim: bool) -> usize {
     let mut options = ServerOptions::default();
     options.dialect = *rng.pick(&[Dialect::Rust, Dialect::Node]);
     options.max_body = *rng.pick(&[1 << 20, 1 << 20, 60, 20]);
-    // Where something between delivers a request again that was refused, nobody can say what is not stored.
+    // If the network repeats a request that was refused, it is not known what is stored.
     plan.twice = options.max_body > 60;
     let refused_is_refused = !plan.twice;
     let json = rng.percent(50);
@@ -25,7 +25,7 @@ fn run(seed: u64, auto_claim: bool) -> usize {
     if world.run(async { stream.create(options).await }).is_err() {
         return 0;
     }
-    // Half of them have to ask.
+    // Half of them have to ask for the content type.
     let stream = if rng.percent(50) { stream } else { client(&world, world.runtime()).stream("orders") };
     let runtime = world.runtime();
     let outcomes = world.run(async {
@@ -38,7 +38,7 @@ fn run(seed: u64, auto_claim: bool) -> usize {
             .max_buffered_bytes(400)
             .linger(rng.duration(Duration::ZERO, Duration::from_millis(20)));
         if rng.percent(20) {
-            builder = builder.retry(RetryConfig { max_retries: Some(3), ..RetryConfig::default() });
+            builder = builder.retry_config(RetryConfig { max_retries: Some(3), ..RetryConfig::default() });
         }
         let producer = builder.build();
         let mut deliveries = Vec::new();
@@ -51,16 +51,16 @@ fn run(seed: u64, auto_claim: bool) -> usize {
                 runtime.sleep(rng.duration(Duration::ZERO, Duration::from_millis(50))).await;
             }
         }
-        // Either way all is settled afterwards.
+        // Everything is settled in any case.
         let closed = producer.close().await;
         let mut outcomes = Vec::new();
         for delivery in deliveries {
             outcomes.push(delivery.try_result().expect("it is settled").is_ok());
         }
-        // The other way round it may be: a halt with a batch that turned out to be stored.
+        // The reverse is allowed: a halt with a batch that was stored.
         assert!(closed.is_err() || outcomes.iter().all(|ok| *ok), "seed {seed}: {outcomes:?}");
         let unsent: Vec<(u32, bool)> = producer
-            .take_unsent()
+            .take_unacked()
             .iter()
             .map(|record| {
                 let text = std::str::from_utf8(&record.data).unwrap();
@@ -72,7 +72,7 @@ fn run(seed: u64, auto_claim: bool) -> usize {
         assert_eq!(unsent.iter().map(|(number, _)| *number).collect::<Vec<_>>(), failed, "seed {seed}");
         (outcomes, unsent)
     });
-    // What is still on its way arrives.
+    // Requests that are still in the network arrive.
     world.settle(100 * SECOND).unwrap();
 
     let (outcomes, unsent) = outcomes;
@@ -95,7 +95,7 @@ fn run(seed: u64, auto_claim: bool) -> usize {
 }
 
 #[test]
-fn on_bad_days_everything_is_stored_once() {
+fn random_faults_store_every_record_once() {
     let mut halted = 0;
     for seed in 0..600 {
         halted += usize::from(run(seed, seed % 2 == 0) > 0);

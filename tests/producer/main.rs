@@ -1,4 +1,4 @@
-//! Whole producers in a simulated world: virtual time, a server in memory, faults where a test wants them.
+//! Whole producers in a simulated world: virtual time, a server in memory, faults at chosen points.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod endings;
@@ -23,7 +23,7 @@ fn client(world: &World, runtime: SimRuntime) -> Client<SimTransport, SimRuntime
     ClientBuilder::new(world.transport(), runtime).base_url("http://sim").build().unwrap()
 }
 
-/// A stream of lines that is there already.
+/// A stream of lines that exists.
 fn lines(world: &mut World) -> SimStream {
     stream(world, "text/plain")
 }
@@ -40,7 +40,7 @@ fn stored(world: &World) -> StreamView {
     world.server().stream(PATH).expect("the stream is there")
 }
 
-/// The records that are stored, one a line.
+/// The stored records, one for each line.
 fn stored_lines(world: &World) -> Vec<String> {
     let text = String::from_utf8(stored(world).data.to_vec()).unwrap();
     text.lines().map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! More records than the server takes.
+//! More records than the server accepts.
 
 use super::*;
 use durable_streams::ProducerError;
@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake};
 
-/// ROBUSTNESS 34.
+/// Guarantee 34.
 #[test]
-fn against_a_hung_server_the_queue_stays_within_its_limit() {
+fn hung_server_keeps_the_queue_within_its_limit() {
     let mut world =
         World::builder(1).schedule(Schedule::new().at(SECOND, Incident::Blackout(50 * SECOND))).build();
     let stream = lines(&mut world);
@@ -31,7 +31,7 @@ fn against_a_hung_server_the_queue_stays_within_its_limit() {
         };
         assert_eq!(refused, format!("{appended}\n"));
         assert!(matches!(producer.append_json(&[appended]), Err(ProducerError::QueueFull { record }) if record == format!("[{appended}]")));
-        // It waits until the server is back.
+        // It waits until the server responds again.
         for number in appended..appended + 2000 {
             producer.append_wait(format!("{number}\n")).await.unwrap();
             assert!(producer.stats().queued_bytes <= 10_000);
@@ -45,7 +45,7 @@ fn against_a_hung_server_the_queue_stays_within_its_limit() {
 }
 
 #[test]
-fn the_limit_in_records_holds_too() {
+fn queue_keeps_its_limit_in_records() {
     let mut world = World::new(2);
     let stream = lines(&mut world);
     world.run(async {
@@ -61,7 +61,7 @@ fn the_limit_in_records_holds_too() {
 }
 
 #[test]
-fn waiting_appends_keep_their_turn_and_may_be_given_up() {
+fn waiting_appends_are_served_in_order_and_may_be_dropped() {
     let mut world = World::new(3);
     let stream = lines(&mut world);
     world.run(async {
@@ -77,13 +77,13 @@ fn waiting_appends_keep_their_turn_and_may_be_given_up() {
             assert!(poll_once(&mut third).await.is_none());
         }
         first.await.unwrap();
-        // Those that were given up have appended nothing.
+        // The dropped ones have appended nothing.
         producer.append_wait("e").await.unwrap();
         producer.close().await.unwrap();
     });
     assert_eq!(stored(&world).data, ["a".repeat(80), "b".repeat(90), "e".to_owned()].concat());
 
-    // One that waits in front and is given up lets the others through.
+    // Dropping the first in line lets the others through.
     let mut world = World::new(4);
     let stream = lines(&mut world);
     world.run(async {
@@ -101,9 +101,9 @@ fn waiting_appends_keep_their_turn_and_may_be_given_up() {
     });
 }
 
-/// What lingers in a full queue waits for nothing: no more will come before some of it is sent.
+/// In a full queue the linger time is pointless: no record can be added before some are sent.
 #[test]
-fn a_full_queue_does_not_linger() {
+fn full_queue_is_sent_before_the_linger_time() {
     let mut world = World::new(8);
     let stream = lines(&mut world);
     world.run(async {
@@ -113,14 +113,14 @@ fn a_full_queue_does_not_linger() {
             for _ in 0..1000 {
                 producer.append_wait("x\n").await.unwrap();
             }
-            // Who does not wait is told, and finds room soon after.
+            // An append that does not wait fails, and finds room soon after.
             while producer.append("y\n").is_ok() {}
             while producer.append("z\n").is_err() {
                 stream.client().runtime().sleep(SECOND / 100).await;
             }
             producer.close().await.unwrap();
         }
-        // Not even where something is on its way, if what is freed by that is not enough.
+        // Also with a batch in flight, if the room that it frees is not enough.
         let producer =
             stream.producer("q").linger(Duration::MAX).max_buffered_bytes(1000).max_batch_bytes(400);
         let producer = producer.build();
@@ -132,9 +132,9 @@ fn a_full_queue_does_not_linger() {
     assert!(world.elapsed() < 60 * SECOND, "{:?}", world.elapsed());
 }
 
-/// ROBUSTNESS 38.
+/// Guarantee 38.
 #[test]
-fn without_linger_a_record_leaves_at_once() {
+fn zero_linger_sends_a_record_at_once() {
     let mut world = World::new(5);
     let stream = lines(&mut world);
     let runtime = world.runtime();
@@ -149,7 +149,7 @@ fn without_linger_a_record_leaves_at_once() {
 }
 
 #[test]
-fn a_record_lingers_and_a_flush_ends_that() {
+fn record_waits_for_the_linger_time_or_a_flush() {
     let mut world = World::new(6);
     let stream = lines(&mut world);
     let runtime = world.runtime();
@@ -170,13 +170,13 @@ fn a_record_lingers_and_a_flush_ends_that() {
     });
 }
 
-/// ROBUSTNESS 39, and an idle producer does nothing at all.
+/// Guarantee 39. An idle producer does nothing.
 #[test]
-fn a_flush_waits_without_a_stir() {
+fn flush_waits_without_polling() {
     let hang = Fault::Delay { request: Duration::ZERO, answer: 25 * SECOND };
     let mut world = World::builder(7).schedule(Schedule::new().request(1, hang)).max_steps(500).build();
     let stream = lines(&mut world);
-    // The world counts steps, and these few have to do for half a minute of waiting and a day of nothing.
+    // The simulation counts scheduler steps. These few cover half a minute of waiting and an idle day.
     world.run(async {
         let producer = stream.producer("p").build();
         producer.append("x\n").unwrap();
@@ -191,9 +191,9 @@ async fn world_day(stream: &SimStream) {
     stream.client().runtime().sleep(86_400 * SECOND).await;
 }
 
-/// Records that are no JSON, found out late, and everybody waits for his own.
+/// Records that turn out not to be JSON, each with a task that waits for it.
 #[test]
-fn many_that_wait_for_records_that_fail_alone_cost_little() {
+fn many_waiters_of_records_that_fail_alone_cost_little() {
     struct Count(AtomicUsize);
     impl Wake for Count {
         fn wake(self: Arc<Self>) {
@@ -205,7 +205,7 @@ fn many_that_wait_for_records_that_fail_alone_cost_little() {
     let stream = stream(&mut world, "application/json");
     let wakes = Arc::new(Count(AtomicUsize::new(0)));
     world.run(async {
-        // A handle that does not know the type yet.
+        // A handle that does not know the content type yet.
         let stream = stream.client().stream("orders");
         let producer = stream.producer("p").build();
         let mut deliveries: Vec<_> = (0..RECORDS)

@@ -1,4 +1,4 @@
-//! What exploring by seed has found: restarts and endings in which two things go wrong at once.
+//! Restarts and endings with two faults at once, found by the explorer.
 
 use super::*;
 use durable_streams::RetryConfig;
@@ -6,17 +6,17 @@ use durable_streams::contract::Timer;
 use durable_streams_sim::model::{Dialect, ServerOptions};
 use durable_streams_sim::{Fault, Schedule};
 
-/// An earlier run of one batch left number 0 of epoch 0 behind. The next run's first attempt goes unanswered and
-/// its repetition is called a duplicate, as if it had been stored: only the stream's tail tells.
+/// An earlier run of one batch has used number 0 of epoch 0. The next run's first attempt has no response, and
+/// its resend is reported as a duplicate, as if it had been stored. Only the stream's tail shows that it was not.
 #[test]
-fn an_earlier_run_is_not_taken_for_an_echo() {
+fn earlier_run_is_not_taken_for_a_duplicate() {
     let lost = |numbers: &[u64]| {
         let schedule =
             Schedule::new().request(3, Fault::Status { status: 500, retry_after: None, applied: false });
         numbers.iter().fold(schedule, |schedule, number| schedule.request(*number, Fault::LoseAnswer))
     };
     for dialect in [Dialect::Rust, Dialect::Node] {
-        // The first question about the tail is refused, the first append unanswered, and what follows it too.
+        // The first HEAD is refused; the first append and its resend have no response.
         for schedule in [lost(&[5]), lost(&[5, 6]), lost(&[5, 7]), lost(&[5, 6, 7, 8])] {
             let mut server = ServerOptions::default();
             server.dialect = dialect;
@@ -34,13 +34,13 @@ fn an_earlier_run_is_not_taken_for_an_echo() {
     }
 }
 
-/// The same, where a captive portal answers the question for the tail: that is no word on it, and no leave to take the
-/// duplicate for stored.
+/// The same with a captive portal that responds to the HEAD. Its response says nothing about the tail, so the duplicate
+/// does not count as stored.
 #[test]
-fn a_captive_portal_does_not_vouch_for_a_record() {
+fn head_without_protocol_headers_halts() {
     for dialect in [Dialect::Rust, Dialect::Node] {
-        // In place of the first question; then in place of the one after the duplicate, which one of the servers answers
-        // itself.
+        // In place of the first HEAD; then in place of the one after the duplicate, for which one of the servers sends the
+        // offset itself.
         for (portal, lost) in [(3, 4), (6, 4)] {
             let mut server = ServerOptions::default();
             server.dialect = dialect;
@@ -66,13 +66,13 @@ fn a_captive_portal_does_not_vouch_for_a_record() {
     }
 }
 
-/// A batch of the crashed run arrives while the next run, told of a duplicate, cannot ask for the tail. Neither of the two
-/// numbers that the crashed run used is taken for the new run's.
+/// A batch of the crashed run arrives while the next run has a duplicate and cannot ask for the tail. Neither of the two
+/// numbers that the crashed run used counts as the new run's.
 #[test]
-fn a_late_batch_of_a_crashed_run_is_not_taken_for_ours() {
+fn late_batch_of_a_crashed_run_is_not_taken_for_ours() {
     let short = SECOND / 100;
     let mut late = 0;
-    // Whether what a crashed process has sent still arrives is left to chance.
+    // The request of a crashed process may still arrive, at random.
     for (seed, dialect) in (0..10).flat_map(|seed| [(seed, Dialect::Rust), (seed, Dialect::Node)]) {
         let mut server = ServerOptions::default();
         server.dialect = dialect;
@@ -115,10 +115,10 @@ fn a_late_batch_of_a_crashed_run_is_not_taken_for_ours() {
     assert!(late > 0, "it never came");
 }
 
-/// One batch makes the producer halt while another waits for an answer that never comes, and nobody holds a handle
-/// any more: it gives up after its time for draining, and does nothing until then.
+/// One batch halts the producer while another has no response, and no handle is left: the task ends after the drain
+/// timeout, and does nothing until then.
 #[test]
-fn a_dropped_producer_that_has_halted_gives_up_in_peace() {
+fn dropped_producer_that_has_halted_ends_its_task() {
     let late = Duration::from_millis(300);
     let schedule = Schedule::new()
         .request(1, Fault::Delay { request: late, answer: late })
@@ -130,7 +130,8 @@ fn a_dropped_producer_that_has_halted_gives_up_in_peace() {
     let stream = client(&world, process.runtime()).stream("orders").with_content_type("text/plain");
     let running = process.spawn(async move {
         let retry = RetryConfig { max_retries: Some(0), ..RetryConfig::default() };
-        let producer = stream.producer("p").max_batch_items(1).linger(Duration::ZERO).retry(retry).build();
+        let producer =
+            stream.producer("p").max_batch_items(1).linger(Duration::ZERO).retry_config(retry).build();
         let records = ["0\n", "1\n", "2\n"].map(|record| producer.append(record).unwrap());
         drop(producer);
         let mut stored = 0;

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake};
 
-/// ROBUSTNESS 28.
+/// Guarantee 28.
 #[test]
-fn after_an_outage_of_a_minute_everything_arrives() {
+fn outage_of_a_minute_loses_nothing() {
     let outage = Incident::Restart { down: 60 * SECOND, memory: Memory::Kept };
     let mut world = World::builder(1).schedule(Schedule::new().at(SECOND, outage)).build();
     let stream = lines(&mut world);
@@ -31,16 +31,16 @@ fn after_an_outage_of_a_minute_everything_arrives() {
     assert_eq!(stored_lines(&world), numbered(0..500));
 }
 
-/// ROBUSTNESS 29.
+/// Guarantee 29.
 #[test]
-fn when_the_budget_is_spent_everything_says_why_and_the_rest_comes_back() {
+fn spent_retry_budget_fails_everything_and_returns_the_rest() {
     let outage = Incident::Restart { down: 3600 * SECOND, memory: Memory::Kept };
     let mut world = World::builder(2).schedule(Schedule::new().at(SECOND, outage)).build();
     let stream = lines(&mut world);
     let runtime = world.runtime();
     world.run(async {
         let retry = RetryConfig { max_retries: Some(4), ..RetryConfig::default() };
-        let producer = stream.producer("p").retry(retry).max_batch_items(10).build();
+        let producer = stream.producer("p").retry_config(retry).max_batch_items(10).build();
         producer.append("0\n").unwrap().await.unwrap();
         runtime.sleep(2 * SECOND).await;
         let deliveries: Vec<_> = (1..100).map(|n| producer.append(format!("{n}\n")).unwrap()).collect();
@@ -59,14 +59,14 @@ fn when_the_budget_is_spent_everything_says_why_and_the_rest_comes_back() {
         runtime.sleep(600 * SECOND).await;
         assert_eq!(producer.stats().requests, requests, "no later number was sent");
 
-        let unsent = producer.take_unsent();
+        let unsent = producer.take_unacked();
         let records: Vec<_> = unsent.iter().map(|record| record.data.clone()).collect();
         assert_eq!(records, (1..100).map(|n| format!("{n}\n")).collect::<Vec<_>>());
-        // The connection was refused: nothing of it can have arrived.
+        // The connection was refused: nothing can have arrived.
         assert!(unsent.iter().all(|record| !record.may_be_stored));
-        assert!(producer.take_unsent().is_empty());
+        assert!(producer.take_unacked().is_empty());
 
-        // With the server back, they go out under a higher epoch.
+        // With the server back, they are appended in a higher epoch.
         runtime.sleep(3600 * SECOND).await;
         let next = stream.producer("p").epoch(1).build();
         for record in unsent {
@@ -78,12 +78,12 @@ fn when_the_budget_is_spent_everything_says_why_and_the_rest_comes_back() {
 }
 
 #[test]
-fn an_outage_before_the_content_type_is_known() {
+fn outage_before_the_content_type_is_known_loses_nothing() {
     let outage = Incident::Restart { down: 90 * SECOND, memory: Memory::Kept };
     let mut world = World::builder(3).schedule(Schedule::new().at(SECOND, outage)).build();
     stream(&mut world, "application/json");
     world.settle(2 * SECOND).unwrap();
-    // Another handle, which does not know.
+    // Another handle that does not know the content type.
     let stream = client(&world, world.runtime()).stream("orders");
     world.run(async {
         let producer = stream.producer("p").build();
@@ -97,22 +97,22 @@ fn an_outage_before_the_content_type_is_known() {
     });
     assert_eq!(stored(&world).messages, ["1", "[2]"]);
 
-    // Where it is not there, that is said, once.
+    // If the stream does not exist, that is reported after one request.
     let before = world.requests().len();
     let nobody = client(&world, world.runtime()).stream("nobody");
     world.run(async {
         let producer = nobody.producer("p").build();
         let error = producer.append("1").unwrap().await.unwrap_err();
         assert!(matches!(error.stream_error(), Some(StreamError::NotFound { .. })), "{error}");
-        assert_eq!(producer.take_unsent().len(), 1);
+        assert_eq!(producer.take_unacked().len(), 1);
     });
     assert_eq!(world.requests().len() - before, 1);
 }
 
-/// ROBUSTNESS 30.
+/// Guarantee 30.
 #[test]
-fn a_late_batch_loses_nothing_and_costs_little() {
-    // The create, the first five batches, then one that is late with others behind it.
+fn late_batch_loses_nothing_and_is_resent_once() {
+    // The create, the first five batches, then a late one with others behind it.
     let late = Fault::Delay { request: 5 * SECOND, answer: Duration::ZERO };
     let mut world = World::builder(4).schedule(Schedule::new().request(16, late)).build();
     let stream = lines(&mut world);
@@ -128,9 +128,9 @@ fn a_late_batch_loses_nothing_and_costs_little() {
     assert_eq!(stored_lines(&world), numbered(0..30));
 }
 
-/// ROBUSTNESS 31.
+/// Guarantee 31.
 #[test]
-fn two_producers_hand_over_without_loss() {
+fn second_producer_takes_over_without_loss() {
     for seed in 0..200 {
         let mut world = World::new(seed);
         let stream = lines(&mut world);
@@ -145,12 +145,12 @@ fn two_producers_hand_over_without_loss() {
                 old.append(format!("{number}\n")).unwrap();
             }
             runtime.sleep(Duration::from_millis(seed % 20)).await;
-            // The other takes over, with a higher epoch; the first one takes it back.
+            // The second takes over with a higher epoch, and the first claims the id back.
             let new = stream.producer("p").epoch(5).build();
             new.append("other\n").unwrap().await.unwrap();
             old.flush().await.unwrap();
             let error = match new.append("late\n").unwrap().await {
-                // It may have been done before.
+                // It may have claimed already.
                 Ok(_) => return old.epoch(),
                 Err(error) => error,
             };
@@ -167,7 +167,7 @@ fn two_producers_hand_over_without_loss() {
 }
 
 #[test]
-fn two_that_claim_from_each_other_come_to_an_end() {
+fn two_producers_that_claim_from_each_other_halt() {
     let mut world = World::new(5);
     let stream = lines(&mut world);
     world.run(async {
@@ -196,9 +196,9 @@ fn two_that_claim_from_each_other_come_to_an_end() {
     assert_eq!(lines.len(), before);
 }
 
-/// ROBUSTNESS 32.
+/// Guarantee 32.
 #[test]
-fn a_second_process_with_the_same_identity_is_told() {
+fn second_process_with_the_same_identity_is_reported() {
     let mut world = World::new(6);
     let stream = lines(&mut world);
     world.run(async {
@@ -213,9 +213,9 @@ fn a_second_process_with_the_same_identity_is_told() {
     assert_eq!(stored_lines(&world), ["first"]);
 }
 
-/// ROBUSTNESS 33.
+/// Guarantee 33.
 #[test]
-fn a_stream_closed_by_somebody_else_costs_one_request() {
+fn stream_closed_by_another_client_costs_one_request() {
     let mut world = World::new(7);
     let stream = lines(&mut world);
     let before = posts(&world);
@@ -231,24 +231,24 @@ fn a_stream_closed_by_somebody_else_costs_one_request() {
             error.stream_error().map(std::mem::discriminant),
             closed.as_ref().map(std::mem::discriminant)
         );
-        assert_eq!(producer.take_unsent().len(), 100);
+        assert_eq!(producer.take_unacked().len(), 100);
     });
     assert_eq!(posts(&world) - before, 2, "the close, and one append");
 }
 
 #[test]
-fn whoever_hears_of_the_halt_first_finds_all_that_is_left() {
+fn first_task_that_learns_of_the_halt_can_take_all_unacked_records() {
     struct Look(IdempotentProducer, Mutex<Vec<(usize, bool)>>);
     impl Wake for Look {
         fn wake(self: Arc<Self>) {
-            let found = (self.0.take_unsent().len(), self.0.unsent_from().is_some());
+            let found = (self.0.take_unacked().len(), self.0.unacked_from().is_some());
             self.1.lock().unwrap().push(found);
         }
     }
     let mut world = World::new(12);
     let stream = lines(&mut world);
     world.run(async {
-        // One batch on its way, and more behind it that was not even taken.
+        // One batch in flight, and more behind it in the queue.
         let producer = stream.producer("p").max_in_flight(1).max_batch_items(10).build();
         producer.append("0\n").unwrap().await.unwrap();
         let mut first = producer.append("1\n").unwrap();
@@ -263,9 +263,9 @@ fn whoever_hears_of_the_halt_first_finds_all_that_is_left() {
     });
 }
 
-/// ROBUSTNESS 36.
+/// Guarantee 36.
 #[test]
-fn a_server_with_smaller_bodies_gets_smaller_bodies() {
+fn batches_are_split_to_the_servers_limit() {
     for content_type in ["text/plain", "application/json"] {
         let mut world = World::new(8);
         let stream = stream(&mut world, content_type);
@@ -274,7 +274,7 @@ fn a_server_with_smaller_bodies_gets_smaller_bodies() {
             let producer = stream.producer("p").build();
             let deliveries: Vec<_> = (0..2000)
                 .map(|number| {
-                    // One that no split can help.
+                    // A single record that cannot be split.
                     let padding = if number == 777 { 3000 } else { 1 };
                     producer.append_json(&format!("{number}{}", " ".repeat(padding))).unwrap()
                 })
@@ -285,7 +285,7 @@ fn a_server_with_smaller_bodies_gets_smaller_bodies() {
             for (number, delivery) in deliveries.into_iter().enumerate() {
                 assert_eq!(delivery.await.is_err(), number == 777, "{number}");
             }
-            assert!(producer.take_unsent().is_empty());
+            assert!(producer.take_unacked().is_empty());
             producer.close().await.unwrap();
         });
         let text = String::from_utf8(stored(&world).data.to_vec()).unwrap();
@@ -295,7 +295,7 @@ fn a_server_with_smaller_bodies_gets_smaller_bodies() {
 }
 
 #[test]
-fn a_server_that_lost_its_streams_or_its_memory_is_noticed() {
+fn server_that_lost_its_streams_or_state_is_noticed() {
     for (memory, expected) in [(Memory::Lost, "not found"), (Memory::WithoutProducers, "sequence gap")] {
         let mut world = World::new(9);
         let stream = lines(&mut world);
@@ -310,9 +310,9 @@ fn a_server_that_lost_its_streams_or_its_memory_is_noticed() {
     }
 }
 
-/// A crash makes some servers forget their producers, though not the data.
+/// Some servers lose their producers' state in a crash, but not the data.
 #[test]
-fn a_server_that_forgot_is_taken_over_again() {
+fn state_loss_starts_a_new_epoch() {
     let mut world = World::new(11);
     let stream = lines(&mut world);
     let server = world.server();
@@ -333,7 +333,7 @@ fn a_server_that_forgot_is_taken_over_again() {
 }
 
 #[test]
-fn an_error_handler_renews_the_token() {
+fn error_handler_replaces_the_token() {
     let refuse = |status| Fault::Status { status, retry_after: None, applied: false };
     let schedule = Schedule::new().request(1, refuse(401)).request(2, refuse(401)).request(3, refuse(403));
     let mut world = World::builder(10).schedule(schedule).build();
@@ -356,6 +356,6 @@ fn an_error_handler_renews_the_token() {
         let error = producer.append("1\n").unwrap().await.unwrap_err();
         assert!(matches!(error.stream_error(), Some(StreamError::Forbidden)), "{error}");
         assert_eq!(asked.load(Ordering::Relaxed), 2);
-        assert!(!producer.take_unsent()[0].may_be_stored);
+        assert!(!producer.take_unacked()[0].may_be_stored);
     });
 }

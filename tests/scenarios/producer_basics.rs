@@ -178,12 +178,14 @@ pub async fn invalid_option_fails_every_operation_and_sends_nothing<S: Stack>() 
         ("drain_timeout", |b| b.drain_timeout(Duration::ZERO)),
         ("content-type", |b| b.content_type("nonsense")),
         ("initial_backoff", |b| {
-            b.retry(RetryConfig { initial_backoff: Duration::ZERO, ..RetryConfig::default() })
+            b.retry_config(RetryConfig { initial_backoff: Duration::ZERO, ..RetryConfig::default() })
         }),
-        ("max_backoff", |b| b.retry(RetryConfig { max_backoff: Duration::ZERO, ..RetryConfig::default() })),
-        ("multiplier", |b| b.retry(RetryConfig { multiplier: -1.0, ..RetryConfig::default() })),
+        ("max_backoff", |b| {
+            b.retry_config(RetryConfig { max_backoff: Duration::ZERO, ..RetryConfig::default() })
+        }),
+        ("multiplier", |b| b.retry_config(RetryConfig { multiplier: -1.0, ..RetryConfig::default() })),
         ("max_elapsed", |b| {
-            b.retry(RetryConfig { max_elapsed: Some(Duration::ZERO), ..RetryConfig::default() })
+            b.retry_config(RetryConfig { max_elapsed: Some(Duration::ZERO), ..RetryConfig::default() })
         }),
     ];
     let check = |error: &ProducerError, option: &str| {
@@ -203,7 +205,7 @@ pub async fn invalid_option_fails_every_operation_and_sends_nothing<S: Stack>() 
         check(&producer.close_stream().await.unwrap_err(), option);
         check(&producer.close_stream_with("x").await.unwrap_err(), option);
         check(&producer.close().await.unwrap_err(), option);
-        assert!(producer.take_unsent().is_empty() && producer.stats().requests == 0);
+        assert!(producer.take_unacked().is_empty() && producer.stats().requests == 0);
         producer.detach();
     }
     for id in ["", " ", "line\nfeed"] {
@@ -241,7 +243,7 @@ pub async fn maximum_option_values_mean_no_limit<S: Stack>() {
             .max_buffered_records(usize::MAX)
             .linger(Duration::MAX)
             .drain_timeout(Duration::MAX)
-            .retry(RetryConfig {
+            .retry_config(RetryConfig {
                 max_backoff: Duration::MAX,
                 max_retries: Some(u32::MAX),
                 max_elapsed: Some(Duration::MAX),

@@ -87,7 +87,7 @@ pub async fn each_fault_on_each_batch_stores_records_once_in_order<S: Stack>() {
             // last of the eight, and batches with others in flight.
             for (hit, times) in [(0, 1), (1, 2), (3, 1), (7, 2)] {
                 let (stream, direct_url) = behind::<S>(&proxy, server).await;
-                let producer = stream.producer("p").max_batch_items(10).retry(quick()).build();
+                let producer = stream.producer("p").max_batch_items(10).retry_config(quick()).build();
                 let left = std::sync::atomic::AtomicU32::new(times);
                 proxy.rule(move |request, _| {
                     use std::sync::atomic::Ordering::Relaxed;
@@ -111,7 +111,7 @@ pub async fn killed_server_has_all_records_after_restart<S: Stack>() {
     let server = RustServer::builder().durability(Durability::Wal).start().unwrap();
     let stream = S::client(server.url()).stream(unique("killed"));
     stream.create(CreateOptions::new().content_type("text/plain")).await.unwrap();
-    let producer = stream.producer("p").auto_claim(true).max_batch_items(10).retry(quick()).build();
+    let producer = stream.producer("p").auto_claim(true).max_batch_items(10).retry_config(quick()).build();
     let mut appended = 0;
     for _ in 0..3 {
         for _ in 0..200 {
@@ -140,7 +140,7 @@ pub async fn exhausted_retry_budget_is_reported_by_every_operation<S: Stack>() {
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
     let retry = RetryConfig { max_retries: Some(3), ..quick() };
-    let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
+    let producer = stream.producer("p").max_batch_items(10).retry_config(retry).build();
     append_lines::<S>(&producer, 20).await;
     producer.flush().await.unwrap();
     proxy.forget_requests();
@@ -159,7 +159,7 @@ pub async fn exhausted_retry_budget_is_reported_by_every_operation<S: Stack>() {
     check(producer.append("x").unwrap_err());
     check(producer.close_stream().await.unwrap_err());
     check(producer.close().await.unwrap_err());
-    let unsent = producer.take_unsent();
+    let unsent = producer.take_unacked();
     assert_eq!(unsent.len(), 80);
     assert_eq!(unsent[0].data, "20\n");
     let highest = proxy.requests().iter().filter_map(seq).max();
@@ -209,7 +209,7 @@ async fn opened<S: Stack>(stream: &StackStream<S>, auto_claim: bool) -> Producer
         .producer("p")
         .auto_claim(auto_claim)
         .max_batch_items(1)
-        .retry(quick())
+        .retry_config(quick())
         .linger(Duration::ZERO)
         .build();
     for _ in 0..20 {
@@ -301,7 +301,7 @@ pub async fn fenced_producer_without_auto_claim_reports_stale_epoch<S: Stack>() 
     check(producer.flush().await.unwrap_err());
     check(producer.append("x").unwrap_err());
     check(producer.close().await.unwrap_err());
-    let unsent = producer.take_unsent();
+    let unsent = producer.take_unacked();
     assert!(accepted > 0 && unsent.len() == accepted && unsent.iter().all(|record| !record.may_be_stored));
     assert_eq!(stored(&direct_url), format!("{before}|"));
 }
@@ -329,13 +329,13 @@ pub async fn fence_after_unanswered_attempt_is_outcome_unknown<S: Stack>() {
         });
         let error = producer.append("x").unwrap().await.unwrap_err();
         assert!(matches!(error, ProducerError::OutcomeUnknown { .. }), "{error}");
-        let unsent = producer.take_unsent();
+        let unsent = producer.take_unacked();
         assert!(unsent.len() == 1 && unsent[0].may_be_stored);
         proxy.pass();
         let stored_then = if applied { "x|" } else { "|" };
         assert_eq!(stored(&direct_url), format!("{before}{stored_then}"));
-        // `unsent_from` is a position from which the caller can look for the record.
-        let from = producer.unsent_from().expect("200 records were acknowledged");
+        // `unacked_from` is a position from which the caller can look for the record.
+        let from = producer.unacked_from().expect("200 records were acknowledged");
         assert_eq!(stream.reader().offset(from).read_text().await.unwrap(), stored_then);
     }
 }
@@ -403,7 +403,7 @@ pub async fn append_success_without_protocol_headers_is_error<S: Stack>() {
         let requests = script.requests();
         assert!(requests.len() == 1 && requests[0].method == "POST", "{requests:?}");
         // The response does not show whether the record was stored.
-        assert!(producer.take_unsent()[0].may_be_stored);
+        assert!(producer.take_unacked()[0].may_be_stored);
     }
 }
 
@@ -412,7 +412,7 @@ pub async fn append_after_idle_connection_reset_is_stored_once<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
-    let producer = stream.producer("p").linger(Duration::ZERO).retry(quick()).build();
+    let producer = stream.producer("p").linger(Duration::ZERO).retry_config(quick()).build();
     for number in 0..20 {
         producer.append(format!("{number}\n")).unwrap().await.unwrap();
         proxy.kill_connections();
@@ -428,7 +428,7 @@ pub async fn unanswered_batch_is_resent_after_header_timeout<S: Stack>() {
     let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;
     let client = S::builder().header_timeout(Duration::from_millis(300)).build().unwrap();
     let stream = client.stream(stream.url().unwrap()).with_content_type("text/plain");
-    let producer = stream.producer("p").max_batch_items(10).retry(quick()).build();
+    let producer = stream.producer("p").max_batch_items(10).retry_config(quick()).build();
     proxy.rule(|request, nth| match (seq(request), nth % 3) {
         (Some(_), 0) => Action::Hang,
         (Some(_), 1) => Action::HangAfter,

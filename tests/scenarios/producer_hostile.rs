@@ -86,7 +86,7 @@ pub async fn refused_batch_error_has_url_status_and_server_message<S: Stack>() {
             for receipt in receipts {
                 assert_eq!(receipt.await.unwrap_err().to_string(), text);
             }
-            let unsent = producer.take_unsent();
+            let unsent = producer.take_unacked();
             let numbers: Vec<_> = unsent.iter().map(|record| record.data[0] - b'0').collect();
             assert!(accepted > 0 && numbers.iter().copied().eq(1..=accepted), "{status}: {numbers:?}");
             // A refusal means that the batch is not stored; an invalid success leaves that open.
@@ -116,7 +116,7 @@ pub async fn hanging_header_provider_times_out_before_sending<S: Stack>() {
     let producer = stream.producer("p").build();
     let error = producer.append("x").unwrap().await.unwrap_err();
     assert!(error.to_string().contains("header provider"), "{error}");
-    assert!(!producer.take_unsent()[0].may_be_stored);
+    assert!(!producer.take_unacked()[0].may_be_stored);
     assert!(script.requests().is_empty());
 }
 
@@ -234,7 +234,7 @@ pub async fn panicking_callback_ends_only_its_producer<S: Stack>() {
     assert!(matches!(error, ProducerError::RuntimeGone) && error.to_string().contains("panicked"), "{error}");
     assert!(producer.flush().await.is_err() && producer.close().await.is_err());
     assert!(producer.append("y").is_err());
-    assert_eq!(producer.take_unsent().len(), 1);
+    assert_eq!(producer.take_unacked().len(), 1);
     for _ in 0..20 {
         other.append("x").unwrap().await.unwrap();
     }
@@ -247,7 +247,7 @@ pub async fn panicking_callback_ends_only_its_producer<S: Stack>() {
         .unwrap();
     let producer = client.stream("s").with_content_type("text/plain").producer("p").build();
     assert!(matches!(producer.append("x").unwrap().await, Err(ProducerError::RuntimeGone)));
-    assert_eq!(producer.take_unsent().len(), 1);
+    assert_eq!(producer.take_unacked().len(), 1);
 }
 
 /// A server on plain sockets.
@@ -362,7 +362,7 @@ pub async fn early_413_is_read_before_body_is_sent<S: Stack>() {
             // Some HTTP libraries do not read a response after a failed write. Then several attempts may be needed to
             // get the 413, and the outcome of the first one is not known.
             Err(ProducerError::OutcomeUnknown { .. }) if !drains => {
-                let unsent = producer.take_unsent();
+                let unsent = producer.take_unacked();
                 let rest: Vec<u8> = unsent.iter().flat_map(|record| record.data.to_vec()).collect();
                 assert!([stored, rest].concat() == expected.as_bytes());
                 assert!(unsent[0].may_be_stored);
@@ -531,7 +531,7 @@ pub async fn framing_header_from_application_is_refused<S: Stack>() {
             let producer = stream.producer("p").build();
             let error = producer.append("hello").unwrap().await.unwrap_err();
             assert!(matches!(error.stream_error(), Some(StreamError::Config(_))), "{error}");
-            assert!(!producer.take_unsent()[0].may_be_stored);
+            assert!(!producer.take_unacked()[0].may_be_stored);
         }
         let error = at::<S>(script.url()).append("x").header(name, value).await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");

@@ -213,11 +213,11 @@ pub async fn failing_header_provider_fails_append_unsent<S: Stack>() {
         .unwrap();
     let stream = client.stream(unique("token")).with_content_type("text/plain");
     let retry = RetryConfig { max_retries: Some(1), ..RetryConfig::default() };
-    let producer = stream.producer("p").retry(retry).build();
+    let producer = stream.producer("p").retry_config(retry).build();
     let error = producer.append("x").unwrap().await.unwrap_err();
     assert!(error.to_string().contains("no token"), "{error}");
     assert!(producer.flush().await.unwrap_err().to_string().contains("no token"));
-    let unsent = producer.take_unsent();
+    let unsent = producer.take_unacked();
     assert!(unsent.len() == 1 && !unsent[0].may_be_stored);
     assert!(proxy.requests().is_empty());
 }

@@ -20,7 +20,7 @@ async fn behind_a_proxy<S: Stack>() -> (RustServer, Proxy, StackStream<S>, Strin
 pub async fn records_appended_during_outage_are_stored_after_it<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let retry = RetryConfig { max_backoff: Duration::from_secs(1), ..RetryConfig::default() };
-    let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
+    let producer = stream.producer("p").max_batch_items(10).retry_config(retry).build();
     let (mut appended, mut stored_at_end) = (0, 0);
     let began = Instant::now();
     let mut outage = None;
@@ -56,7 +56,7 @@ pub async fn records_appended_during_outage_are_stored_after_it<S: Stack>() {
 pub async fn outage_beyond_retry_budget_returns_unacked_records<S: Stack>() {
     let (_server, proxy, stream, direct_url) = behind_a_proxy::<S>().await;
     let retry = RetryConfig { max_elapsed: Some(Duration::from_secs(1)), ..RetryConfig::default() };
-    let producer = stream.producer("p").max_batch_items(10).retry(retry).build();
+    let producer = stream.producer("p").max_batch_items(10).retry_config(retry).build();
     for number in 0..50 {
         producer.append(format!("{number}\n")).unwrap();
     }
@@ -73,14 +73,14 @@ pub async fn outage_beyond_retry_budget_returns_unacked_records<S: Stack>() {
     assert!(matches!(error, ProducerError::Timeout { records: 100, .. }), "{error}");
     let error = producer.flush().await.unwrap_err();
     assert!(error.stream_error().is_some() && error.to_string().contains(stream.url().unwrap()), "{error}");
-    let unsent = producer.take_unsent();
+    let unsent = producer.take_unacked();
     let returned: Vec<u8> = unsent.iter().flat_map(|record| record.data.to_vec()).collect();
     assert_eq!(String::from_utf8(returned).unwrap(), numbered(50..150));
     assert!(
         unsent[0].may_be_stored || !unsent.iter().any(|record| record.may_be_stored),
         "records that may be stored come first"
     );
-    let from = producer.unsent_from().expect("five batches were acknowledged");
+    let from = producer.unacked_from().expect("five batches were acknowledged");
 
     proxy.resume().unwrap();
     assert_eq!(stored(&direct_url).len(), end_of_stored, "a record was sent after the halt");
@@ -122,7 +122,7 @@ pub async fn dropped_producer_task_ends_within_a_second_of_draining<S: Stack>() 
         let producer = stream
             .producer(format!("p{detach}"))
             .max_batch_items(100)
-            .retry(RetryConfig { max_backoff: Duration::from_millis(200), ..RetryConfig::default() })
+            .retry_config(RetryConfig { max_backoff: Duration::from_millis(200), ..RetryConfig::default() })
             .on_error(on_error)
             .build();
         let receipts: Vec<_> =

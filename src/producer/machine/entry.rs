@@ -1,34 +1,41 @@
-use super::super::batch::Batch;
+//! A batch that is not settled.
+
+use super::attempt::Fate;
 use crate::error::Error;
 use crate::offset::Offset;
+use crate::producer::queue::batch::Batch;
 use crate::retry::Backoff;
 use std::time::Instant;
 
-/// A batch with its sequence number.
+/// A batch with its sequence number, from [`Machine::push_batch`](super::Machine::push_batch) until it is settled.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Names it between machine and driver, also when it is renumbered.
+    /// Identifies the batch to the driver, also after it was renumbered.
     pub(super) key: u64,
     pub(super) batch: Batch,
     pub(super) seq: u64,
-    /// An attempt is under way.
-    pub(super) in_flight: bool,
-    /// Nothing before it was unsettled when that attempt was sent.
-    pub(super) sent_first: bool,
-    /// An attempt under this number went without an answer that tells whether it was applied.
-    pub(super) maybe_applied: bool,
-    /// The furthest tail that was known before anything of it can have been stored.
-    pub(super) not_before: Option<Offset>,
-    /// An attempt under this number failed somewhere on the way: that the server calls the next one a duplicate
-    /// is no wonder.
-    pub(super) may_echo: bool,
-    /// An attempt failed: the next one waits until all before it are settled, and until this moment.
-    pub(super) again_at: Option<Instant>,
-    /// It was ever sent, under whatever number.
+    /// The current attempt.
+    pub(super) in_flight: Option<InFlight>,
+    /// The worst fate of the attempts under this number that have failed.
+    pub(super) worst_fate: Option<Fate>,
+    /// The earliest time of the next attempt, once an attempt under this number has failed. It stays set while the retry
+    /// is in flight: a gap behind this batch is then explained.
+    pub(super) retry_at: Option<Instant>,
+    /// The furthest tail that was known before any attempt whose fate is unknown. If the batch is stored, it is stored
+    /// after this offset.
+    pub(super) stored_after: Option<Offset>,
+    /// It was sent before, under any number.
     pub(super) was_sent: bool,
     /// The server refused its size.
     pub(super) too_large: Option<Error>,
     pub(super) backoff: Backoff,
+}
+
+/// An attempt that has no result yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InFlight {
+    /// All batches before it were settled when it was sent.
+    pub(super) was_oldest: bool,
 }
 
 impl Entry {
@@ -37,24 +44,39 @@ impl Entry {
             key,
             batch,
             seq,
-            in_flight: false,
-            sent_first: false,
-            maybe_applied: false,
-            not_before: None,
-            may_echo: false,
-            again_at: None,
+            in_flight: None,
+            worst_fate: None,
+            retry_at: None,
+            stored_after: None,
             was_sent: false,
             too_large: None,
             backoff,
         }
     }
 
-    /// Under a new number, to which nothing has happened yet.
+    /// Gives it a number under which nothing was sent yet.
     pub(super) fn renumber(&mut self, seq: u64) {
         self.seq = seq;
-        self.maybe_applied = false;
-        self.may_echo = false;
-        self.again_at = None;
-        self.sent_first = false;
+        self.worst_fate = None;
+        self.retry_at = None;
+    }
+
+    /// An attempt under this number may have been applied.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.worst_fate == Some(Fate::Unknown)
+    }
+
+    /// A duplicate response to the next attempt would be no surprise.
+    pub(super) fn expects_duplicate(&self) -> bool {
+        self.worst_fate >= Some(Fate::Refused)
+    }
+
+    /// In doubt, and a second copy would do harm. A second close without a record does none.
+    pub(super) fn is_data_in_doubt(&self) -> bool {
+        self.is_in_doubt() && !self.batch.is_close_only()
+    }
+
+    pub(super) fn record_fate(&mut self, fate: Fate) {
+        self.worst_fate = self.worst_fate.max(Some(fate));
     }
 }

@@ -1,30 +1,31 @@
-//! How many batches may travel at once.
+//! How many batches may be in flight.
 
-/// Grows with acknowledgements, shrinks with gaps, between one and a limit.
+/// Grows with acknowledgements and shrinks with gaps, between one and a limit.
 ///
-/// Bodies on several connections overtake one another: the server refuses the later one, and it is sent twice. Where
-/// that happens, fewer at once are faster; where it does not, more hide the distance.
+/// Requests on several connections may overtake one another. The server refuses the one that arrives too early, and it
+/// is sent twice. On such a path fewer batches in flight are faster; on others more of them hide the latency.
 #[derive(Debug)]
 pub(super) struct Window {
     limit: usize,
     size: usize,
-    /// Until the first gap every acknowledgement widens it.
+    /// Before the first gap every acknowledgement widens the window.
     starting: bool,
-    /// Clean acknowledgements since the last change, and how many it takes to try a wider one.
+    /// Acknowledgements since the last change.
     clean: u32,
+    /// How many of them it takes to try a wider window. Doubles with each gap.
     needed: u32,
 }
 
-/// Clean acknowledgements before a wider window is tried for the first time.
-const PATIENCE: u32 = 16;
-const MAX_PATIENCE: u32 = 4096;
+/// Acknowledgements after the first gap before a wider window is tried.
+const FIRST_NEEDED: u32 = 16;
+const MAX_NEEDED: u32 = 4096;
 
 impl Window {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, size: 1, starting: true, clean: 0, needed: PATIENCE }
+        Self { limit, size: 1, starting: true, clean: 0, needed: FIRST_NEEDED }
     }
 
-    /// One that has grown already.
+    /// A window that has already grown.
     #[cfg(test)]
     pub(super) fn opened(size: usize, limit: usize) -> Self {
         Self { size, ..Self::new(limit) }
@@ -34,9 +35,10 @@ impl Window {
         self.size
     }
 
-    /// A batch was acknowledged; `full` says whether the window was in the way of more.
-    pub(super) fn acknowledged(&mut self, full: bool) {
-        if !full || self.size >= self.limit {
+    /// A batch was acknowledged. `was_full` says whether the window prevented more from being in flight: if it did
+    /// not, a wider one would not help.
+    pub(super) fn acknowledged(&mut self, was_full: bool) {
+        if !was_full || self.size >= self.limit {
             return;
         }
         self.clean += 1;
@@ -46,11 +48,11 @@ impl Window {
         }
     }
 
-    /// A batch overtook another that was sent before it, or one did not arrive in time.
-    pub(super) fn gap(&mut self) {
+    /// Halves the window: a batch overtook an earlier one, or did not arrive in time.
+    pub(super) fn shrink(&mut self) {
         self.size = (self.size / 2).max(1);
         if !self.starting {
-            self.needed = (self.needed * 2).min(MAX_PATIENCE);
+            self.needed = (self.needed * 2).min(MAX_NEEDED);
         }
         self.starting = false;
         self.clean = 0;
@@ -62,22 +64,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn opens_with_each_acknowledgement_until_the_first_gap() {
+    fn window_grows_with_each_acknowledgement_until_the_first_gap() {
         let mut window = Window::new(5);
         for _ in 0..10 {
             window.acknowledged(true);
         }
         assert_eq!(window.size(), 5);
         for _ in 0..4 {
-            window.gap();
+            window.shrink();
         }
         assert_eq!(window.size(), 1);
-        window.gap();
+        window.shrink();
         assert_eq!(window.size(), 1);
     }
 
     #[test]
-    fn tries_a_wider_one_ever_more_rarely_where_that_fails() {
+    fn wider_window_is_tried_less_often_after_each_gap() {
         let mut window = Window::new(5);
         window.acknowledged(true);
         let mut tries = 0;
@@ -85,7 +87,7 @@ mod tests {
             window.acknowledged(true);
             if window.size() > 1 {
                 tries += 1;
-                window.gap();
+                window.shrink();
                 window.size = 1;
             }
         }
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn does_not_grow_where_it_is_not_in_the_way() {
+    fn window_that_is_not_full_does_not_grow() {
         let mut window = Window::new(5);
         for _ in 0..1000 {
             window.acknowledged(false);

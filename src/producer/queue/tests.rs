@@ -1,5 +1,7 @@
-use super::*;
-use crate::producer::delivery::Delivery;
+use super::batch::{Batch, BatchFraming, RecordKind, Sealed};
+use super::buffer::{Limits, Queue, Room};
+use crate::producer::receipt::Delivery;
+use std::time::{Duration, Instant};
 
 fn limits() -> Limits {
     Limits {
@@ -17,11 +19,11 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(limits: Limits, framing: Option<Framing>) -> Self {
+    fn new(limits: Limits, framing: Option<BatchFraming>) -> Self {
         Self { queue: Queue::new(limits, framing), now: Instant::now() }
     }
 
-    fn push(&mut self, kind: Kind, record: &str) -> (Delivery, bool) {
+    fn push(&mut self, kind: RecordKind, record: &str) -> (Delivery, bool) {
         assert_eq!(self.queue.room(kind, record.len()), Room::Yes);
         let (index, news) = self.queue.push(kind, record.as_bytes(), || self.now);
         let delivery = Delivery::new(self.queue.receipt().clone(), index);
@@ -51,26 +53,26 @@ impl Rig {
 }
 
 #[test]
-fn batches_close_by_bytes_by_items_and_by_time() {
-    let mut rig = Rig::new(limits(), Some(Framing::Bytes));
-    assert!(rig.push(Kind::Bytes, "12345678").1, "the driver has to start the clock");
-    assert!(!rig.push(Kind::Bytes, "12345678").1, "nothing new");
+fn batch_is_sealed_by_bytes_items_or_linger_time() {
+    let mut rig = Rig::new(limits(), Some(BatchFraming::Bytes));
+    assert!(rig.push(RecordKind::Bytes, "12345678").1, "the driver has to start the clock");
+    assert!(!rig.push(RecordKind::Bytes, "12345678").1, "nothing new");
     assert!(rig.pop().is_none());
     // 21 bytes would be too many.
-    assert!(rig.push(Kind::Bytes, "12345").1);
+    assert!(rig.push(RecordKind::Bytes, "12345").1);
     assert_eq!(rig.drain(), ["1234567812345678"]);
     // Exactly 20 are not.
-    assert!(rig.push(Kind::Bytes, "123456789012345").1);
+    assert!(rig.push(RecordKind::Bytes, "123456789012345").1);
     assert_eq!(rig.drain(), ["12345123456789012345"]);
 
     for _ in 0..3 {
-        rig.push(Kind::Bytes, "a");
+        rig.push(RecordKind::Bytes, "a");
     }
     assert!(rig.pop().is_none());
-    assert!(rig.push(Kind::Bytes, "a").1);
+    assert!(rig.push(RecordKind::Bytes, "a").1);
     assert_eq!(rig.drain(), ["aaaa"]);
 
-    rig.push(Kind::Bytes, "a");
+    rig.push(RecordKind::Bytes, "a");
     let due = rig.queue.due_at().unwrap();
     assert_eq!(due, rig.now + Duration::from_millis(5));
     rig.now = due;
@@ -80,25 +82,25 @@ fn batches_close_by_bytes_by_items_and_by_time() {
 }
 
 #[test]
-fn a_record_above_the_limit_travels_alone() {
-    let mut rig = Rig::new(limits(), Some(Framing::Array));
-    rig.push(Kind::Json, "1");
+fn record_above_the_batch_limit_is_sent_alone() {
+    let mut rig = Rig::new(limits(), Some(BatchFraming::Array));
+    rig.push(RecordKind::Json, "1");
     let long = format!("\"{}\"", "x".repeat(50));
-    rig.push(Kind::Json, &long);
-    rig.push(Kind::Json, "2");
+    rig.push(RecordKind::Json, &long);
+    rig.push(RecordKind::Json, "2");
     rig.queue.flush();
     assert_eq!(rig.drain(), ["[1]".to_owned(), format!("[{long}]"), "[2]".to_owned()]);
 }
 
-/// ROBUSTNESS 35.
+/// Guarantee 35.
 #[test]
-fn no_body_is_longer_than_the_limit() {
-    for framing in [Some(Framing::Bytes), Some(Framing::Array), None] {
-        for kind in [Kind::Bytes, Kind::Json] {
-            if (framing, kind) == (Some(Framing::Array), Kind::Bytes) {
+fn body_never_exceeds_the_batch_limit() {
+    for framing in [Some(BatchFraming::Bytes), Some(BatchFraming::Array), None] {
+        for kind in [RecordKind::Bytes, RecordKind::Json] {
+            if (framing, kind) == (Some(BatchFraming::Array), RecordKind::Bytes) {
                 continue;
             }
-            for target in [Framing::Bytes, Framing::Array] {
+            for target in [BatchFraming::Bytes, BatchFraming::Array] {
                 let limits = Limits { batch_items: 100, ..limits() };
                 let mut rig = Rig::new(limits, framing);
                 for length in (0..200).map(|n| 1 + n % 7) {
@@ -122,37 +124,37 @@ fn no_body_is_longer_than_the_limit() {
     }
 }
 
-/// ROBUSTNESS 34.
+/// Guarantee 34.
 #[test]
-fn room_is_given_back_when_records_are_settled() {
+fn settled_records_free_their_room() {
     let limits = Limits { buffered_bytes: 20, buffered_records: 3, ..limits() };
-    let mut rig = Rig::new(limits, Some(Framing::Bytes));
-    assert_eq!(rig.queue.room(Kind::Bytes, 16), Room::Yes);
-    assert_eq!(rig.queue.room(Kind::Bytes, 17), Room::Never);
-    assert_eq!(rig.queue.room(Kind::Json, 16), Room::Never);
-    rig.push(Kind::Bytes, "1234567890");
-    assert_eq!(rig.queue.room(Kind::Bytes, 3), Room::Full);
-    rig.push(Kind::Bytes, "12");
+    let mut rig = Rig::new(limits, Some(BatchFraming::Bytes));
+    assert_eq!(rig.queue.room(RecordKind::Bytes, 16), Room::Yes);
+    assert_eq!(rig.queue.room(RecordKind::Bytes, 17), Room::Never);
+    assert_eq!(rig.queue.room(RecordKind::Json, 16), Room::Never);
+    rig.push(RecordKind::Bytes, "1234567890");
+    assert_eq!(rig.queue.room(RecordKind::Bytes, 3), Room::Full);
+    rig.push(RecordKind::Bytes, "12");
     rig.queue.flush();
     let batch = rig.pop().unwrap();
-    assert_eq!(rig.queue.room(Kind::Bytes, 1), Room::Full);
+    assert_eq!(rig.queue.room(RecordKind::Bytes, 1), Room::Full);
     rig.settle(&batch);
     for _ in 0..3 {
-        rig.push(Kind::Bytes, "1");
+        rig.push(RecordKind::Bytes, "1");
     }
-    assert_eq!(rig.queue.room(Kind::Bytes, 1), Room::Full, "by records");
+    assert_eq!(rig.queue.room(RecordKind::Bytes, 1), Room::Full, "by records");
     assert_eq!(rig.queue.free(), (20 - 15, 0));
 }
 
 #[test]
-fn a_flush_waits_for_what_came_before_it() {
-    let mut rig = Rig::new(limits(), Some(Framing::Bytes));
+fn flush_waits_for_earlier_records() {
+    let mut rig = Rig::new(limits(), Some(BatchFraming::Bytes));
     let target = rig.queue.flush();
     assert!(rig.queue.is_settled_before(target));
-    rig.push(Kind::Bytes, "a");
+    rig.push(RecordKind::Bytes, "a");
     let first = rig.queue.flush();
     let a = rig.pop().unwrap();
-    rig.push(Kind::Bytes, "b");
+    rig.push(RecordKind::Bytes, "b");
     let second = rig.queue.flush();
     let b = rig.pop().unwrap();
     // Out of order, as answers come.
@@ -162,8 +164,8 @@ fn a_flush_waits_for_what_came_before_it() {
     assert!(rig.queue.is_settled_before(first) && rig.queue.is_settled_before(second));
 
     // The parts of a split batch settle one by one.
-    rig.push(Kind::Bytes, "c");
-    rig.push(Kind::Bytes, "d");
+    rig.push(RecordKind::Bytes, "c");
+    rig.push(RecordKind::Bytes, "d");
     let target = rig.queue.flush();
     let (c, d) = rig.pop().unwrap().split();
     rig.settle(&c);
@@ -174,11 +176,11 @@ fn a_flush_waits_for_what_came_before_it() {
 }
 
 #[test]
-fn a_split_keeps_records_and_receipts_apart() {
+fn split_keeps_records_with_their_receipts() {
     for (framing, kind, whole) in [
-        (Framing::Bytes, Kind::Bytes, "1234567"),
-        (Framing::Array, Kind::Json, "[1,2,3,4,5,6,7]"),
-        (Framing::Bytes, Kind::Json, "1\n2\n3\n4\n5\n6\n7\n"),
+        (BatchFraming::Bytes, RecordKind::Bytes, "1234567"),
+        (BatchFraming::Array, RecordKind::Json, "[1,2,3,4,5,6,7]"),
+        (BatchFraming::Bytes, RecordKind::Json, "1\n2\n3\n4\n5\n6\n7\n"),
     ] {
         let mut rig = Rig::new(Limits { batch_items: 10, ..limits() }, Some(framing));
         let deliveries: Vec<_> = (1..8).map(|n| rig.push(kind, &n.to_string()).0).collect();
@@ -196,12 +198,12 @@ fn a_split_keeps_records_and_receipts_apart() {
         for (number, part) in parts.iter().enumerate() {
             let digit = (number + 1).to_string();
             let expected = match (framing, kind) {
-                (Framing::Array, _) => format!("[{digit}]"),
-                (_, Kind::Json) => format!("{digit}\n"),
-                (_, Kind::Bytes) => digit.clone(),
+                (BatchFraming::Array, _) => format!("[{digit}]"),
+                (_, RecordKind::Json) => format!("{digit}\n"),
+                (_, RecordKind::Bytes) => digit.clone(),
             };
             assert_eq!(part.body, expected);
-            let record = part.unsent(true).next().unwrap();
+            let record = part.unacked(true).next().unwrap();
             assert_eq!(record.data.trim_ascii(), digit.as_bytes());
             assert!(deliveries[number].try_result().is_none());
             assert!(part.settle(Err(crate::ProducerError::Closed)).is_empty());
@@ -211,25 +213,25 @@ fn a_split_keeps_records_and_receipts_apart() {
 }
 
 #[test]
-fn what_came_before_the_type_was_known_is_framed_later() {
+fn records_before_the_content_type_are_framed_later() {
     for (framing, bodies) in [
-        (Framing::Bytes, vec!["x 1 {}\n"]),
-        // What is no JSON fails alone; what stands around it does not travel together.
-        (Framing::Array, vec!["[1,{}]"]),
+        (BatchFraming::Bytes, vec!["x 1 {}\n"]),
+        // A record that is not JSON fails alone. The records around it become separate batches.
+        (BatchFraming::Array, vec!["[1,{}]"]),
     ] {
         let mut rig = Rig::new(limits(), None);
-        let bad = rig.push(Kind::Bytes, "x").0;
-        let good = rig.push(Kind::Bytes, " 1 ").0;
-        rig.push(Kind::Json, "{}");
+        let bad = rig.push(RecordKind::Bytes, "x").0;
+        let good = rig.push(RecordKind::Bytes, " 1 ").0;
+        rig.push(RecordKind::Json, "{}");
         rig.queue.set_framing(framing);
-        rig.push(Kind::Json, "7");
+        rig.push(RecordKind::Json, "7");
         let Some(Sealed::Unframed(unframed)) = rig.queue.pop(rig.now) else { panic!("it is framed") };
         let (id, cost) = (unframed.id, unframed.cost());
         let framed = unframed.frame(framing);
         let texts: Vec<_> = framed.batches.iter().map(|batch| batch.body.clone()).collect();
         assert_eq!(texts, bodies);
         let saved = cost - framed.batches.iter().map(Batch::cost).sum::<usize>();
-        if framing == Framing::Array {
+        if framing == BatchFraming::Array {
             assert_eq!(framed.refused, 1);
             assert!(matches!(bad.try_result(), Some(Err(_))) && framed.error.is_some());
             rig.queue.settle(id, 1, saved);
@@ -249,10 +251,10 @@ fn what_came_before_the_type_was_known_is_framed_later() {
 }
 
 #[test]
-fn the_end_comes_last_and_by_itself() {
-    let mut rig = Rig::new(limits(), Some(Framing::Array));
-    rig.push(Kind::Json, "1");
-    rig.queue.end(Some((Kind::Json, b"2")), Instant::now);
+fn close_is_the_last_batch_and_separate() {
+    let mut rig = Rig::new(limits(), Some(BatchFraming::Array));
+    rig.push(RecordKind::Json, "1");
+    rig.queue.push_close(Some((RecordKind::Json, b"2")), Instant::now);
     let (first, last) = (rig.pop().unwrap(), rig.pop().unwrap());
     assert_eq!((first.closing, last.closing), (false, true));
     assert_eq!((&first.body[..], &last.body[..]), (&b"[1]"[..], &b"[2]"[..]));
@@ -261,25 +263,27 @@ fn the_end_comes_last_and_by_itself() {
     assert!(rig.queue.is_settled());
 
     let mut rig = Rig::new(limits(), None);
-    rig.queue.end(None, Instant::now);
-    assert!(rig.queue.is_bare_end() && !rig.queue.is_settled());
+    rig.queue.push_close(None, Instant::now);
+    assert!(rig.queue.is_close_only_next() && !rig.queue.is_settled());
     let end = rig.pop().unwrap();
-    assert!(end.is_bare_end() && end.unsent(true).next().is_none());
+    assert!(end.is_close_only() && end.unacked(true).next().is_none());
     rig.settle(&end);
     assert!(rig.queue.is_settled());
 }
 
 #[test]
-fn small_batches_reserve_little() {
-    let mut rig =
-        Rig::new(Limits { batch_bytes: 1_000_000, batch_items: 1_000_000, ..limits() }, Some(Framing::Bytes));
+fn small_batches_do_not_keep_spare_capacity() {
+    let mut rig = Rig::new(
+        Limits { batch_bytes: 1_000_000, batch_items: 1_000_000, ..limits() },
+        Some(BatchFraming::Bytes),
+    );
     for _ in 0..100_000 {
-        rig.push(Kind::Bytes, "0123456789");
+        rig.push(RecordKind::Bytes, "0123456789");
     }
     rig.queue.flush();
     rig.drain();
     // The next is expected to be as large, but is not.
-    rig.push(Kind::Bytes, "x");
+    rig.push(RecordKind::Bytes, "x");
     assert_eq!(rig.queue.flush(), 2);
     let batch = rig.pop().unwrap();
     let vec: Vec<u8> = batch.body.clone().into();

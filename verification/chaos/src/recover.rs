@@ -25,8 +25,8 @@ pub(crate) async fn recover(
     writer: u32,
     run: u32,
 ) -> Result<Recovered> {
-    let unsent = halted.take_unsent();
-    let from = halted.unsent_from().unwrap_or(Offset::Beginning);
+    let unsent = halted.take_unacked();
+    let from = halted.unacked_from().unwrap_or(Offset::Beginning);
 
     // First the mark of a new run, under a higher epoch. Once it is stored the server takes nothing of the run
     // before, not even what is still on its way somewhere: what is stored of it is stored before the mark.

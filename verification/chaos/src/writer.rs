@@ -104,7 +104,7 @@ impl Writer {
             .max_batch_items(10)
             .max_buffered_bytes(100_000)
             .linger(Duration::from_millis(1))
-            .retry(RetryConfig { max_backoff: Duration::from_millis(500), ..RetryConfig::default() })
+            .retry_config(RetryConfig { max_backoff: Duration::from_millis(500), ..RetryConfig::default() })
     }
 
     async fn append(

@@ -128,7 +128,8 @@ async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize
                 .max_buffered_bytes(buffered_bytes)
                 .max_buffered_records(buffered_records);
             if retries.is_some() {
-                builder = builder.retry(RetryConfig { max_retries: retries, ..RetryConfig::default() });
+                builder =
+                    builder.retry_config(RetryConfig { max_retries: retries, ..RetryConfig::default() });
             }
             job.write_with(builder.build()).await
         }
@@ -386,8 +387,8 @@ impl Job {
 
     /// What was handed back tells which of the failed records may be stored.
     fn settle_failures(&self, producer: Option<Producer>, failures: Vec<(RecordId, ProducerError)>) {
-        let unsent = producer.as_ref().map(Producer::take_unsent);
-        if let Some(Offset::At(from)) = producer.as_ref().and_then(Producer::unsent_from) {
+        let unsent = producer.as_ref().map(Producer::take_unacked);
+        if let Some(Offset::At(from)) = producer.as_ref().and_then(Producer::unacked_from) {
             self.ledger.look(Look { writer: self.number, run: self.run, from });
         }
         for (id, error) in failures {

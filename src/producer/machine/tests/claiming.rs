@@ -1,8 +1,8 @@
 use super::*;
 
-/// ROBUSTNESS 31.
+/// Guarantee 31.
 #[test]
-fn all_that_is_in_flight_is_renumbered_under_one_new_epoch() {
+fn batches_in_flight_are_renumbered_under_one_new_epoch() {
     let (mut rig, attempts) = Rig::in_flight(claiming(), 4);
     // In any order, and some as gaps; nothing is sent before the last of them.
     assert!(rig.stale(&attempts[2], 3).is_empty());
@@ -27,7 +27,7 @@ fn all_that_is_in_flight_is_renumbered_under_one_new_epoch() {
 }
 
 #[test]
-fn without_auto_claim_the_epoch_is_stale_everywhere() {
+fn stale_epoch_without_auto_claim_fails_every_batch() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 2);
     rig.stale(&attempts[0], 3);
     rig.stale(&attempts[1], 3);
@@ -39,7 +39,7 @@ fn without_auto_claim_the_epoch_is_stale_everywhere() {
 }
 
 #[test]
-fn an_unanswered_attempt_of_the_old_epoch_cannot_be_claimed() {
+fn attempt_in_doubt_prevents_a_claim() {
     let (mut rig, attempts) = Rig::in_flight(claiming(), 2);
     rig.lost(&attempts[0]);
     rig.stale(&attempts[1], 3);
@@ -57,7 +57,7 @@ fn an_unanswered_attempt_of_the_old_epoch_cannot_be_claimed() {
 }
 
 #[test]
-fn a_later_acknowledgement_speaks_for_an_unanswered_one() {
+fn later_acknowledgement_settles_an_attempt_in_doubt() {
     let (mut rig, attempts) = Rig::in_flight(claiming(), 3);
     rig.lost(&attempts[0]);
     rig.ok(&attempts[1]);
@@ -70,7 +70,7 @@ fn a_later_acknowledgement_speaks_for_an_unanswered_one() {
 
 /// Somebody else's batch has the number of ours, and the one after it is ours: that it is stored says nothing of the other.
 #[test]
-fn an_acknowledgement_does_not_speak_for_a_number_that_is_not_ours() {
+fn acknowledgement_in_a_shared_epoch_does_not_settle_earlier_numbers() {
     for (settings, unanswered) in [(claiming(), false), (settings(), false), (claiming(), true)] {
         let (mut rig, attempts) = Rig::in_flight(settings, 2);
         rig.ok(&attempts[1]);
@@ -94,22 +94,22 @@ fn an_acknowledgement_does_not_speak_for_a_number_that_is_not_ours() {
     assert_eq!((next[0].epoch, next[0].seq, next[0].body.as_ref()), (1, 0, &1u32.to_be_bytes()[..]));
 }
 
-/// A duplicate of which the tail could not be asked is no reason to take the next one for an echo.
+/// A duplicate without a known tail does not make the next duplicate expected.
 #[test]
-fn a_duplicate_that_was_not_explained_explains_nothing() {
+fn unexpected_duplicate_does_not_settle_earlier_batches() {
     let mut rig = Rig::new(claiming());
-    rig.machine.set_tail_before(Some(Offset::parse("0_5")));
+    rig.machine.on_metadata(Offset::parse("0_5"));
     let first = rig.offer(1);
-    rig.answer(&first[0], Answer::Failed { error: server_error(), fate: Fate::NotSent, again: true });
+    rig.answer(&first[0], AttemptResult::Failed { error: server_error(), fate: Fate::NoEffect, retry: true });
     let again = rig.wait();
     let offset = Some(Offset::parse("0_9"));
-    rig.answer(&again[0], Answer::Stored { offset, duplicate: true, highest: Some(0) });
+    rig.answer(&again[0], AttemptResult::Stored { offset, duplicate: true, highest: Some(0) });
     assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { epoch: 0, seq: 0 }));
     assert_eq!(rig.failed, [(0, true)]);
 }
 
 #[test]
-fn a_restart_at_epoch_0_recovers() {
+fn restart_at_epoch_0_claims_a_higher_epoch() {
     // An earlier run got further than anything that was sent.
     let mut rig = Rig::new(claiming());
     let first = rig.offer(1);
@@ -120,13 +120,16 @@ fn a_restart_at_epoch_0_recovers() {
 }
 
 #[test]
-fn an_earlier_run_of_one_batch_shows_by_the_tail() {
-    let duplicate =
-        |tail: &str| Answer::Stored { offset: Some(Offset::parse(tail)), duplicate: true, highest: Some(0) };
+fn unmoved_tail_proves_an_earlier_run_of_one_batch() {
+    let duplicate = |tail: &str| AttemptResult::Stored {
+        offset: Some(Offset::parse(tail)),
+        duplicate: true,
+        highest: Some(0),
+    };
     let before = || Some(Offset::parse("0_5"));
 
     let mut rig = Rig::new(claiming());
-    rig.machine.set_tail_before(before());
+    rig.machine.on_metadata(before().unwrap());
     let first = rig.offer(1);
     let next = rig.answer(&first[0], duplicate("0_5"));
     assert_eq!((next[0].epoch, next[0].seq), (1, 0));
@@ -134,13 +137,13 @@ fn an_earlier_run_of_one_batch_shows_by_the_tail() {
     // Also where the first attempt went unanswered: had it been applied, the tail would have moved.
     for highest in [0, 7] {
         let mut rig = Rig::new(claiming());
-        rig.machine.set_tail_before(before());
+        rig.machine.on_metadata(before().unwrap());
         let first = rig.offer(1);
         assert!(rig.lost(&first[0]).is_empty());
         rig.now += Duration::from_secs(1);
         let again = rig.attempts();
         let offset = Some(Offset::parse("0_5"));
-        let answer = Answer::Stored { offset, duplicate: true, highest: Some(highest) };
+        let answer = AttemptResult::Stored { offset, duplicate: true, highest: Some(highest) };
         let next = rig.answer(&again[0], answer);
         assert_eq!((next[0].epoch, next[0].seq), (1, 0));
         rig.ok(&next[0]);
@@ -149,25 +152,25 @@ fn an_earlier_run_of_one_batch_shows_by_the_tail() {
 
     // The tail has moved: it may be our own record, repeated by something between.
     let mut rig = Rig::new(claiming());
-    rig.machine.set_tail_before(before());
+    rig.machine.on_metadata(before().unwrap());
     let first = rig.offer(1);
     rig.answer(&first[0], duplicate("0_9"));
     assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { .. }));
 
-    // Nobody asked for the tail; or the claim was not allowed.
+    // The tail is not known, or auto_claim is off.
     let mut rig = Rig::new(claiming());
     let first = rig.offer(1);
     rig.answer(&first[0], duplicate("0_5"));
     assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { .. }));
     let mut rig = Rig::new(settings());
-    rig.machine.set_tail_before(before());
+    rig.machine.on_metadata(before().unwrap());
     let first = rig.offer(1);
     rig.answer(&first[0], duplicate("0_5"));
     assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { .. }));
 }
 
 #[test]
-fn claims_are_bounded_but_for_a_time_of_peace() {
+fn claims_are_limited_and_a_pause_resets_the_limit() {
     let mut rig = Rig::new(claiming());
     let mut next = rig.offer(1);
     for claim in 0..5 {
@@ -184,7 +187,7 @@ fn claims_are_bounded_but_for_a_time_of_peace() {
 }
 
 #[test]
-fn epochs_come_to_an_end() {
+fn epoch_without_sequence_numbers_halts() {
     let mut rig = Rig::new(claiming());
     let first = rig.offer(1);
     rig.stale(&first[0], MAX_NUMBER);
@@ -200,11 +203,11 @@ fn at(tail: &str) -> Option<Offset> {
     Some(Offset::parse(tail))
 }
 
-/// A producer whose first batch ends at 0_5, and a server that has forgotten it.
-fn forgotten(settings: Settings, unanswered: bool) -> Rig {
+/// A producer whose first batch ends at 0_5, and a server that has lost its state.
+fn after_state_loss(settings: Settings, unanswered: bool) -> Rig {
     let mut rig = Rig::new(settings);
     let first = rig.offer(1);
-    rig.answer(&first[0], Answer::Stored { offset: at("0_5"), duplicate: false, highest: Some(0) });
+    rig.answer(&first[0], AttemptResult::Stored { offset: at("0_5"), duplicate: false, highest: Some(0) });
     let mut next = rig.offer(1);
     if unanswered {
         rig.lost(&next[0]);
@@ -215,12 +218,12 @@ fn forgotten(settings: Settings, unanswered: bool) -> Rig {
 }
 
 #[test]
-fn a_forgotten_producer_claims_where_the_tail_shows_what_is_stored() {
+fn state_loss_with_a_tail_that_shows_what_is_stored_starts_a_new_epoch() {
     // Nothing came behind the last acknowledgement: nothing of ours can be there.
     for (unanswered, tail) in [(false, "0_5"), (true, "0_5"), (false, "0_9")] {
-        let mut rig = forgotten(claiming(), unanswered);
-        assert!(rig.machine.asks_tail(rig.now) && rig.machine.deadline().is_none());
-        rig.machine.tail(at(tail).as_ref(), rig.now);
+        let mut rig = after_state_loss(claiming(), unanswered);
+        assert!(rig.machine.begin_tail_check(rig.now) && rig.machine.deadline().is_none());
+        rig.machine.on_tail(at(tail).as_ref(), rig.now);
         let next = rig.attempts();
         assert_eq!((next[0].epoch, next[0].seq), (1, 0), "{unanswered} {tail}");
         rig.ok(&next[0]);
@@ -229,10 +232,10 @@ fn a_forgotten_producer_claims_where_the_tail_shows_what_is_stored() {
 }
 
 #[test]
-fn a_forgotten_producer_ends_where_nobody_can_tell() {
+fn state_loss_with_a_batch_in_doubt_halts() {
     let halted = |unanswered, tail: Option<&str>| {
-        let mut rig = forgotten(claiming(), unanswered);
-        rig.machine.tail(tail.and_then(at).as_ref(), rig.now);
+        let mut rig = after_state_loss(claiming(), unanswered);
+        rig.machine.on_tail(tail.and_then(at).as_ref(), rig.now);
         rig.collect();
         assert_eq!(rig.failed, [(1, unanswered)]);
         rig.halted().clone()
@@ -244,20 +247,22 @@ fn a_forgotten_producer_ends_where_nobody_can_tell() {
     // What was acknowledged is gone.
     assert!(matches!(halted(false, Some("0_2")), ProducerError::SequenceGap { .. }));
     // Without leave to claim nothing is asked.
-    let mut rig = forgotten(settings(), false);
-    assert!(matches!(rig.halted(), ProducerError::SequenceGap { .. }) && !rig.machine.asks_tail(rig.now));
+    let mut rig = after_state_loss(settings(), false);
+    assert!(
+        matches!(rig.halted(), ProducerError::SequenceGap { .. }) && !rig.machine.begin_tail_check(rig.now)
+    );
 }
 
 #[test]
-fn a_server_that_forgot_a_later_epoch_says_so_in_its_own_way() {
+fn refusal_with_400_after_an_acknowledgement_is_a_state_loss() {
     let bad_request = || {
         let error = StreamError::BadRequest { message: "new epoch must start with 0".into() };
-        Answer::Failed { error: error.into(), fate: Fate::Refused, again: false }
+        AttemptResult::Failed { error: error.into(), fate: Fate::Refused, retry: false }
     };
     let (mut rig, attempts) = Rig::in_flight(claiming(), 2);
     assert!(rig.answer(&attempts[1], bad_request()).is_empty());
     assert!(rig.answer(&attempts[0], bad_request()).is_empty());
-    rig.machine.tail(at("0_9").as_ref(), rig.now);
+    rig.machine.on_tail(at("0_9").as_ref(), rig.now);
     let next = rig.attempts();
     assert_eq!((next[0].epoch, next[0].seq), (1, 0));
     // If it is refused as a first one too, then for another reason.
@@ -266,7 +271,7 @@ fn a_server_that_forgot_a_later_epoch_says_so_in_its_own_way() {
 }
 
 #[test]
-fn an_epoch_beyond_all_numbers_is_not_claimed() {
+fn epoch_above_the_largest_number_is_not_claimed() {
     for server_epoch in [MAX_NUMBER, u64::MAX] {
         let mut rig = Rig::new(claiming());
         let first = rig.offer(1);
@@ -275,35 +280,39 @@ fn an_epoch_beyond_all_numbers_is_not_claimed() {
     }
 }
 
-/// An answer tells the tail of its own moment: of two that travelled together, the first one's may be behind the second.
+/// A response has the tail of its own time: the response to the first of two batches may have the tail behind both.
 #[test]
-fn a_tail_that_was_told_late_proves_nothing() {
+fn tail_reported_after_a_batch_was_sent_proves_nothing_about_it() {
     let mut rig = Rig::new(claiming());
     let first = rig.offer(1);
-    rig.answer(&first[0], Answer::Stored { offset: at("0_5"), duplicate: false, highest: Some(0) });
+    rig.answer(&first[0], AttemptResult::Stored { offset: at("0_5"), duplicate: false, highest: Some(0) });
     rig.machine.window = Window::opened(2, 5);
     let attempts: Vec<Attempt> = (0..2).flat_map(|_| rig.offer(1)).collect();
-    rig.answer(&attempts[0], Answer::Stored { offset: at("0_9"), duplicate: false, highest: Some(1) });
+    rig.answer(&attempts[0], AttemptResult::Stored { offset: at("0_9"), duplicate: false, highest: Some(1) });
     rig.lost(&attempts[1]);
     let again = rig.wait();
     assert!(rig.gap(&again[0], 0).is_empty());
-    rig.machine.tail(at("0_9").as_ref(), rig.now);
+    rig.machine.on_tail(at("0_9").as_ref(), rig.now);
     rig.collect();
     assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
-    assert_eq!((rig.failed.clone(), rig.machine.unsent_from().cloned()), (vec![(2, true)], at("0_5")));
+    assert_eq!((rig.failed.clone(), rig.machine.unacked_from().cloned()), (vec![(2, true)], at("0_5")));
 }
 
-/// A server that has forgotten once may forget again, even the first batch of the epoch that was claimed from it.
+/// A server that lost its state once may lose it again, including the first batch of the new epoch.
 #[test]
-fn the_first_batch_after_a_loss_is_not_sent_twice_blindly() {
+fn first_batch_after_a_state_loss_is_not_resent_without_a_tail_check() {
     for (tail, stored) in [("0_5", false), ("0_9", true)] {
-        let mut rig = forgotten(claiming(), false);
-        rig.machine.tail(at("0_5").as_ref(), rig.now);
+        let mut rig = after_state_loss(claiming(), false);
+        rig.machine.on_tail(at("0_5").as_ref(), rig.now);
         let next = rig.attempts();
         // A server that fails is not asked anything at once.
-        assert!(rig.lost(&next[0]).is_empty() && !rig.machine.asks_tail(rig.now));
-        assert!(rig.wait().is_empty() && rig.machine.asks_tail(rig.now) && rig.machine.deadline().is_none());
-        rig.machine.tail(at(tail).as_ref(), rig.now);
+        assert!(rig.lost(&next[0]).is_empty() && !rig.machine.begin_tail_check(rig.now));
+        assert!(
+            rig.wait().is_empty()
+                && rig.machine.begin_tail_check(rig.now)
+                && rig.machine.deadline().is_none()
+        );
+        rig.machine.on_tail(at(tail).as_ref(), rig.now);
         rig.collect();
         match stored {
             false => {
@@ -311,11 +320,11 @@ fn the_first_batch_after_a_loss_is_not_sent_twice_blindly() {
                 assert_eq!((next[0].epoch, next[0].seq), (2, 0));
                 rig.answer(
                     &next[0],
-                    Answer::Stored { offset: at("0_9"), duplicate: false, highest: Some(0) },
+                    AttemptResult::Stored { offset: at("0_9"), duplicate: false, highest: Some(0) },
                 );
                 // From here on an unanswered attempt is repeated as any other.
                 let next = rig.offer(1);
-                assert!(rig.lost(&next[0]).is_empty() && !rig.machine.asks_tail(rig.now));
+                assert!(rig.lost(&next[0]).is_empty() && !rig.machine.begin_tail_check(rig.now));
             }
             true => {
                 assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
@@ -325,13 +334,13 @@ fn the_first_batch_after_a_loss_is_not_sent_twice_blindly() {
     }
 }
 
-/// Nobody else was there: another producer is not what it may end with.
+/// There is no other producer, so the error must not be `StaleEpoch`.
 #[test]
-fn a_server_that_keeps_forgetting_is_not_another_producer() {
+fn repeated_state_loss_is_not_reported_as_another_producer() {
     for unanswered in [false, true] {
-        let mut rig = forgotten(claiming(), false);
+        let mut rig = after_state_loss(claiming(), false);
         for epoch in 1..=5 {
-            rig.machine.tail(at("0_5").as_ref(), rig.now);
+            rig.machine.on_tail(at("0_5").as_ref(), rig.now);
             let next = rig.attempts();
             assert_eq!((next[0].epoch, next[0].seq), (epoch, 0));
             if unanswered {
@@ -340,14 +349,17 @@ fn a_server_that_keeps_forgetting_is_not_another_producer() {
                 rig.gap(&next[0], 0);
             }
         }
-        rig.machine.tail(at("0_5").as_ref(), rig.now);
+        rig.machine.on_tail(at("0_5").as_ref(), rig.now);
         rig.collect();
         match rig.halted() {
             ProducerError::SequenceGap { .. } => assert!(!unanswered),
             error => {
                 assert!(unanswered && matches!(error.stream_error(), Some(StreamError::Protocol { .. })));
                 let text = error.to_string();
-                assert!(text.contains("forgot this producer 5 times") && text.contains("busy"), "{text}");
+                assert!(
+                    text.contains("lost this producer's state more than 5 times") && text.contains("busy"),
+                    "{text}"
+                );
             }
         }
         assert_eq!(rig.failed, [(1, unanswered)]);
@@ -356,11 +368,11 @@ fn a_server_that_keeps_forgetting_is_not_another_producer() {
 
 /// Only a 400 may mean that the epoch is unknown.
 #[test]
-fn a_refusal_of_another_kind_claims_nothing() {
+fn refusal_with_another_status_claims_nothing() {
     let (mut rig, attempts) = Rig::in_flight(claiming(), 1);
     let error = StreamError::BadRequest { message: "pay first".into() };
     let error = Error::from(error).edit(|context| context.status = Some(http::StatusCode::PAYMENT_REQUIRED));
-    rig.answer(&attempts[0], Answer::Failed { error, fate: Fate::Refused, again: false });
+    rig.answer(&attempts[0], AttemptResult::Failed { error, fate: Fate::Refused, retry: false });
     assert!(matches!(rig.halted().stream_error(), Some(StreamError::BadRequest { .. })));
-    assert!(!rig.machine.asks_tail(rig.now));
+    assert!(!rig.machine.begin_tail_check(rig.now));
 }

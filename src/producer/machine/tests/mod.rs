@@ -1,15 +1,23 @@
-//! The machine by itself: answers in, attempts out.
+//! The machine alone: results in, attempts out.
 
 mod claiming;
 mod random;
 mod rules;
 mod splitting;
 
-use super::*;
-use crate::producer::batch::{Framing, Kind, Sealed};
-use crate::producer::delivery::Delivery;
-use crate::producer::queue::{Limits, Queue};
+use super::attempt::{Attempt, AttemptResult, Fate};
+use super::state::{Counters, Machine, Settings};
+use super::window::Window;
+use crate::error::{Error, StreamError};
+use crate::offset::Offset;
+use crate::producer::error::ProducerError;
+use crate::producer::queue::batch::{BatchFraming, RecordKind, Sealed};
+use crate::producer::queue::buffer::{Limits, Queue};
+use crate::producer::receipt::Delivery;
+use crate::protocol::headers::MAX_NUMBER;
+use crate::retry::RetryConfig;
 use std::time::Duration;
+use std::time::Instant;
 
 /// A machine, a clock, and the batches that it is given: numbered records of four bytes.
 struct Rig {
@@ -18,7 +26,7 @@ struct Rig {
     queue: Queue,
     next: u32,
     deliveries: Vec<Delivery>,
-    /// Records by outcome, in the order of settling; failed ones with whether they may be stored.
+    /// Records by result, in the order of settling; failed ones with whether they may be stored.
     stored: Vec<u32>,
     failed: Vec<(u32, bool)>,
 }
@@ -49,7 +57,7 @@ impl Rig {
         Self {
             machine: Machine::new(settings),
             now: Instant::now(),
-            queue: Queue::new(limits, Some(Framing::Bytes)),
+            queue: Queue::new(limits, Some(BatchFraming::Bytes)),
             next: 0,
             deliveries: Vec::new(),
             stored: Vec::new(),
@@ -57,7 +65,7 @@ impl Rig {
         }
     }
 
-    /// A machine with `count` batches of one record under way, after a first one was acknowledged.
+    /// A machine with `count` batches of one record in flight, after a first one was acknowledged.
     fn in_flight(settings: Settings, count: usize) -> (Self, Vec<Attempt>) {
         let mut rig = Self::new(settings);
         let first = rig.offer(1);
@@ -73,12 +81,12 @@ impl Rig {
     fn offer(&mut self, records: u32) -> Vec<Attempt> {
         assert!(self.machine.wants_batch());
         for _ in 0..records {
-            let (index, _) = self.queue.push(Kind::Bytes, &self.next.to_be_bytes(), || self.now);
+            let (index, _) = self.queue.push(RecordKind::Bytes, &self.next.to_be_bytes(), || self.now);
             self.deliveries.push(Delivery::new(self.queue.receipt().clone(), index));
             self.next += 1;
         }
         let Some(Sealed::Ready(batch)) = self.queue.pop(self.now) else { panic!("no batch") };
-        self.machine.offer(batch);
+        self.machine.push_batch(batch);
         self.attempts()
     }
 
@@ -88,18 +96,18 @@ impl Rig {
     }
 
     /// Gives an answer, and returns the attempts that follow.
-    fn answer(&mut self, attempt: &Attempt, answer: Answer) -> Vec<Attempt> {
-        self.machine.answer(attempt.key, answer, self.now, u64::MAX);
+    fn answer(&mut self, attempt: &Attempt, result: AttemptResult) -> Vec<Attempt> {
+        self.machine.on_result(attempt.key, result, self.now, u64::MAX);
         self.collect();
         self.attempts()
     }
 
     fn collect(&mut self) {
         for settled in self.machine.take_settled() {
-            assert!(settled.batch.settle(settled.outcome.clone()).is_empty(), "nobody waits");
-            for record in settled.batch.unsent(settled.may_be_stored) {
+            assert!(settled.batch.settle(settled.result.clone()).is_empty(), "no task waits");
+            for record in settled.batch.unacked(settled.may_be_stored) {
                 let number = u32::from_be_bytes(record.data.as_ref().try_into().unwrap());
-                match settled.outcome {
+                match settled.result {
                     Ok(_) => self.stored.push(number),
                     Err(_) => self.failed.push((number, record.may_be_stored)),
                 }
@@ -108,29 +116,35 @@ impl Rig {
     }
 
     fn ok(&mut self, attempt: &Attempt) -> Vec<Attempt> {
-        self.answer(attempt, Answer::Stored { offset: None, duplicate: false, highest: Some(attempt.seq) })
+        self.answer(
+            attempt,
+            AttemptResult::Stored { offset: None, duplicate: false, highest: Some(attempt.seq) },
+        )
     }
 
     fn duplicate(&mut self, attempt: &Attempt, highest: u64) -> Vec<Attempt> {
-        self.answer(attempt, Answer::Stored { offset: None, duplicate: true, highest: Some(highest) })
+        self.answer(attempt, AttemptResult::Stored { offset: None, duplicate: true, highest: Some(highest) })
     }
 
     fn gap(&mut self, attempt: &Attempt, expected: u64) -> Vec<Attempt> {
-        self.answer(attempt, Answer::Gap { expected, received: attempt.seq })
+        self.answer(attempt, AttemptResult::Gap { expected, received: attempt.seq })
     }
 
-    /// The connection broke: nobody knows.
+    /// The connection broke: the fate is not known.
     fn lost(&mut self, attempt: &Attempt) -> Vec<Attempt> {
-        self.answer(attempt, Answer::Failed { error: server_error(), fate: Fate::Unknown, again: true })
+        self.answer(
+            attempt,
+            AttemptResult::Failed { error: server_error(), fate: Fate::Unknown, retry: true },
+        )
     }
 
     fn stale(&mut self, attempt: &Attempt, server_epoch: u64) -> Vec<Attempt> {
-        self.answer(attempt, Answer::Stale { server_epoch })
+        self.answer(attempt, AttemptResult::Stale { server_epoch })
     }
 
     fn too_large(&mut self, attempt: &Attempt) -> Vec<Attempt> {
         let error = StreamError::PayloadTooLarge { size: attempt.body.len() }.into();
-        self.answer(attempt, Answer::TooLarge(error))
+        self.answer(attempt, AttemptResult::TooLarge(error))
     }
 
     /// Lets time pass until the machine has something to do.

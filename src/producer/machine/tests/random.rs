@@ -35,12 +35,12 @@ struct Server {
 }
 
 impl Server {
-    fn receive(&mut self, attempt: &Attempt) -> Answer {
+    fn receive(&mut self, attempt: &Attempt) -> AttemptResult {
         if attempt.body.len() > self.max_body {
-            return Answer::TooLarge(StreamError::PayloadTooLarge { size: attempt.body.len() }.into());
+            return AttemptResult::TooLarge(StreamError::PayloadTooLarge { size: attempt.body.len() }.into());
         }
         let expected = match self.epoch {
-            Some(epoch) if attempt.epoch < epoch => return Answer::Stale { server_epoch: epoch },
+            Some(epoch) if attempt.epoch < epoch => return AttemptResult::Stale { server_epoch: epoch },
             Some(epoch) if attempt.epoch == epoch => self.last + 1,
             _ => 0,
         };
@@ -48,9 +48,9 @@ impl Server {
             if self.epoch.is_some_and(|epoch| attempt.epoch > epoch) {
                 let message = "new epoch must start at seq 0".into();
                 let error = StreamError::BadRequest { message }.into();
-                return Answer::Failed { error, fate: Fate::Refused, again: false };
+                return AttemptResult::Failed { error, fate: Fate::Refused, retry: false };
             }
-            return Answer::Gap { expected, received: attempt.seq };
+            return AttemptResult::Gap { expected, received: attempt.seq };
         }
         let duplicate = attempt.seq < expected;
         if !duplicate {
@@ -59,7 +59,7 @@ impl Server {
             let numbers = attempt.body.chunks(4).map(|number| u32::from_be_bytes(number.try_into().unwrap()));
             self.log.extend(numbers);
         }
-        Answer::Stored { offset: Some(self.tail()), duplicate, highest: Some(self.last) }
+        AttemptResult::Stored { offset: Some(self.tail()), duplicate, highest: Some(self.last) }
     }
 
     fn tail(&self) -> Offset {
@@ -67,8 +67,8 @@ impl Server {
     }
 }
 
-fn unanswered() -> Answer {
-    Answer::Failed { error: server_error(), fate: Fate::Unknown, again: true }
+fn unanswered() -> AttemptResult {
+    AttemptResult::Failed { error: server_error(), fate: Fate::Unknown, retry: true }
 }
 
 /// One in so many; zero is never.
@@ -78,8 +78,8 @@ struct Odds {
     refused: usize,
     stray: usize,
     fenced: usize,
-    /// The server crashes, and forgets all producers.
-    forgets: usize,
+    /// The server crashes, and loses the state of all producers.
+    state_loss: usize,
     foreign: usize,
 }
 
@@ -101,20 +101,20 @@ fn run(seed: u64, settings: Settings, odds: Odds, max_body: usize) -> bool {
             server.receive(&stray);
         }
         if random.one_in(odds.fenced) {
-            // Never the epoch that we have or are about to claim: by the same one nobody can tell two producers apart.
+            // Never the epoch that we have or are about to claim: two producers with the same one are not distinguishable.
             server.epoch = server.epoch.max(Some(rig.machine.epoch())).map(|epoch| epoch + 2);
             server.last = random.next() % 3;
         }
         if random.one_in(odds.foreign) {
             server.foreign += 1;
         }
-        // Of a first batch that was stored, unanswered and forgotten nobody can tell that it is no first one.
-        if random.one_in(odds.forgets) && rig.machine.stored_to.is_some() {
+        // If the first batch was stored, had no response and was lost from the state, its resend looks like a first batch.
+        if random.one_in(odds.state_loss) && rig.machine.epoch.stored_to.is_some() {
             server.epoch = None;
         }
-        if rig.machine.asks_tail(rig.now) {
+        if rig.machine.begin_tail_check(rig.now) {
             let tail = (!random.one_in(5)).then(|| server.tail());
-            rig.machine.tail(tail.as_ref(), rig.now);
+            rig.machine.on_tail(tail.as_ref(), rig.now);
             rig.collect();
             let next = rig.attempts();
             under_way.extend(next);
@@ -141,7 +141,7 @@ fn run(seed: u64, settings: Settings, odds: Odds, max_body: usize) -> bool {
             unanswered()
         } else if random.one_in(odds.refused) {
             let error = StreamError::RateLimited { retry_after: None }.into();
-            Answer::Failed { error, fate: Fate::Refused, again: true }
+            AttemptResult::Failed { error, fate: Fate::Refused, retry: true }
         } else {
             server.receive(&attempt)
         };
@@ -170,13 +170,13 @@ fn run(seed: u64, settings: Settings, odds: Odds, max_body: usize) -> bool {
 }
 
 fn calm() -> Odds {
-    Odds { lost: 0, refused: 0, stray: 0, fenced: 0, forgets: 0, foreign: 0 }
+    Odds { lost: 0, refused: 0, stray: 0, fenced: 0, state_loss: 0, foreign: 0 }
 }
 
 const SEEDS: std::ops::Range<u64> = 0..3000;
 
 #[test]
-fn over_a_bad_network_everything_is_stored_once() {
+fn faulty_network_stores_every_record_once() {
     let odds = Odds { lost: 4, refused: 10, stray: 2, fenced: 0, ..calm() };
     for seed in SEEDS {
         assert!(!run(seed, settings(), odds, usize::MAX), "seed {seed} halted");
@@ -185,7 +185,7 @@ fn over_a_bad_network_everything_is_stored_once() {
 }
 
 #[test]
-fn fences_lose_nothing_where_every_attempt_is_answered() {
+fn stale_epochs_lose_nothing_if_every_attempt_has_a_response() {
     let odds = Odds { lost: 0, refused: 10, stray: 0, fenced: 60, ..calm() };
     let halted = SEEDS.filter(|seed| run(*seed, claiming(), odds, usize::MAX)).count();
     // Only where the claims came too thick.
@@ -193,7 +193,7 @@ fn fences_lose_nothing_where_every_attempt_is_answered() {
 }
 
 #[test]
-fn splits_lose_nothing_where_every_attempt_is_answered() {
+fn splits_lose_nothing_if_every_attempt_has_a_response() {
     let odds = Odds { lost: 0, refused: 10, stray: 0, fenced: 0, ..calm() };
     for seed in SEEDS {
         assert!(!run(seed, settings(), odds, 8), "seed {seed} halted");
@@ -201,24 +201,24 @@ fn splits_lose_nothing_where_every_attempt_is_answered() {
 }
 
 #[test]
-fn a_forgetful_server_costs_nothing_that_is_answered() {
-    let odds = Odds { refused: 10, forgets: 50, foreign: 20, ..calm() };
+fn state_losses_lose_nothing_if_every_attempt_has_a_response() {
+    let odds = Odds { refused: 10, state_loss: 50, foreign: 20, ..calm() };
     let halted = SEEDS.filter(|seed| run(*seed, claiming(), odds, usize::MAX)).count();
     // Where the tail was not told, or it forgot too often.
     assert!(halted < 1000, "{halted}");
 }
 
 #[test]
-fn of_a_forgetful_server_nothing_is_believed() {
+fn state_losses_never_settle_a_record_wrongly() {
     for foreign in [0, 20] {
-        let odds = Odds { lost: 8, refused: 10, forgets: 30, foreign, ..calm() };
+        let odds = Odds { lost: 8, refused: 10, state_loss: 30, foreign, ..calm() };
         let halted = SEEDS.filter(|seed| run(*seed, claiming(), odds, usize::MAX)).count();
         assert!(halted > 100 && halted < 3000, "{halted}");
     }
 }
 
 #[test]
-fn whatever_happens_the_receipts_are_true() {
+fn random_faults_never_make_a_receipt_wrong() {
     let mut halted = 0;
     for seed in SEEDS {
         let mut random = Random(!seed);

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_first_batch_of_an_epoch_travels_alone() {
+fn first_batch_of_an_epoch_is_sent_alone() {
     let mut rig = Rig::new(settings());
     let first = rig.offer(1);
     assert_eq!(seqs(&first), [0]);
@@ -13,7 +13,7 @@ fn the_first_batch_of_an_epoch_travels_alone() {
 }
 
 #[test]
-fn a_resend_is_the_same_and_its_duplicate_is_success() {
+fn resend_is_identical_and_its_duplicate_is_success() {
     let mut rig = Rig::new(settings());
     let first = rig.offer(2).remove(0);
     assert!(rig.lost(&first).is_empty());
@@ -30,7 +30,7 @@ fn a_resend_is_the_same_and_its_duplicate_is_success() {
 }
 
 #[test]
-fn nothing_overtakes_a_batch_that_waits() {
+fn batch_that_waits_for_its_retry_is_not_overtaken() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 3);
     assert!(rig.lost(&attempts[0]).is_empty());
     // The others could not be stored before it.
@@ -46,9 +46,9 @@ fn nothing_overtakes_a_batch_that_waits() {
     assert_eq!(rig.stored, [1, 2, 3]);
 }
 
-/// ROBUSTNESS 30.
+/// Guarantee 30.
 #[test]
-fn a_late_batch_costs_its_successors_one_resend_each() {
+fn late_batch_costs_each_successor_one_resend() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 5);
     for late in &attempts[1..] {
         assert!(rig.gap(late, 1).is_empty());
@@ -65,7 +65,7 @@ fn a_late_batch_costs_its_successors_one_resend_each() {
 }
 
 #[test]
-fn a_gap_that_a_failure_explains_does_not_narrow_the_window() {
+fn gap_after_a_failure_does_not_shrink_the_window() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 3);
     rig.lost(&attempts[0]);
     rig.gap(&attempts[1], 1);
@@ -73,7 +73,7 @@ fn a_gap_that_a_failure_explains_does_not_narrow_the_window() {
 }
 
 #[test]
-fn a_gap_answered_after_its_predecessors_acknowledgement_is_no_error() {
+fn gap_reported_after_the_predecessor_was_acknowledged_is_resent() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 2);
     rig.ok(&attempts[0]);
     let again = rig.gap(&attempts[1], 1);
@@ -83,16 +83,16 @@ fn a_gap_answered_after_its_predecessors_acknowledgement_is_no_error() {
 }
 
 #[test]
-fn a_gap_with_nothing_before_it_is_an_error() {
+fn gap_of_the_oldest_batch_halts() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 1);
     rig.gap(&attempts[0], 0);
     assert!(matches!(rig.halted(), ProducerError::SequenceGap { expected: 0, received: 1 }));
     assert_eq!(rig.failed, [(1, false)]);
 }
 
-/// ROBUSTNESS 29.
+/// Guarantee 29.
 #[test]
-fn a_spent_budget_halts_and_sends_no_higher_number() {
+fn spent_retry_budget_halts_and_sends_no_higher_number() {
     let retry = RetryConfig { max_retries: Some(2), ..RetryConfig::default() };
     let (mut rig, attempts) = Rig::in_flight(Settings { retry, ..settings() }, 2);
     rig.lost(&attempts[0]);
@@ -110,7 +110,7 @@ fn a_spent_budget_halts_and_sends_no_higher_number() {
 }
 
 #[test]
-fn an_acknowledgement_renews_the_budget() {
+fn acknowledgement_restores_the_retry_budget() {
     let retry = RetryConfig { max_retries: Some(1), ..RetryConfig::default() };
     let (mut rig, attempts) = Rig::in_flight(Settings { retry, ..settings() }, 2);
     rig.lost(&attempts[0]);
@@ -126,10 +126,10 @@ fn an_acknowledgement_renews_the_budget() {
 }
 
 #[test]
-fn what_is_under_way_when_it_halts_may_still_be_stored() {
+fn batch_in_flight_at_a_halt_may_still_be_acknowledged() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 3);
     let fatal = StreamError::Unauthorized.into();
-    rig.answer(&attempts[0], Answer::Failed { error: fatal, fate: Fate::Refused, again: false });
+    rig.answer(&attempts[0], AttemptResult::Failed { error: fatal, fate: Fate::Refused, retry: false });
     assert!(rig.failed.is_empty() && rig.stored.is_empty(), "the others are waited for");
     // Refused by one proxy, let through by another.
     rig.lost(&attempts[1]);
@@ -139,14 +139,14 @@ fn what_is_under_way_when_it_halts_may_still_be_stored() {
     assert!(matches!(rig.halted(), ProducerError::Stream(_)));
 }
 
-/// ROBUSTNESS 32.
+/// Guarantee 32.
 #[test]
-fn a_duplicate_that_was_never_sent_is_an_error() {
+fn duplicate_of_a_first_attempt_halts() {
     let mut rig = Rig::new(settings());
     let first = rig.offer(1);
     rig.duplicate(&first[0], 7);
     let error = rig.halted().to_string();
-    assert!(error.contains("used before") && error.contains("repeats requests"), "{error}");
+    assert!(error.contains("same epoch before") && error.contains("repeats requests"), "{error}");
     assert_eq!(rig.failed, [(0, true)]);
 
     // Neither was it sent if each attempt was refused.
@@ -163,7 +163,7 @@ fn a_duplicate_that_was_never_sent_is_an_error() {
 }
 
 #[test]
-fn an_echo_from_beyond_what_was_sent_is_somebody_elses() {
+fn duplicate_above_sent_seq_means_other_producer() {
     // The server has more of this epoch than we ever sent: whose is the number that it knows?
     let mut rig = Rig::new(settings());
     let first = rig.offer(1);
@@ -174,11 +174,11 @@ fn an_echo_from_beyond_what_was_sent_is_somebody_elses() {
     assert_eq!(rig.failed, [(0, true)]);
 }
 
-/// ROBUSTNESS 33.
+/// Guarantee 33.
 #[test]
-fn a_closed_stream_ends_it_and_says_what_is_not_known() {
+fn closed_stream_halts_and_reports_batches_in_doubt() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 2);
-    let closed = || Answer::Closed {
+    let closed = || AttemptResult::Closed {
         error: StreamError::StreamClosed { final_offset: None }.into(),
         final_offset: None,
     };
@@ -191,12 +191,12 @@ fn a_closed_stream_ends_it_and_says_what_is_not_known() {
 }
 
 #[test]
-fn the_end_of_the_stream_waits_for_all_and_is_exempt() {
+fn close_waits_for_all_batches_and_may_be_repeated() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 1);
-    let receipt = rig.queue.end(None, Instant::now);
+    let receipt = rig.queue.push_close(None, Instant::now);
     let Some(Sealed::Ready(end)) = rig.queue.pop(rig.now) else { panic!("no end") };
     rig.machine.window = Window::opened(5, 5);
-    rig.machine.offer(end);
+    rig.machine.push_batch(end);
     assert!(rig.attempts().is_empty());
     let end = rig.ok(&attempts[0]);
     assert!(end[0].closing && end[0].body.is_empty() && end[0].seq == 2);
@@ -208,11 +208,11 @@ fn the_end_of_the_stream_waits_for_all_and_is_exempt() {
 }
 
 #[test]
-fn retry_after_is_waited_for() {
+fn retry_after_delays_the_resend() {
     let mut rig = Rig::new(settings());
     let first = rig.offer(1);
     let error = StreamError::RateLimited { retry_after: Some(Duration::from_secs(7)) }.into();
-    rig.answer(&first[0], Answer::Failed { error, fate: Fate::Refused, again: true });
+    rig.answer(&first[0], AttemptResult::Failed { error, fate: Fate::Refused, retry: true });
     assert_eq!(rig.machine.deadline(), Some(rig.now + Duration::from_secs(7)));
     assert!(rig.attempts().is_empty());
     let again = rig.wait();
@@ -222,7 +222,7 @@ fn retry_after_is_waited_for() {
 }
 
 #[test]
-fn giving_up_fails_what_is_under_way() {
+fn abort_fails_batches_in_flight() {
     let (mut rig, _) = Rig::in_flight(settings(), 2);
     rig.machine.abort(ProducerError::RuntimeGone);
     rig.collect();
@@ -232,13 +232,14 @@ fn giving_up_fails_what_is_under_way() {
 
 /// Where an application has to look for what a halt leaves in doubt.
 #[test]
-fn it_is_known_from_where_to_look_for_the_unsent() {
+fn unacked_from_is_the_tail_before_the_oldest_batch_in_doubt() {
     let at = |offset: &str| Some(Offset::parse(offset));
-    let stored = |offset: &str| Answer::Stored { offset: at(offset), duplicate: false, highest: None };
+    let stored = |offset: &str| AttemptResult::Stored { offset: at(offset), duplicate: false, highest: None };
     let mut rig = Rig::new(claiming());
-    assert_eq!(rig.machine.unsent_from(), None);
-    rig.machine.set_tail_before(at("0_1"));
-    assert_eq!(rig.machine.unsent_from().cloned(), at("0_1"));
+    rig.machine.on_metadata(Offset::parse("0_1"));
+    assert_eq!(rig.machine.unacked_from(), None);
+    rig.machine.halt(ProducerError::Closed);
+    assert_eq!(rig.machine.unacked_from().cloned(), at("0_1"));
 
     // The answer to the first tells a tail behind which the second, on its way by then, may be already.
     let (mut rig, attempts) = Rig::in_flight(settings(), 1);
@@ -246,26 +247,29 @@ fn it_is_known_from_where_to_look_for_the_unsent() {
     rig.machine.window = Window::opened(2, 5);
     let attempts: Vec<Attempt> = (0..2).flat_map(|_| rig.offer(1)).collect();
     rig.answer(&attempts[0], stored("0_4"));
-    rig.answer(&attempts[1], Answer::Failed { error: server_error(), fate: Fate::Unknown, again: false });
+    rig.answer(
+        &attempts[1],
+        AttemptResult::Failed { error: server_error(), fate: Fate::Unknown, retry: false },
+    );
     assert_eq!(rig.failed, [(3, true)]);
-    assert_eq!(rig.machine.unsent_from().cloned(), at("0_2"));
+    assert_eq!(rig.machine.unacked_from().cloned(), at("0_2"));
 
     // What is known not to be stored need not be looked for.
     let (mut rig, attempts) = Rig::in_flight(settings(), 1);
     rig.answer(&attempts[0], stored("0_2"));
     let next = rig.offer(1);
     rig.stale(&next[0], 3);
-    assert_eq!((rig.failed.clone(), rig.machine.unsent_from().cloned()), (vec![(2, false)], at("0_2")));
+    assert_eq!((rig.failed.clone(), rig.machine.unacked_from().cloned()), (vec![(2, false)], at("0_2")));
 }
 
 /// A slow uplink carries one body in time where it does not carry five.
 #[test]
-fn fewer_travel_after_one_did_not_arrive_in_time() {
+fn timeout_shrinks_the_window() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 5);
     let late = |rig: &mut Rig, attempt: &Attempt| {
         rig.answer(
             attempt,
-            Answer::Failed { error: StreamError::Timeout.into(), fate: Fate::Unknown, again: true },
+            AttemptResult::Failed { error: StreamError::Timeout.into(), fate: Fate::Unknown, retry: true },
         )
     };
     for attempt in &attempts {

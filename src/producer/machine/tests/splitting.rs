@@ -1,14 +1,14 @@
 use super::*;
 
-/// ROBUSTNESS 36.
+/// Guarantee 36.
 #[test]
-fn a_batch_that_is_too_large_is_split_and_renumbered() {
+fn batch_above_the_servers_limit_is_split_and_renumbered() {
     let (mut rig, attempts) = Rig::in_flight(settings(), 1);
     rig.machine.window = Window::opened(5, 5);
     let large = rig.offer(4).remove(0);
     let after = rig.offer(1).remove(0);
     assert_eq!((large.seq, after.seq), (2, 3));
-    // Not before all that is under way is answered.
+    // Only once every batch in flight has a result.
     assert!(rig.too_large(&large).is_empty());
     assert!(rig.gap(&after, 2).is_empty());
     let next = rig.ok(&attempts[0]);
@@ -23,7 +23,7 @@ fn a_batch_that_is_too_large_is_split_and_renumbered() {
 }
 
 #[test]
-fn a_lone_record_that_is_too_large_fails_alone() {
+fn single_record_above_the_servers_limit_fails_alone() {
     let mut rig = Rig::new(settings());
     let mut next = rig.offer(2);
     next = rig.too_large(&next[0]);
@@ -39,7 +39,7 @@ fn a_lone_record_that_is_too_large_fails_alone() {
 }
 
 #[test]
-fn numbers_are_not_used_again_while_an_attempt_is_loose() {
+fn split_before_a_batch_in_doubt_starts_a_new_epoch() {
     for auto_claim in [false, true] {
         let (mut rig, attempts) = Rig::in_flight(Settings { auto_claim, ..settings() }, 2);
         rig.too_large(&attempts[0]);
@@ -57,7 +57,7 @@ fn numbers_are_not_used_again_while_an_attempt_is_loose() {
 }
 
 #[test]
-fn a_batch_that_may_be_stored_is_not_split() {
+fn batch_in_doubt_is_not_split() {
     let mut rig = Rig::new(claiming());
     let first = rig.offer(2);
     rig.lost(&first[0]);
@@ -69,7 +69,7 @@ fn a_batch_that_may_be_stored_is_not_split() {
 
 /// That it cannot be split any more has nothing to do with another producer.
 #[test]
-fn splits_that_raise_the_epoch_too_often_end_as_what_they_are() {
+fn too_many_epochs_for_splits_halt_with_outcome_unknown() {
     let (mut rig, mut attempts) = Rig::in_flight(claiming(), 2);
     for epoch in 1..=6 {
         rig.too_large(&attempts[0]);

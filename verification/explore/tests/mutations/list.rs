@@ -10,11 +10,17 @@ pub(crate) struct Mutation {
     pub(crate) seed: u64,
 }
 
-const MACHINE: &str = "src/producer/machine/mod.rs";
-const RECOVER: &str = "src/producer/machine/recover.rs";
-const QUEUE: &str = "src/producer/queue.rs";
-const DRIVER: &str = "src/producer/driver.rs";
-const BATCH: &str = "src/producer/batch.rs";
+const STATE: &str = "src/producer/machine/state.rs";
+const RESULTS: &str = "src/producer/machine/results.rs";
+const DUPLICATE: &str = "src/producer/machine/duplicate.rs";
+const EPOCH: &str = "src/producer/machine/epoch.rs";
+const ENTRY: &str = "src/producer/machine/entry.rs";
+const CLAIMS: &str = "src/producer/machine/claims.rs";
+const SPLIT: &str = "src/producer/machine/split.rs";
+const RECOVERY: &str = "src/producer/machine/recovery.rs";
+const QUEUE: &str = "src/producer/queue/buffer.rs";
+const DRIVER: &str = "src/producer/driver/task.rs";
+const BATCH: &str = "src/producer/queue/batch.rs";
 const SHARED: &str = "src/producer/shared.rs";
 const READER: &str = "src/reader/machine/mod.rs";
 const EVENTS: &str = "src/reader/machine/events.rs";
@@ -32,54 +38,55 @@ const RETRY: &str = "src/retry.rs";
 pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: a claim does not renumber",
-        edits: &[(RECOVER, "self.renumber(0);", "self.next_seq = self.entries.len() as u64;")],
+        edits: &[(RECOVERY, "self.renumber(0);", "self.epoch.next_seq = self.entries.len() as u64;")],
         seed: 9,
     },
     Mutation {
         name: "producer: a retry takes a new number",
         edits: &[(
-            MACHINE,
-            "entry.again_at = Some(now + wait);",
-            "entry.again_at = Some(now + wait);\n entry.seq += 1;",
+            RESULTS,
+            "entry.retry_at = Some(now + wait);",
+            "entry.retry_at = Some(now + wait);\n entry.seq += 1;",
         )],
         seed: 2,
     },
     Mutation {
         name: "producer: any duplicate is success",
-        edits: &[
-            (MACHINE, "if suspicious && first_time {", "if false {"),
-            (MACHINE, "let suspicious = duplicate &&", "let suspicious = false && duplicate &&"),
-        ],
+        edits: &[(DUPLICATE, "if !duplicate || success.accept_duplicates {", "if true {")],
         seed: 41,
     },
     Mutation {
         name: "producer: an unanswered attempt did nothing",
-        edits: &[(MACHINE, "entry.maybe_applied |= fate == Fate::Unknown;", "")],
+        edits: &[(
+            RESULTS,
+            "        entry.record_fate(fate);",
+            "        entry.record_fate(fate.min(Fate::Refused));",
+        )],
         seed: 6,
     },
     Mutation {
         name: "producer: an epoch begins with many at once",
         edits: &[(
-            MACHINE,
-            "if self.established { self.window.size() } else { 1 }",
+            STATE,
+            "if self.epoch.is_established() { self.window.size() } else { 1 }",
             "self.settings.max_in_flight",
         )],
         seed: 9,
     },
     Mutation {
         name: "producer: claims the epoch that the server has",
-        edits: &[(RECOVER, "let above = server_epoch.saturating_add(1);", "let above = server_epoch;")],
+        edits: &[(RECOVERY, "let above = server_epoch.saturating_add(1);", "let above = server_epoch;")],
         seed: 32,
     },
     Mutation {
         name: "producer: claims while attempts are under way",
-        edits: &[(RECOVER, "while self.in_flight() == 0 {", "while self.in_flight() < 2 {")],
+        edits: &[(RECOVERY, "while self.in_flight() == 0 {", "while self.in_flight() < 2 {")],
         seed: 9,
     },
     Mutation {
         name: "producer: goes on sending when it halts",
         edits: &[(
-            MACHINE,
+            STATE,
             "        if !matches!(self.phase, Phase::Running) {\n            return None;",
             "        if matches!(self.phase, Phase::Claiming { .. }) {\n            return None;",
         )],
@@ -87,13 +94,13 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "producer: the tail is not compared",
-        edits: &[(RECOVER, "self.compares_tails() && tail.is_some()", "false && tail.is_some()")],
+        edits: &[(EPOCH, "self.compares_tails() && tail.is_some()", "false && tail.is_some()")],
         seed: 312,
     },
     Mutation {
         name: "producer: an acknowledgement speaks for the next",
         edits: &[(
-            RECOVER,
+            EPOCH,
             "self.stored_to.is_some_and(|to| seq <= to)",
             "self.stored_to.is_some_and(|to| seq <= to + 1)",
         )],
@@ -102,7 +109,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: the halves of a batch change places",
         edits: &[(
-            RECOVER,
+            SPLIT,
             "[(self.next_key, tail), (self.next_key + 1, head)]",
             "[(self.next_key, head), (self.next_key + 1, tail)]",
         )],
@@ -110,23 +117,31 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "producer: what failed is said not to be stored",
-        edits: &[(RECOVER, "outcome, may_be_stored: entry.maybe_applied", "outcome, may_be_stored: false")],
+        edits: &[(
+            RECOVERY,
+            "result, may_be_stored });\n        }\n        self.phase",
+            "result, may_be_stored: false });\n        }\n        self.phase",
+        )],
         seed: 6,
     },
     Mutation {
         name: "producer: one batch too many travels",
         edits: &[
-            (MACHINE, "self.entries.len() < self.allowed()", "self.entries.len() <= self.allowed()"),
-            (MACHINE, "_ if !first && (in_flight >= allowed", "_ if !first && (in_flight > allowed"),
+            (
+                STATE,
+                "self.entries.len() < self.allowed_in_flight()",
+                "self.entries.len() <= self.allowed_in_flight()",
+            ),
+            (STATE, "_ if !is_oldest && (in_flight >= allowed", "_ if !is_oldest && (in_flight > allowed"),
         ],
         seed: 2,
     },
     Mutation {
         name: "producer: a batch is overtaken by the next",
         edits: &[(
-            MACHINE,
-            "let index = self.entries.iter().position(|entry| !entry.in_flight)?;",
-            "let index = self.entries.iter().rposition(|entry| !entry.in_flight)?;",
+            STATE,
+            "let index = self.entries.iter().position(|entry| entry.in_flight.is_none())?;",
+            "let index = self.entries.iter().rposition(|entry| entry.in_flight.is_none())?;",
         )],
         seed: 11,
     },
@@ -223,85 +238,89 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "producer: a claim keeps what the last epoch had stored",
-        edits: &[(RECOVER, "        self.stored_to = None;\n        self.claimed", "        self.claimed")],
+        edits: &[(
+            RECOVERY,
+            "        self.epoch = Epoch::new(epoch);",
+            "        self.epoch = Epoch { stored_to: self.epoch.stored_to, ..Epoch::new(epoch) };",
+        )],
         seed: 215,
     },
     Mutation {
         name: "producer: each repetition is the first attempt",
-        edits: &[(MACHINE, "                entry.may_echo |= fate != Fate::NotSent;\n", "")],
+        edits: &[(ENTRY, "self.worst_fate >= Some(Fate::Refused)", "false")],
         seed: 0,
     },
     Mutation {
         name: "producer: what is in doubt goes out again in a new epoch",
         edits: &[(
-            RECOVER,
-            "if first.not_before.as_ref() == tail =>",
-            "if first.not_before.is_some() || tail.is_some() =>",
+            RECOVERY,
+            "if oldest.stored_after.as_ref() == tail =>",
+            "if oldest.stored_after.is_some() || tail.is_some() =>",
         )],
         seed: 19,
     },
     Mutation {
         name: "producer: a server forgets only once",
         edits: &[(
-            RECOVER,
-            "        self.claimed_from_oblivion = true;",
-            "        self.claimed_from_oblivion = false;",
+            RECOVERY,
+            "        self.epoch.is_after_state_loss = true;",
+            "        self.epoch.is_after_state_loss = false;",
         )],
         seed: 134,
     },
     Mutation {
         name: "producer: the unsent are looked for too far on",
         edits: &[(
-            RECOVER,
-            "            self.tail_seen = first.not_before.clone();",
-            "            let _ = first;",
+            RECOVERY,
+            "            Some(oldest) => oldest.stored_after.clone(),",
+            "            Some(_) => self.tail_seen.clone(),",
         )],
         seed: 615,
     },
     Mutation {
         name: "producer: a closed stream leaves no doubt",
         edits: &[(
-            RECOVER,
-            "let outcome = if was_closed && entry.maybe_applied {",
-            "let outcome = if false && was_closed && entry.maybe_applied {",
+            RECOVERY,
+            "let result = if was_closed && may_be_stored {",
+            "let result = if false && was_closed && may_be_stored {",
         )],
         seed: 17,
     },
     Mutation {
         name: "producer: a batch in doubt is split",
         edits: &[(
-            RECOVER,
-            "        if entry.maybe_applied {\n            self.entries.push_front(entry);",
+            SPLIT,
+            "        if entry.is_in_doubt() {\n            self.entries.push_front(entry);",
             "        if false {\n            self.entries.push_front(entry);",
         )],
         seed: 84,
     },
     Mutation {
         name: "producer: claims for ever",
-        edits: &[(RECOVER, "        self.recent <= MAX_CLAIMS", "        true")],
+        edits: &[(CLAIMS, "        self.count <= MAX_CLAIMS", "        true")],
         seed: 9,
     },
     Mutation {
         name: "producer: what it gives up was never sent",
         edits: &[(
-            MACHINE,
-            "            entry.maybe_applied |= std::mem::take(&mut entry.in_flight);",
-            "            entry.in_flight = false;",
+            RESULTS,
+            "            if entry.in_flight.take().is_some() {\n                entry.record_fate(Fate::Unknown);\n            }",
+            "            entry.in_flight = None;",
         )],
         seed: 486,
     },
     Mutation {
         name: "producer: a tail that was told too late is proof",
         edits: &[(
-            MACHINE,
-            "            entry.not_before = self.tail_seen.clone();\n        }",
-            "        }\n        entry.not_before = self.tail_seen.clone();",
+            STATE,
+            "            entry.stored_after = self.tail_seen.clone();\n        }",
+            "        }\n        entry.stored_after = self.tail_seen.clone();",
         )],
         seed: 615,
     },
     Mutation {
         name: "producer: a split does not renumber",
-        edits: &[(RECOVER, "            self.renumber(seq);\n", "            let _ = seq;\n")],
+        edits: &[(SPLIT, "            self.renumber(seq);\n", "            let _ = seq;\n")],
         seed: 232,
     },
     Mutation {
@@ -329,14 +348,14 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "producer: what was queued does not come back",
-        edits: &[(SHARED, "        self.unsent.push(Unsent::Sealed(sealed));", "        drop(sealed);")],
+        edits: &[(SHARED, "        self.unacked.push(Unacked::Sealed(sealed));", "        drop(sealed);")],
         seed: 11,
     },
     Mutation {
         name: "producer: draining has no end",
         edits: &[(
             DRIVER,
-            "state.detached && self.drain_until.is_none()",
+            "state.is_detached && self.drain_until.is_none()",
             "false && self.drain_until.is_none()",
         )],
         seed: 65,

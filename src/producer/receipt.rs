@@ -1,8 +1,8 @@
-//! Receipts: one for each batch, shared by the [`Delivery`] of each of its records.
+//! Receipts: one for each batch, shared by the [`Delivery`] of each record.
 
-use super::ProducerError;
-use super::lock;
+use super::error::ProducerError;
 use crate::offset::Offset;
+use crate::sync::lock;
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
@@ -10,14 +10,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// Where a record came to stand.
+/// The acknowledgement of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ack {
-    /// The tail after the record's batch, or after later ones that the server had by the time of its answer. `None` where
-    /// the server did not say it, as some do for a duplicate.
+    /// The stream's tail in the server's response: after the record's batch, possibly after later ones too. `None` if the
+    /// server did not send it; some do not for a duplicate.
     pub offset: Option<Offset>,
-    /// Whether the server had the batch already, from an earlier attempt whose answer was lost.
+    /// Whether the server had stored the batch already, by an earlier attempt whose response was lost.
     pub duplicate: bool,
     /// The epoch under which the batch was stored.
     pub epoch: u64,
@@ -25,14 +25,14 @@ pub struct Ack {
     pub seq: u64,
 }
 
-/// The receipt of one record: a future that is ready once it is known whether the record is stored.
+/// The delivery receipt of one record: a future that completes once it is known whether the record is stored.
 ///
 /// It may be ignored or dropped, which cancels nothing. It needs no runtime, may be awaited anywhere and
-/// by reference, and once it is ready it stays so.
+/// by reference, and may be polled again after it has completed: the result stays the same.
 pub struct Delivery {
     receipt: Arc<Receipt>,
     index: u32,
-    /// Where its waker stands in the receipt.
+    /// The index of its waker in the receipt.
     slot: u32,
 }
 
@@ -43,14 +43,14 @@ impl Delivery {
         Self { receipt, index, slot: NO_SLOT }
     }
 
-    /// What is known by now: `None` while the record is on its way.
+    /// The result, or `None` while it is not known.
     ///
     /// # Errors
     ///
-    /// As the future: why the record is not stored, or not known to be.
+    /// As the future: why the record is not stored, or why that is not known.
     #[must_use]
     pub fn try_result(&self) -> Option<Result<Ack, ProducerError>> {
-        lock(&self.receipt.state).outcome(self.index)
+        lock(&self.receipt.state).result(self.index)
     }
 }
 
@@ -60,14 +60,14 @@ impl Future for Delivery {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut state = lock(&this.receipt.state);
-        if let Some(outcome) = state.outcome(this.index) {
-            return Poll::Ready(outcome);
+        if let Some(result) = state.result(this.index) {
+            return Poll::Ready(result);
         }
         let before = match state.waiting.get_mut(this.slot as usize) {
             Some((_, Some(waker))) if waker.will_wake(cx.waker()) => None,
             Some((_, waker)) => waker.replace(cx.waker().clone()),
             None => {
-                // One slot for each record at most, which are counted in 32 bits.
+                // At most one slot for each record, whose number fits into 32 bits.
                 this.slot = state.waiting.len() as u32;
                 state.mixed |= state.waiting.last().is_some_and(|(last, _)| *last > this.index);
                 state.waiting.push((this.index, Some(cx.waker().clone())));
@@ -75,7 +75,7 @@ impl Future for Delivery {
             }
         };
         drop(state);
-        // Not under the lock: it may be the last to hold a task, and that may hold anything.
+        // Not under the lock: dropping the last waker of a task drops the task, whose code may use this receipt.
         drop(before);
         Poll::Pending
     }
@@ -87,7 +87,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// What became of a batch's records. A batch that was split, or had a record refused, settles in pieces.
+/// The results of a batch's records. A batch that was split, or in which a record was refused, settles in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Receipt {
     state: Mutex<State>,
@@ -95,11 +95,11 @@ pub(super) struct Receipt {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In order.
+    /// In the order of the records.
     settled: Vec<Piece>,
-    /// Those who wait, each for a record, in slots that stay until the receipt goes.
+    /// The waiting tasks, each with its record. A slot is kept as long as the receipt.
     waiting: Vec<(u32, Option<Waker>)>,
-    /// They did not come in the order of their records.
+    /// The slots are not in the order of the records.
     mixed: bool,
 }
 
@@ -107,12 +107,12 @@ struct State {
 struct Piece {
     from: u32,
     to: u32,
-    outcome: Result<Ack, ProducerError>,
+    result: Result<Ack, ProducerError>,
 }
 
 impl State {
-    fn outcome(&self, index: u32) -> Option<Result<Ack, ProducerError>> {
-        piece_of(&self.settled, index).map(|piece| piece.outcome.clone())
+    fn result(&self, index: u32) -> Option<Result<Ack, ProducerError>> {
+        piece_of(&self.settled, index).map(|piece| piece.result.clone())
     }
 }
 
@@ -122,14 +122,14 @@ fn piece_of(settled: &[Piece], index: u32) -> Option<&Piece> {
 }
 
 impl Receipt {
-    /// Says what became of the records from `from` to before `to`, which is said once. Returns who is to be woken, for
-    /// a caller that holds a lock.
+    /// Sets the result of the records `from..to`. Called once for each record. Returns the wakers, which the caller wakes
+    /// once it holds no lock.
     #[must_use]
-    pub(super) fn settle(&self, from: u32, to: u32, outcome: Result<Ack, ProducerError>) -> Vec<Waker> {
-        self.settle_all([(from..to, outcome)])
+    pub(super) fn settle(&self, from: u32, to: u32, result: Result<Ack, ProducerError>) -> Vec<Waker> {
+        self.settle_all([(from..to, result)])
     }
 
-    /// Says what became of several runs of records: those who wait are looked through once at most.
+    /// Sets the results of several runs of records, with one pass over the waiting tasks at most.
     #[must_use]
     pub(super) fn settle_all(
         &self,
@@ -138,9 +138,9 @@ impl Receipt {
         let mut state = lock(&self.state);
         let State { settled, waiting, mixed } = &mut *state;
         let mut wakers = Vec::new();
-        for (Range { start: from, end: to }, outcome) in runs {
+        for (Range { start: from, end: to }, result) in runs {
             let at = settled.partition_point(|piece| piece.from <= from);
-            settled.insert(at, Piece { from, to, outcome });
+            settled.insert(at, Piece { from, to, result });
             if !*mixed {
                 let place = |record: u32| waiting.partition_point(|(index, _)| *index < record);
                 let concerned = place(from)..place(to);
@@ -148,8 +148,8 @@ impl Receipt {
             }
         }
         if *mixed {
-            let told = waiting.iter_mut().filter(|(index, _)| piece_of(settled, *index).is_some());
-            wakers.extend(told.filter_map(|(_, waker)| waker.take()));
+            let done = waiting.iter_mut().filter(|(index, _)| piece_of(settled, *index).is_some());
+            wakers.extend(done.filter_map(|(_, waker)| waker.take()));
         }
         wakers
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_settle_on_their_own_and_stay_settled() {
+    fn pieces_settle_separately_and_stay_settled() {
         let receipt = Arc::new(Receipt::default());
         let mut first = Delivery::new(receipt.clone(), 0);
         let mut second = Delivery::new(receipt.clone(), 1);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn polling_again_takes_no_second_slot_and_the_last_waker_is_woken() {
+    fn repeated_poll_keeps_its_slot_and_the_last_waker_is_woken() {
         let receipt = Arc::new(Receipt::default());
         let mut delivery = Delivery::new(receipt.clone(), 0);
         for _ in 0..100 {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_whose_record_is_settled_are_woken_and_none_is_kept() {
+    fn only_tasks_of_settled_records_are_woken_and_no_waker_is_kept() {
         struct Count(AtomicUsize);
         impl Wake for Count {
             fn wake(self: Arc<Self>) {
@@ -231,17 +231,17 @@ mod tests {
             wake(receipt.settle(2, 3, ack(2)));
             wake(receipt.settle(0, 1, ack(3)));
             assert_eq!(woken(), [1, 1, 1, 1]);
-            // A receipt that is kept for long keeps no task.
+            // The receipt does not keep the tasks alive.
             assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1));
-            let told =
+            let results =
                 deliveries.iter().map(|delivery| delivery.try_result().unwrap().ok().map(|ack| ack.seq));
-            assert_eq!(told.collect::<Vec<_>>(), [Some(3), None, Some(2), Some(1)]);
+            assert_eq!(results.collect::<Vec<_>>(), [Some(3), None, Some(2), Some(1)]);
         }
     }
 
-    /// Which a task does that is held by its waker alone.
+    /// Dropping the last waker of a task drops the task.
     #[test]
-    fn a_waker_that_is_replaced_may_do_anything_when_it_goes() {
+    fn waker_that_is_replaced_may_use_the_receipt_in_its_drop() {
         struct Held(Mutex<Option<Delivery>>);
         impl Wake for Held {
             fn wake(self: Arc<Self>) {}

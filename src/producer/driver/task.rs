@@ -1,13 +1,13 @@
-//! The task of a producer: connects the machine to the queue, the wire and the clock.
+//! The task itself. The [module's page](super) has the order of a round.
 
-use super::ProducerError;
-use super::batch::{Batch, Framing, Sealed};
-use super::builder::Config;
-use super::machine::{Answer, Machine};
-use super::probe::{Findings, probe};
-use super::request::Wire;
-use super::shared::{Life, Shared, State};
+use super::probe::probe;
+use super::wire::{StreamMetadata, Wire};
 use crate::error::Error;
+use crate::producer::config::{Config, Decision};
+use crate::producer::error::ProducerError;
+use crate::producer::machine::{AttemptResult, Machine};
+use crate::producer::queue::batch::{Batch, BatchFraming, Sealed, Unframed};
+use crate::producer::shared::{Life, Shared, State, Task};
 use crate::stream::values::content_type_value;
 use durable_streams_contract::{HttpTransport, Runtime, Sleep};
 use std::collections::VecDeque;
@@ -18,42 +18,45 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 type Pending<O> = Pin<Box<dyn Future<Output = O> + Send>>;
+type PendingProbe = Pending<Result<Option<StreamMetadata>, Error>>;
 
-pub(super) struct Driver<T: HttpTransport, R: Runtime> {
+pub(in crate::producer) struct Driver<T: HttpTransport, R: Runtime> {
     shared: Arc<Shared>,
     config: Arc<Config>,
     wire: Wire<T, R>,
     machine: Machine,
-    /// Batches that were framed late, and go before those of the queue.
+    /// Batches that were framed after the content type became known. They are sent before those in the queue.
     ready: VecDeque<Batch>,
-    attempts: Vec<(u64, Pending<Answer>)>,
-    probe: Probe,
+    /// The attempts in flight, each with the machine's key.
+    attempts: Vec<(u64, Pending<AttemptResult>)>,
+    metadata: Metadata,
+    /// The tail check after a state loss.
+    tail_check: Option<PendingProbe>,
     timer: Option<(Instant, Sleep)>,
-    /// When a producer that nobody holds any more gives up.
+    /// When a producer without handles stops.
     drain_until: Option<Instant>,
-    ended: bool,
-    /// Says whose the machine's events are.
+    is_finished: bool,
     #[cfg(feature = "tracing")]
     span: tracing::Span,
 }
 
-/// Asking the server about the stream: before the first batch, and when it has forgotten the producer.
-enum Probe {
+/// The metadata probe before the first batch with records.
+enum Metadata {
     Needed,
-    Running(Pending<Result<Findings, Error>>),
-    Done,
+    Requested(PendingProbe),
+    Known,
 }
 
-/// After so many rounds the task lets others run.
-const ROUNDS: u32 = 32;
+/// After this many rounds the task yields to others.
+const MAX_ROUNDS: u32 = 32;
 
 impl<T: HttpTransport, R: Runtime> Driver<T, R> {
-    pub(super) fn new(shared: Arc<Shared>, wire: Wire<T, R>, config: Arc<Config>) -> Self {
+    pub(in crate::producer) fn new(shared: Arc<Shared>, wire: Wire<T, R>, config: Arc<Config>) -> Self {
         let machine = Machine::new(config.machine.clone());
-        let probe = if wire.content_type.is_some() && !config.machine.auto_claim {
-            Probe::Done
+        let metadata = if wire.content_type.is_some() && !config.machine.auto_claim {
+            Metadata::Known
         } else {
-            Probe::Needed
+            Metadata::Needed
         };
         #[cfg(feature = "tracing")]
         let span =
@@ -65,10 +68,11 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             machine,
             ready: VecDeque::new(),
             attempts: Vec::new(),
-            probe,
+            metadata,
+            tail_check: None,
             timer: None,
             drain_until: None,
-            ended: false,
+            is_finished: false,
             #[cfg(feature = "tracing")]
             span,
         }
@@ -78,47 +82,58 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         self.wire.stream.client().runtime().now()
     }
 
-    /// Everything that can be done now; whether something was.
+    /// Does everything that can be done now. Returns whether anything was.
     fn round(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut progress = self.poll_probe(cx);
+        let mut progress = self.poll_probes(cx);
         progress |= self.poll_attempts(cx);
-        self.settle();
-        if self.ended {
+        self.publish_settled();
+        if self.is_finished {
             return true;
         }
-        if !matches!(self.probe, Probe::Running(_)) && self.machine.asks_tail(self.now()) {
-            self.probe = Probe::Running(Box::pin(probe(self.wire.clone(), self.config.clone(), false)));
+        if self.tail_check.is_none() && self.machine.begin_tail_check(self.now()) {
+            self.tail_check = Some(Box::pin(probe(self.wire.clone(), self.config.clone(), false)));
         }
         progress |= self.take_batches(cx);
-        // If it was only just started, it has to be polled.
-        progress |= self.poll_probe(cx);
+        progress |= self.poll_probes(cx);
         progress |= self.send();
-        self.settle();
+        self.publish_settled();
         progress || self.poll_timer(cx)
     }
 
-    fn poll_probe(&mut self, cx: &mut Context<'_>) -> bool {
-        let Probe::Running(probe) = &mut self.probe else { return false };
-        let Poll::Ready(found) = probe.as_mut().poll(cx) else { return false };
-        self.probe = Probe::Done;
-        match found {
-            Ok(Findings { facts, extra_headers }) => {
-                self.wire.extra_headers = extra_headers;
-                if self.machine.asks_tail(self.now()) {
-                    let tail = facts.map(|facts| facts.tail);
-                    self.machine.tail(tail.as_ref(), self.now());
-                } else if let Some(facts) = facts {
-                    self.machine.set_tail_before(Some(facts.tail));
-                    self.learn(&facts.content_type);
+    fn poll_probes(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        if let Metadata::Requested(probe) = &mut self.metadata
+            && let Poll::Ready(result) = probe.as_mut().poll(cx)
+        {
+            self.metadata = Metadata::Known;
+            match result {
+                Ok(Some(StreamMetadata { content_type, tail })) => {
+                    self.machine.on_metadata(tail);
+                    self.learn_content_type(&content_type);
                 }
+                Ok(None) => {}
+                Err(error) => self.machine.halt(error.into()),
             }
-            Err(error) => self.machine.halt(error.into()),
+            progress = true;
         }
-        true
+        if let Some(check) = &mut self.tail_check
+            && let Poll::Ready(result) = check.as_mut().poll(cx)
+        {
+            self.tail_check = None;
+            match result {
+                Ok(metadata) => {
+                    let tail = metadata.map(|metadata| metadata.tail);
+                    self.machine.on_tail(tail.as_ref(), self.now());
+                }
+                Err(error) => self.machine.halt(error.into()),
+            }
+            progress = true;
+        }
+        progress
     }
 
-    /// The stream's content type is known: from here on records are framed as they come.
-    fn learn(&mut self, content_type: &str) {
+    /// Records that are appended from now on are encoded at once.
+    fn learn_content_type(&mut self, content_type: &str) {
         if self.wire.content_type.is_some() {
             return;
         }
@@ -131,7 +146,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         match content_type_value(content_type) {
             Ok(value) => {
                 self.wire.content_type = Some(value);
-                self.shared.set_framing(state, Framing::of(content_type));
+                self.shared.set_framing(state, BatchFraming::of(content_type));
             }
             Err(error) => self.machine.halt(error.into()),
         }
@@ -142,61 +157,67 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         let mut progress = false;
         while index < self.attempts.len() {
             let (key, attempt) = &mut self.attempts[index];
-            let Poll::Ready(answer) = attempt.as_mut().poll(cx) else {
+            let Poll::Ready(result) = attempt.as_mut().poll(cx) else {
                 index += 1;
                 continue;
             };
             let key = *key;
             drop(self.attempts.swap_remove(index));
-            let answer = self.consult(answer);
+            let result = self.ask_application(result);
             let runtime = self.wire.stream.client().runtime();
-            self.machine.answer(key, answer, runtime.now(), runtime.random());
+            self.machine.on_result(key, result, runtime.now(), runtime.random());
             progress = true;
         }
         progress
     }
 
-    /// Asks the application about an error that would be the end.
-    fn consult(&mut self, answer: Answer) -> Answer {
-        match answer {
-            Answer::Failed { error, fate, again: false } => {
-                let again = self.config.consult(&error, &mut self.wire.extra_headers);
-                Answer::Failed { error, fate, again }
+    /// Lets the application's error handler turn a final failure into a retry.
+    fn ask_application(&self, result: AttemptResult) -> AttemptResult {
+        match result {
+            AttemptResult::Failed { error, fate, retry: false } => {
+                let retry = match self.config.decide(&error) {
+                    Decision::Retry { headers } => {
+                        self.wire.set_extra_headers(headers);
+                        true
+                    }
+                    Decision::Stop => false,
+                };
+                AttemptResult::Failed { error, fate, retry }
             }
-            answer => answer,
+            result => result,
         }
     }
 
-    /// Says what became of batches; and, once a producer that halted has nothing on its way any more, of all the rest.
-    fn settle(&mut self) {
+    /// Publishes settled batches. Once the producer has halted and nothing is in flight, also everything that remains.
+    fn publish_settled(&mut self) {
         let settled = self.machine.take_settled();
         let halted = self.machine.halted().cloned();
-        let over = halted.as_ref().filter(|_| self.machine.is_idle() && !self.ended);
-        if settled.is_empty() && over.is_none() {
+        let final_cause = halted.as_ref().filter(|_| self.machine.is_idle() && !self.is_finished);
+        if settled.is_empty() && final_cause.is_none() {
             return;
         }
         let shared = self.shared.clone();
         let mut wakers = Vec::new();
-        // All under one lock: whoever is told of a failure can see all that is left, and from where.
+        // All under one lock: a task that learns of the failure can take all unacknowledged records at once.
         let mut state = shared.lock();
         let stored: Vec<Batch> = settled
             .into_iter()
             .filter_map(|settled| state.settle(settled, halted.as_ref(), &mut wakers))
             .collect();
-        if let Some(cause) = over {
+        if let Some(cause) = final_cause {
             state.halt(cause);
             for sealed in self.ready.drain(..).map(Sealed::Ready).chain(state.queue.take_all()) {
                 state.fail(sealed, cause, &mut wakers);
             }
-            self.end(&mut state, &mut wakers);
+            self.finish(&mut state, &mut wakers);
         }
         drop(state);
-        // To give back their memory needs no lock.
+        // Releasing their memory needs no lock.
         drop(stored);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes what is due out of the queue, as far as the machine wants it.
+    /// Takes the batches that are due out of the queue, as long as the machine wants them.
     fn take_batches(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.now();
         let shared = self.shared.clone();
@@ -207,14 +228,14 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 state.driver = Some(cx.waker().clone());
             }
             self.report(&mut state);
-            if state.detached && self.drain_until.is_none() {
-                // A timeout too long to count never ends.
+            if state.is_detached && self.drain_until.is_none() {
+                // A timeout beyond what an `Instant` can hold never ends.
                 self.drain_until = now.checked_add(self.config.drain_timeout);
             }
-            // Also where it halted: nobody waits any more for what is on its way.
-            let unsettled =
+            // After a halt as well: attempts in flight must not delay the end beyond the drain timeout.
+            let is_unsettled =
                 !self.attempts.is_empty() || self.machine.halted().is_none() && !state.queue.is_settled();
-            if unsettled && self.drain_until.is_some_and(|until| until <= now) {
+            if is_unsettled && self.drain_until.is_some_and(|until| until <= now) {
                 let (records, bytes) = (state.queue.records(), state.queue.bytes());
                 drop(state);
                 self.attempts.clear();
@@ -227,7 +248,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             }
             if let Some(cause) = self.machine.halted() {
                 state.halt(cause);
-                // They need not wait for room that they will not get.
+                // There will be no more room for them.
                 let wakers = state.room.take_if(|_| true);
                 drop(state);
                 wakers.into_iter().for_each(Waker::wake);
@@ -237,7 +258,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 state.queue.flush();
                 if state.queue.is_settled() && self.attempts.is_empty() {
                     let mut wakers = Vec::new();
-                    self.end(&mut state, &mut wakers);
+                    self.finish(&mut state, &mut wakers);
                     drop(state);
                     wakers.into_iter().for_each(Waker::wake);
                     return progress;
@@ -253,64 +274,68 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             drop(state);
             match next {
                 None => return progress,
-                Some(Sealed::Ready(batch)) => self.machine.offer(batch),
+                Some(Sealed::Ready(batch)) => self.machine.push_batch(batch),
                 Some(Sealed::Unframed(unframed)) => self.frame(unframed),
             }
             progress = true;
         }
     }
 
-    /// Whether enough is known of the stream; if not, the server is asked.
+    /// Whether enough is known about the stream for the next batch. If not, starts the metadata probe.
     fn may_send(&mut self, state: &mut State) -> bool {
-        match self.probe {
-            Probe::Done => return true,
-            Probe::Running(_) => return false,
-            Probe::Needed => {}
+        match self.metadata {
+            Metadata::Known => return true,
+            Metadata::Requested(_) => return false,
+            Metadata::Needed => {}
         }
-        if state.queue.is_bare_end() {
+        // A close without a record needs neither the content type nor the tail.
+        if state.queue.is_close_only_next() {
             return true;
         }
-        if state.queue.is_settled() {
+        // A batch in flight can only be such a close: nothing is left to send for which a probe would be needed.
+        if !state.queue.has_unsent() {
             return false;
         }
-        // Somebody may have found out since, by creating the stream for instance.
+        // Another handle may have learned it since, by creating the stream for instance.
         if let (None, Some(known)) = (&self.wire.content_type, self.wire.stream.known_content_type()) {
             self.set_content_type(&known, state);
             if !self.config.machine.auto_claim {
-                self.probe = Probe::Done;
+                self.metadata = Metadata::Known;
                 return true;
             }
         }
-        let need_type = self.wire.content_type.is_none();
-        self.probe = Probe::Running(Box::pin(probe(self.wire.clone(), self.config.clone(), need_type)));
+        let needs_content_type = self.wire.content_type.is_none();
+        let probe = probe(self.wire.clone(), self.config.clone(), needs_content_type);
+        self.metadata = Metadata::Requested(Box::pin(probe));
         false
     }
 
-    fn frame(&mut self, unframed: super::batch::Unframed) {
+    fn frame(&mut self, unframed: Unframed) {
         let framing = match &self.wire.content_type {
-            Some(value) => value.to_str().map_or(Framing::Bytes, Framing::of),
-            None => Framing::Bytes,
+            Some(value) => value.to_str().map_or(BatchFraming::Bytes, BatchFraming::of),
+            None => BatchFraming::Bytes,
         };
         self.ready.extend(self.shared.frame(unframed, framing));
     }
 
+    /// Copies the machine's counters for the handles.
     fn report(&self, state: &mut State) {
         let counters = self.machine.counters();
         state.epoch = self.machine.epoch();
-        state.counted.in_flight = self.machine.in_flight();
-        state.counted.requests = counters.requests;
-        state.counted.resent = counters.resent;
-        state.counted.duplicates = counters.duplicates;
-        state.counted.gaps = counters.gaps;
-        state.counted.claims = counters.claims;
+        state.stats.in_flight = self.machine.in_flight();
+        state.stats.requests = counters.requests;
+        state.stats.resent = counters.resent;
+        state.stats.duplicates = counters.duplicates;
+        state.stats.gaps = counters.gaps;
+        state.stats.claims = counters.claims;
     }
 
-    /// Nothing more will come: whoever waits for anything is to be woken.
-    fn end(&mut self, state: &mut State, wakers: &mut Vec<Waker>) {
-        self.ended = true;
+    /// Ends the task, and wakes every task that waits for the producer.
+    fn finish(&mut self, state: &mut State, wakers: &mut Vec<Waker>) {
+        self.is_finished = true;
         self.report(state);
-        state.unsent_from = self.machine.unsent_from().cloned();
-        state.finished = true;
+        state.unacked_from = self.machine.unacked_from().cloned();
+        state.task = Task::Finished;
         state.driver = None;
         wakers.extend(state.room.take_if(|_| true));
         wakers.extend(state.flushes.take_if(|_| true));
@@ -320,25 +345,25 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         let now = self.now();
         let mut progress = false;
         while let Some(attempt) = self.machine.next_attempt(now) {
-            let ask_tail = self.machine.compares_tails();
+            let needs_tail = self.machine.compares_tails();
             let key = attempt.key;
-            self.attempts.push((key, Box::pin(self.wire.clone().attempt(attempt, ask_tail))));
+            self.attempts.push((key, Box::pin(self.wire.clone().send(attempt, needs_tail))));
             progress = true;
         }
         progress
     }
 
-    /// Sleeps until the next moment at which there is something to do; whether it has come.
+    /// Sleeps until the next deadline. Returns whether it has passed.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let mut deadlines = [self.machine.deadline(), self.drain_until, None];
-        if matches!(self.probe, Probe::Done) && self.machine.wants_batch() {
+        if matches!(self.metadata, Metadata::Known) && self.machine.wants_batch() {
             deadlines[2] = self.shared.lock().queue.due_at();
         }
         let Some(deadline) = deadlines.into_iter().flatten().min() else {
             self.timer = None;
             return false;
         };
-        // One that fires too early only looks again.
+        // A running timer is kept if it fires early enough: the round after it looks again.
         let timer = match &mut self.timer {
             Some((at, sleep)) if *at <= deadline => sleep,
             timer => {
@@ -361,9 +386,9 @@ impl<T: HttpTransport, R: Runtime> Future for Driver<T, R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         #[cfg(feature = "tracing")]
         let _entered = self.span.clone().entered();
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let progress = self.round(cx);
-            if self.ended {
+            if self.is_finished {
                 return Poll::Ready(());
             }
             if !progress {
@@ -375,16 +400,16 @@ impl<T: HttpTransport, R: Runtime> Future for Driver<T, R> {
     }
 }
 
-/// Where the runtime drops the task before its end, nobody waits in vain.
+/// If the runtime drops the task before its end, everything that waits for it gets an error.
 impl<T: HttpTransport, R: Runtime> Drop for Driver<T, R> {
     fn drop(&mut self) {
-        if self.ended {
+        if self.is_finished {
             return;
         }
         #[cfg(feature = "tracing")]
         let _entered = self.span.clone().entered();
         self.attempts.clear();
         self.machine.abort(ProducerError::RuntimeGone);
-        self.settle();
+        self.publish_settled();
     }
 }

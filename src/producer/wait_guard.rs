@@ -1,3 +1,5 @@
+//! Removes a task from the waiters when its future is dropped.
+
 use super::shared::Shared;
 use std::task::Waker;
 
@@ -8,20 +10,20 @@ pub(super) enum Waiting {
     Flushes,
 }
 
-/// A task's place among those who wait, given up when its future is dropped.
-pub(super) struct Place<'a> {
+/// A waiting task. Dropping it removes the task from the waiters.
+pub(super) struct WaitGuard<'a> {
     shared: &'a Shared,
     waiting: Waiting,
     pub(super) ticket: Option<u64>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> WaitGuard<'a> {
     pub(super) fn new(shared: &'a Shared, waiting: Waiting) -> Self {
         Self { shared, waiting, ticket: None }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let wakers = {
@@ -33,7 +35,7 @@ impl Drop for Place<'_> {
                 }
                 Waiting::Room => {
                     state.room.leave(ticket);
-                    // It may have held up others, or have been woken in their stead.
+                    // It may have blocked tasks behind it, or have been woken in their place.
                     state.room_wakers()
                 }
             }

@@ -1,11 +1,11 @@
-//! Tasks that wait for something of the producer, in the order in which they came.
+//! Tasks that wait for the producer, in the order in which they came.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
 
-/// Each task waits with a value that says for what.
+/// Waiting tasks, each with a value that says what it waits for.
 #[derive(Debug)]
-pub(super) struct Waiters<V> {
+pub(in crate::producer) struct Waiters<V> {
     waiting: BTreeMap<u64, (V, Waker)>,
     next: u64,
 }
@@ -17,17 +17,17 @@ impl<V> Default for Waiters<V> {
 }
 
 impl<V> Waiters<V> {
-    /// Waits on, at the place that `ticket` holds, or at the end with a new one.
-    pub(super) fn wait(&mut self, ticket: &mut Option<u64>, value: V, waker: &Waker) {
-        let place = *ticket.get_or_insert_with(|| {
+    /// Waits with `ticket`, or with a new one behind all others.
+    pub(in crate::producer) fn wait(&mut self, ticket: &mut Option<u64>, value: V, waker: &Waker) {
+        let ticket = *ticket.get_or_insert_with(|| {
             self.next += 1;
             self.next
         });
-        self.waiting.insert(place, (value, waker.clone()));
+        self.waiting.insert(ticket, (value, waker.clone()));
     }
 
-    /// Whether nobody waits who came before the holder of `ticket`.
-    pub(super) fn is_turn(&self, ticket: Option<u64>) -> bool {
+    /// Whether no task waits that came before the holder of `ticket`.
+    pub(in crate::producer) fn is_turn(&self, ticket: Option<u64>) -> bool {
         match (self.waiting.first_key_value(), ticket) {
             (None, _) => true,
             (Some(_), None) => false,
@@ -35,12 +35,12 @@ impl<V> Waiters<V> {
         }
     }
 
-    pub(super) fn leave(&mut self, ticket: u64) {
+    pub(in crate::producer) fn leave(&mut self, ticket: u64) {
         self.waiting.remove(&ticket);
     }
 
-    /// Takes those to be woken: from the first on, as long as `ready` says so.
-    pub(super) fn take_while(&mut self, mut ready: impl FnMut(&V) -> bool) -> Vec<Waker> {
+    /// Removes tasks from the first on while `ready` is true. Returns their wakers.
+    pub(in crate::producer) fn take_while(&mut self, mut ready: impl FnMut(&V) -> bool) -> Vec<Waker> {
         let mut wakers = Vec::new();
         while let Some(first) = self.waiting.first_entry() {
             if !ready(&first.get().0) {
@@ -51,8 +51,8 @@ impl<V> Waiters<V> {
         wakers
     }
 
-    /// Takes all for which `ready` says so.
-    pub(super) fn take_if(&mut self, mut ready: impl FnMut(&V) -> bool) -> Vec<Waker> {
+    /// Removes all tasks for which `ready` is true. Returns their wakers.
+    pub(in crate::producer) fn take_if(&mut self, mut ready: impl FnMut(&V) -> bool) -> Vec<Waker> {
         let mut wakers = Vec::new();
         self.waiting.retain(|_, (value, waker)| {
             let ready = ready(value);
@@ -70,19 +70,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_overtakes_and_nobody_who_left_is_in_the_way() {
+    fn tasks_are_served_in_order_and_those_that_left_are_skipped() {
         let mut waiters = Waiters::default();
         let (mut a, mut b) = (None, None);
         assert!(waiters.is_turn(None));
         waiters.wait(&mut a, 10, Waker::noop());
         waiters.wait(&mut b, 1, Waker::noop());
         assert!(!waiters.is_turn(None) && waiters.is_turn(a) && !waiters.is_turn(b));
-        // The first needs more than there is: the second is not woken in its stead.
+        // The first needs more room than there is. The second is not woken before it.
         assert!(waiters.take_while(|size| *size < 5).is_empty());
         waiters.leave(a.unwrap());
         assert!(waiters.is_turn(b));
         assert_eq!(waiters.take_while(|size| *size < 5).len(), 1);
-        // A woken one that was too late takes its old place.
+        // A task that was woken too late waits again with its old ticket.
         waiters.wait(&mut a, 10, Waker::noop());
         waiters.wait(&mut b, 1, Waker::noop());
         assert!(!waiters.is_turn(b));

@@ -1,0 +1,211 @@
+//! The driver with a scripted server and clock: orders of events that no real server gives reliably.
+
+use crate::exchange::error_action::ErrorAction;
+use crate::offset::Offset;
+use crate::producer::builder::ProducerBuilder;
+use crate::producer::error::ProducerError;
+use crate::producer::handle::IdempotentProducer;
+use crate::producer::receipt::Ack;
+use crate::testing::{ManualRuntime, Rig, ScriptedTransport, poll_once};
+use http::{HeaderMap, HeaderValue, Method};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+type Builder = ProducerBuilder<ScriptedTransport, ManualRuntime>;
+type Producer = IdempotentProducer<ScriptedTransport, ManualRuntime>;
+type Closing<'a> = Pin<Box<dyn Future<Output = Result<Ack, ProducerError>> + 'a>>;
+
+const FORBIDDEN: u16 = 403;
+
+fn head(tail: &str) -> [(&'static str, &str); 2] {
+    [("stream-next-offset", tail), ("content-type", "text/plain")]
+}
+
+fn stored<'a>(offset: &'a str, seq: &'a str) -> [(&'static str, &'a str); 3] {
+    [("stream-next-offset", offset), ("producer-epoch", "0"), ("producer-seq", seq)]
+}
+
+const CLOSED: [(&str, &str); 4] = [
+    ("stream-next-offset", "0_5"),
+    ("producer-epoch", "0"),
+    ("producer-seq", "0"),
+    ("stream-closed", "true"),
+];
+
+fn producer(rig: &Rig, configure: impl FnOnce(Builder) -> Builder) -> Producer {
+    let builder = rig.stream().producer("p").linger(Duration::ZERO);
+    configure(builder.drain_timeout(Duration::from_secs(1))).try_build().unwrap()
+}
+
+#[test]
+fn tail_check_that_ends_after_an_abort_does_not_move_unacked_from() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder.content_type("text/plain").auto_claim(true));
+    let first = producer.append("a").unwrap();
+    rig.run();
+    assert_eq!(rig.methods(), [Method::HEAD]);
+    rig.respond(0, 200, &head("0_0"));
+    rig.run();
+    rig.respond(1, 200, &stored("0_5", "0"));
+    rig.run();
+    assert!(first.try_result().unwrap().is_ok());
+
+    // The second record may be stored: the first attempt has no definite result, and the server has lost the
+    // producer's state when the second one arrives.
+    let second = producer.append("b").unwrap();
+    rig.run();
+    rig.respond(2, 503, &[]);
+    rig.run();
+    rig.advance(Duration::from_millis(100));
+    rig.run();
+    rig.respond(3, 409, &[("producer-expected-seq", "0"), ("producer-received-seq", "1")]);
+    rig.run();
+    assert_eq!(rig.methods()[4], Method::HEAD);
+
+    // In one round: the tail check is pending, the drain timeout aborts the producer, the tail check is ready.
+    producer.detach();
+    rig.run();
+    rig.advance(Duration::from_secs(1));
+    rig.respond_at_second_poll(4, 200, &head("0_9"));
+    rig.run();
+
+    assert!(matches!(second.try_result(), Some(Err(ProducerError::Timeout { .. }))));
+    assert_eq!(producer.unacked_from(), Some(Offset::parse("0_5")));
+    assert!(producer.take_unacked()[0].may_be_stored);
+}
+
+/// Closes the stream without a record, on a stream of unknown content type. Returns the poll of the result.
+fn close<'a>(rig: &Rig, producer: &'a Producer) -> Closing<'a> {
+    let mut closing: Closing<'a> = Box::pin(producer.close_stream());
+    assert!(poll_once(&mut closing).is_none());
+    rig.run();
+    closing
+}
+
+#[test]
+fn close_without_a_record_needs_no_content_type() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder);
+    let mut closing = close(&rig, &producer);
+    // A HEAD here could be refused, and fail a producer whose close succeeds.
+    assert_eq!(rig.methods(), [Method::POST]);
+    rig.respond(0, 204, &CLOSED);
+    rig.run();
+    assert_eq!(poll_once(&mut closing).unwrap().unwrap().offset, Some(Offset::parse("0_5")));
+    assert_eq!(rig.methods(), [Method::POST]);
+}
+
+#[test]
+fn close_without_a_record_is_retried_without_a_head() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder);
+    let mut closing = close(&rig, &producer);
+    rig.respond(0, 503, &[]);
+    rig.run();
+    rig.advance(Duration::from_millis(100));
+    rig.run();
+    rig.break_connection(1);
+    rig.run();
+    rig.advance(Duration::from_secs(1));
+    rig.run();
+    rig.respond(2, 204, &CLOSED);
+    rig.run();
+    assert!(poll_once(&mut closing).unwrap().is_ok());
+    assert_eq!(rig.methods(), [Method::POST, Method::POST, Method::POST]);
+}
+
+#[test]
+fn close_without_a_record_under_auto_claim_needs_no_head() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder.auto_claim(true));
+    let mut closing = close(&rig, &producer);
+    rig.respond(0, 204, &CLOSED);
+    rig.run();
+    assert!(poll_once(&mut closing).unwrap().is_ok());
+    assert_eq!(rig.methods(), [Method::POST]);
+}
+
+#[test]
+fn close_after_records_waits_for_their_content_type() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder);
+    let record = producer.append("a").unwrap();
+    let mut closing = close(&rig, &producer);
+    assert_eq!(rig.methods(), [Method::HEAD]);
+    rig.respond(0, 200, &head("0_0"));
+    rig.run();
+    rig.respond(1, 200, &stored("0_5", "0"));
+    rig.run();
+    assert!(record.try_result().unwrap().is_ok());
+    let last = [CLOSED[0], CLOSED[1], ("producer-seq", "1"), CLOSED[3]];
+    rig.respond(2, 204, &last);
+    rig.run();
+    assert!(poll_once(&mut closing).unwrap().is_ok());
+    assert_eq!(rig.methods(), [Method::HEAD, Method::POST, Method::POST]);
+}
+
+#[test]
+fn refused_close_without_a_record_reports_that_refusal() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder);
+    let mut closing = close(&rig, &producer);
+    rig.respond(0, FORBIDDEN, &[]);
+    rig.run();
+    let error = poll_once(&mut closing).unwrap().unwrap_err();
+    assert!(matches!(error.stream_error(), Some(crate::error::StreamError::Forbidden)), "{error}");
+}
+
+/// Two credentials: each refusal of one makes the error handler return the next.
+fn rotating(builder: Builder) -> Builder {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    builder.on_error(move |_| {
+        let token = ["one", "two", "three"][next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)];
+        let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static(token))]);
+        ErrorAction::Retry { headers: Some(headers) }
+    })
+}
+
+fn token(rig: &Rig, index: usize) -> Option<HeaderValue> {
+    rig.request(index, |sent| sent.headers.get(http::header::AUTHORIZATION).cloned())
+}
+
+#[test]
+fn tail_check_keeps_headers_that_the_error_handler_set_before_it_ended() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| rotating(builder.content_type("text/plain").auto_claim(true)));
+    let first = producer.append("a").unwrap();
+    rig.run();
+    rig.respond(0, 200, &head("0_0"));
+    rig.run();
+    rig.respond(1, 401, &[]);
+    rig.run();
+    rig.advance(Duration::from_secs(1));
+    rig.run();
+    assert_eq!(token(&rig, 2), Some(HeaderValue::from_static("one")));
+    rig.respond(2, 200, &stored("0_5", "0"));
+    rig.run();
+    assert!(first.try_result().unwrap().is_ok());
+    producer.append("b").unwrap();
+    rig.run();
+    assert_eq!(token(&rig, 3), Some(HeaderValue::from_static("one")));
+}
+
+#[test]
+fn metadata_probe_keeps_headers_that_a_refused_close_set_meanwhile() {
+    let rig = Rig::new();
+    let producer = producer(&rig, rotating);
+    // The close is in flight. Its last record reopens the producer for records, whose type has to be asked for.
+    producer.append("a").unwrap();
+    rig.run();
+    assert_eq!(rig.methods(), [Method::HEAD]);
+    rig.respond(0, 401, &[]);
+    rig.run();
+    rig.advance(Duration::from_secs(1));
+    rig.run();
+    assert_eq!(token(&rig, 1), Some(HeaderValue::from_static("one")));
+    rig.respond(1, 200, &head("0_0"));
+    rig.run();
+    assert_eq!(rig.methods()[2], Method::POST);
+    assert_eq!(token(&rig, 2), Some(HeaderValue::from_static("one")));
+}

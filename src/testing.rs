@@ -1,0 +1,200 @@
+//! A scripted transport, clock and executor for tests of the drivers.
+//!
+//! Nothing happens on its own. The test polls the spawned tasks with [`Rig::run`], looks at the requests that they sent,
+//! decides when each is answered, and moves the clock. So it can place a response between any two polls.
+
+use crate::client::{Client, ClientBuilder};
+use crate::retry::RetryConfig;
+use crate::stream::DurableStream;
+use crate::sync::lock;
+use async_trait::async_trait;
+use bytes::Bytes;
+use durable_streams_contract::{
+    Body, Executor, HttpTransport, SendOptions, Sleep, Task, Timer, TransportError, TransportErrorKind,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// A request that the code under test has sent.
+pub(crate) struct Sent {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    response: Scripted,
+}
+
+enum Scripted {
+    /// Not answered yet.
+    None,
+    /// Answered at the next poll, or after as many polls more.
+    Ready {
+        after_polls: u32,
+        result: Result<Response<Body>, TransportError>,
+    },
+    Taken,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct ScriptedTransport(Arc<Mutex<Vec<Sent>>>);
+
+#[async_trait]
+impl HttpTransport for ScriptedTransport {
+    async fn send(&self, request: Request<Bytes>, _: SendOptions) -> Result<Response<Body>, TransportError> {
+        let (head, _) = request.into_parts();
+        let index = {
+            let mut sent = lock(&self.0);
+            sent.push(Sent { method: head.method, headers: head.headers, response: Scripted::None });
+            sent.len() - 1
+        };
+        poll_fn(|_| {
+            let response = &mut lock(&self.0)[index].response;
+            match response {
+                Scripted::Ready { after_polls: 0, .. } => {}
+                Scripted::Ready { after_polls, .. } => {
+                    *after_polls -= 1;
+                    return Poll::Pending;
+                }
+                Scripted::None | Scripted::Taken => return Poll::Pending,
+            }
+            match std::mem::replace(response, Scripted::Taken) {
+                Scripted::Ready { result, .. } => Poll::Ready(result),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// A clock that only the test moves, and tasks that only the test polls.
+#[derive(Clone)]
+pub(crate) struct ManualRuntime {
+    now: Arc<Mutex<Instant>>,
+    tasks: Arc<Mutex<Vec<Task>>>,
+}
+
+impl Executor for ManualRuntime {
+    fn spawn(&self, task: Task) {
+        lock(&self.tasks).push(task);
+    }
+
+    fn random(&self) -> u64 {
+        u64::MAX / 2
+    }
+}
+
+impl Timer for ManualRuntime {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let (runtime, due) = (self.clone(), self.now() + duration);
+        Sleep::new(poll_fn(move |_| if runtime.now() >= due { Poll::Ready(()) } else { Poll::Pending }))
+    }
+
+    fn now(&self) -> Instant {
+        *lock(&self.now)
+    }
+}
+
+pub(crate) type ScriptedStream = DurableStream<ScriptedTransport, ManualRuntime>;
+
+/// The code under test, with everything that it touches.
+pub(crate) struct Rig {
+    transport: ScriptedTransport,
+    runtime: ManualRuntime,
+    client: Client<ScriptedTransport, ManualRuntime>,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        let transport = ScriptedTransport::default();
+        let runtime = ManualRuntime { now: Arc::new(Mutex::new(Instant::now())), tasks: Arc::default() };
+        let client = ClientBuilder::new(transport.clone(), runtime.clone())
+            .base_url("http://server")
+            .header_timeout(Duration::from_secs(3600))
+            .retry_config(RetryConfig::default())
+            .build()
+            .unwrap();
+        Self { transport, runtime, client }
+    }
+
+    pub(crate) fn stream(&self) -> ScriptedStream {
+        self.client.stream("s")
+    }
+
+    /// Polls the spawned tasks until they neither send a request nor finish.
+    pub(crate) fn run(&self) {
+        loop {
+            let before = self.sent();
+            let tasks = std::mem::take(&mut *lock(&self.runtime.tasks));
+            let mut pending: Vec<Task> = tasks
+                .into_iter()
+                .filter_map(|mut task| poll_once(&mut task).is_none().then_some(task))
+                .collect();
+            lock(&self.runtime.tasks).append(&mut pending);
+            if self.sent() == before {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn advance(&self, duration: Duration) {
+        *lock(&self.runtime.now) += duration;
+    }
+
+    /// The number of requests so far.
+    pub(crate) fn sent(&self) -> usize {
+        lock(&self.transport.0).len()
+    }
+
+    /// The methods of all requests so far.
+    pub(crate) fn methods(&self) -> Vec<Method> {
+        lock(&self.transport.0).iter().map(|sent| sent.method.clone()).collect()
+    }
+
+    pub(crate) fn request<O>(&self, index: usize, look: impl FnOnce(&Sent) -> O) -> O {
+        look(&lock(&self.transport.0)[index])
+    }
+
+    /// Answers request `index` with `status` and these headers, at its next poll.
+    pub(crate) fn respond(&self, index: usize, status: u16, headers: &[(&'static str, &str)]) {
+        self.script(index, 0, status, headers, Body::empty());
+    }
+
+    /// As [`respond`](Self::respond), one poll later.
+    pub(crate) fn respond_at_second_poll(&self, index: usize, status: u16, headers: &[(&'static str, &str)]) {
+        self.script(index, 1, status, headers, Body::empty());
+    }
+
+    /// Fails request `index` with a closed connection.
+    pub(crate) fn break_connection(&self, index: usize) {
+        let result = Err(TransportError::new(TransportErrorKind::Closed));
+        lock(&self.transport.0)[index].response = Scripted::Ready { after_polls: 0, result };
+    }
+
+    fn script(
+        &self,
+        index: usize,
+        after_polls: u32,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: Body,
+    ) {
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        for (name, value) in headers {
+            response.headers_mut().append(*name, value.parse().unwrap());
+        }
+        let sent = &mut lock(&self.transport.0)[index];
+        assert!(matches!(sent.response, Scripted::None), "request {index} has a response already");
+        sent.response = Scripted::Ready { after_polls, result: Ok(response) };
+    }
+}
+
+/// The output of `future`, if one poll is enough.
+pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
