@@ -6,30 +6,30 @@
 pub use durable_streams_tokio::{ReqwestTransport, TokioRuntime};
 
 /// A client on tokio and reqwest.
-pub type Client = crate::Client<ReqwestTransport, TokioRuntime>;
+pub type Client = crate::client::Client<ReqwestTransport, TokioRuntime>;
 /// A builder of a client on tokio and reqwest.
-pub type ClientBuilder = crate::ClientBuilder<ReqwestTransport, TokioRuntime>;
+pub type ClientBuilder = crate::client::ClientBuilder<ReqwestTransport, TokioRuntime>;
 /// A stream's handle on tokio and reqwest.
-pub type DurableStream = crate::DurableStream<ReqwestTransport, TokioRuntime>;
+pub type DurableStream = crate::stream::DurableStream<ReqwestTransport, TokioRuntime>;
 /// An exactly-once producer on tokio and reqwest.
-pub type IdempotentProducer = crate::IdempotentProducer<ReqwestTransport, TokioRuntime>;
+pub type IdempotentProducer = crate::producer::IdempotentProducer<ReqwestTransport, TokioRuntime>;
 /// Sets up a reader on tokio and reqwest.
-pub type ReaderBuilder = crate::ReaderBuilder<ReqwestTransport, TokioRuntime>;
+pub type ReaderBuilder = crate::reader::ReaderBuilder<ReqwestTransport, TokioRuntime>;
 /// A reader's chunks on tokio and reqwest.
-pub type ChunkIterator = crate::ChunkIterator<ReqwestTransport, TokioRuntime>;
+pub type ChunkIterator = crate::reader::ChunkIterator<ReqwestTransport, TokioRuntime>;
 /// A reader's bytes on tokio and reqwest.
-pub type ByteStream = crate::ByteStream<ReqwestTransport, TokioRuntime>;
+pub type ByteStream = crate::reader::ByteStream<ReqwestTransport, TokioRuntime>;
 /// A reader's text on tokio and reqwest.
-pub type TextStream = crate::TextStream<ReqwestTransport, TokioRuntime>;
+pub type TextStream = crate::reader::TextStream<ReqwestTransport, TokioRuntime>;
 /// A reader's JSON values on tokio and reqwest.
 #[cfg(feature = "json")]
-pub type JsonStream<V> = crate::JsonStream<V, ReqwestTransport, TokioRuntime>;
+pub type JsonStream<V> = crate::reader::JsonStream<V, ReqwestTransport, TokioRuntime>;
 /// A single read on tokio and reqwest.
-pub type StreamRequest = crate::StreamRequest<ReqwestTransport, TokioRuntime>;
+pub type StreamRequest = crate::reader::StreamRequest<ReqwestTransport, TokioRuntime>;
 /// A reader that has started, on tokio and reqwest.
-pub type StreamResponse = crate::StreamResponse<ReqwestTransport, TokioRuntime>;
+pub type StreamResponse = crate::reader::StreamResponse<ReqwestTransport, TokioRuntime>;
 /// Sets up an exactly-once producer on tokio and reqwest.
-pub type ProducerBuilder = crate::ProducerBuilder<ReqwestTransport, TokioRuntime>;
+pub type ProducerBuilder = crate::producer::ProducerBuilder<ReqwestTransport, TokioRuntime>;
 
 /// Reads the stream at `url`, an absolute URL: awaiting it gives a [`StreamResponse`].
 ///
