@@ -48,7 +48,7 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
     /// sequence, a producer's identity, headers.
     ///
     /// On a JSON stream `data` is JSON text, and an array is one message for each of its elements
-    /// (protocol §9.1). [`append_json`](Self::append_json) stores any value as one message.
+    /// (protocol §9.1). `append_json` stores any value as one message.
     ///
     /// An append is not idempotent. It is sent again only if the server cannot have applied it;
     /// otherwise it ends with [`StreamError::OutcomeUnknown`].
