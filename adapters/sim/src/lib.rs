@@ -68,12 +68,14 @@ mod rng;
 mod runtime;
 mod schedule;
 mod server;
+mod transport;
 mod world;
 
 pub use fault::{Event, Fault, Incident, Memory, RetryAfter};
-pub use net::{NetworkOptions, RequestRecord, SimTransport};
+pub use net::{NetworkOptions, RequestRecord};
 pub use rng::Rng;
 pub use runtime::{Killed, Process, SimRuntime, Spawned};
 pub use schedule::{FaultPlan, REFUSALS, Schedule, shrink};
 pub use server::SimServer;
+pub use transport::SimTransport;
 pub use world::{Spawner, Stalled, World, WorldBuilder};

@@ -1,12 +1,9 @@
 use crate::core::{Core, locked};
-use crate::exchange::exchange;
 use crate::model::{Handled, Model, Moment};
 use crate::{Event, Fault, Incident, Memory, Rng, Schedule};
 use bytes::Bytes;
-use durable_streams_contract::{Body, HttpTransport, SendOptions, TransportError, async_trait};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
@@ -235,7 +232,7 @@ impl Net {
         usable.then(|| answer.clone())
     }
 
-    fn log(&self, request: &Request<Bytes>) -> u64 {
+    pub(crate) fn log(&self, request: &Request<Bytes>) -> u64 {
         let mut state = self.state();
         let number = state.log.len() as u64;
         state.log.push(RequestRecord {
@@ -249,7 +246,7 @@ impl Net {
         number
     }
 
-    fn log_answer(&self, number: u64, status: Option<StatusCode>) {
+    pub(crate) fn log_answer(&self, number: u64, status: Option<StatusCode>) {
         let at = self.core.now();
         if let Some(record) = self.state().log.get_mut(number as usize) {
             record.status = status;
@@ -259,64 +256,5 @@ impl Net {
 
     pub(crate) fn requests(&self) -> Vec<RequestRecord> {
         self.state().log.clone()
-    }
-}
-
-/// The way from a simulated process to the simulated server.
-///
-/// Whatever the host in a URL, there is one server; streams are told apart by their paths.
-#[derive(Clone)]
-pub struct SimTransport {
-    net: Arc<Net>,
-}
-
-impl SimTransport {
-    pub(crate) fn new(net: Arc<Net>) -> Self {
-        Self { net }
-    }
-}
-
-impl fmt::Debug for SimTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SimTransport")
-    }
-}
-
-#[async_trait]
-impl HttpTransport for SimTransport {
-    async fn send(
-        &self,
-        request: Request<Bytes>,
-        _options: SendOptions,
-    ) -> Result<Response<Body>, TransportError> {
-        let number = self.net.log(&request);
-        self.net.core.note(|| format!("request {number}: {}", crate::carrier::describe(&request)));
-        let (sending, receiving) = exchange();
-        self.net.core.spawn(
-            crate::core::OUTSIDE,
-            Box::pin(crate::carrier::carry(self.net.clone(), number, request, sending)),
-        );
-        let mut entry = Entry { net: &self.net, number, status: None };
-        let result = receiving.response().await;
-        entry.status = result.as_ref().ok().map(Response::status);
-        drop(entry);
-        self.net.core.note(|| match &result {
-            Ok(response) => format!("request {number}: client has {}", response.status().as_u16()),
-            Err(error) => format!("request {number}: client has an error: {error}"),
-        });
-        result
-    }
-}
-
-/// Writes down how a request ended, also where its future is dropped.
-struct Entry<'a> {
-    net: &'a Net,
-    number: u64,
-    status: Option<StatusCode>,
-}
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        self.net.log_answer(self.number, self.status);
     }
 }

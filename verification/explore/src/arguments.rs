@@ -1,4 +1,4 @@
-//! What the command is asked for.
+//! The command's arguments.
 
 pub(crate) const USAGE: &str = "\
 usage: explore [--seeds N] [--first S] [--stop]
@@ -17,12 +17,12 @@ pub(crate) enum Asked {
     Explore { seeds: u64, first: u64, stop: bool },
     /// Replay one.
     Replay { seed: u64, trace: bool },
-    /// Say how it is used.
+    /// Print the usage.
     Help,
 }
 
 impl Asked {
-    /// What the arguments ask for, or what is wrong with them.
+    /// Parses the arguments.
     pub(crate) fn of(mut given: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut seeds, mut first, mut seed) = (None, None, None);
         let (mut stop, mut trace) = (false, false);

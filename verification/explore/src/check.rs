@@ -1,42 +1,42 @@
-//! What must hold when a bad day is over.
+//! Checks of the stored records and the readers' output after a run.
 
-use crate::ledger::{Fate, Ledger, Look, RecordId, parse};
-use crate::plan::{Content, Finish, Mishap, Plan, Way};
-use crate::reading::Consumed;
+use crate::consumed::Consumed;
+use crate::record_log::{Fate, Look, RecordId, RecordLog, parse};
+use crate::scenario::{Content, Failure, Finish, Scenario, WriteMode};
 use crate::wire;
 use durable_streams_sim::model::{ServerOptions, StreamView};
 use durable_streams_sim::{Event, Fault, Memory, RequestRecord, SimServer};
 use http::Method;
 use std::collections::{BTreeMap, HashMap};
 
-/// Checks a world that has come to its end; the first thing that is wrong.
+/// Checks a finished run. Returns the first violation.
 pub(crate) fn check(
-    plan: &Plan,
+    scenario: &Scenario,
     server: &SimServer,
-    ledger: &Ledger,
+    record_log: &RecordLog,
     readers: &[Consumed],
     requests: &[RequestRecord],
 ) -> Result<(), String> {
-    if let Some(violation) = ledger.violations().into_iter().next() {
+    if let Some(violation) = record_log.violations().into_iter().next() {
         return Err(violation);
     }
-    wire::check(plan, requests)?;
-    if plan.forgets() == Memory::Lost {
+    wire::check(scenario, requests)?;
+    if scenario.worst_memory() == Memory::Lost {
         // Nothing is left that could be wrong but what came to no end.
         return Ok(());
     }
-    let fates = ledger.fates();
-    for (number, content) in plan.streams.iter().enumerate() {
-        let stored = server.stream(&Plan::path(number)).ok_or("the stream is gone")?;
+    let fates = record_log.fates();
+    for (number, content) in scenario.streams.iter().enumerate() {
+        let stored = server.stream(&Scenario::path(number)).ok_or("the stream is gone")?;
         let ids = parse(*content, &stored.data)?;
-        let ids = ids.strip_prefix(plan.first_records(number).as_slice());
+        let ids = ids.strip_prefix(scenario.first_records(number).as_slice());
         let ids = ids.ok_or("what was there at the beginning is not there any more")?;
-        records(plan, number, ids, &fates, requests)?;
-        looks(plan, number, *content, &positions(*content, &stored), &ledger.looks(), &fates)?;
+        records(scenario, number, ids, &fates, requests)?;
+        looks(scenario, number, *content, &positions(*content, &stored), &record_log.looks(), &fates)?;
         for (reader, consumed) in
-            readers.iter().enumerate().filter(|(i, _)| plan.readers[*i].stream == number)
+            readers.iter().enumerate().filter(|(i, _)| scenario.readers[*i].stream == number)
         {
-            output(plan, *content, reader, consumed, &stored)?;
+            output(scenario, *content, reader, consumed, &stored)?;
         }
     }
     Ok(())
@@ -44,13 +44,13 @@ pub(crate) fn check(
 
 /// Records: each acknowledged one once, none twice, none that failed, and in order.
 fn records(
-    plan: &Plan,
+    scenario: &Scenario,
     stream: usize,
     ids: &[RecordId],
     fates: &BTreeMap<RecordId, Fate>,
     requests: &[RequestRecord],
 ) -> Result<(), String> {
-    let forgetful = plan.forgets() != Memory::Kept;
+    let forgetful = scenario.worst_memory() != Memory::Kept;
     let mut times: HashMap<RecordId, usize> = HashMap::new();
     for id in ids {
         *times.entry(*id).or_default() += 1;
@@ -58,18 +58,18 @@ fn records(
             return Err(format!("record {id} is stored and was never appended"));
         }
     }
-    for (id, fate) in fates.iter().filter(|(id, _)| plan.writers[id.writer].stream == stream) {
+    for (id, fate) in fates.iter().filter(|(id, _)| scenario.writers[id.writer].stream == stream) {
         let stored = times.get(id).copied().unwrap_or(0);
-        if stored > 1 && (!forgetful || knows_what_was_forgotten(plan, *id, fate)) {
+        if stored > 1 && (!forgetful || knows_what_was_forgotten(scenario, *id, fate)) {
             return Err(format!("record {id} is stored {stored} times ({fate:?})"));
         }
         if let Fate::Failed { error, alone, .. } = fate
-            && !has_reason(plan, requests, *id, error, *alone)
+            && !has_reason(scenario, requests, *id, error, *alone)
         {
             return Err(format!("record {id} failed without a reason: {error}"));
         }
         match fate {
-            Fate::Acked { .. } if stored == 0 && !is_indistinct(plan, requests, *id, fate) => {
+            Fate::Acked { .. } if stored == 0 && !is_indistinct(scenario, requests, *id, fate) => {
                 return Err(format!("record {id} was acknowledged and is not stored"));
             }
             Fate::Failed { error, .. } if stored > 0 && is_definite(error) => {
@@ -86,21 +86,23 @@ fn records(
     if forgetful {
         return Ok(());
     }
-    order(plan, ids)?;
-    holes(plan, stream, &times, fates, requests)
+    order(scenario, ids)?;
+    holes(scenario, stream, &times, fates, requests)
 }
 
-/// What a halt left in doubt is not stored before the place from where the application was told to look for it.
+/// No record in doubt is stored before its `unacked_from`.
 fn looks(
-    plan: &Plan,
+    scenario: &Scenario,
     stream: usize,
     content: Content,
     stored: &[u8],
     looks: &[Look],
     fates: &BTreeMap<RecordId, Fate>,
 ) -> Result<(), String> {
-    for Look { writer, run, from } in looks.iter().filter(|look| plan.writers[look.writer].stream == stream) {
-        let position = plan.server.offsets.decode(from).map(|position| position as usize);
+    for Look { writer, run, from } in
+        looks.iter().filter(|look| scenario.writers[look.writer].stream == stream)
+    {
+        let position = scenario.server.offsets.decode(from).map(|position| position as usize);
         let Some(before) = position.and_then(|position| stored.get(..position)) else {
             return Err(format!("writer {writer}.{run} was told to look from {from}, which is no place"));
         };
@@ -118,55 +120,67 @@ fn looks(
 /// Whether a producer whose server forgets it has to notice that before it sends this record again. It cannot where
 /// the record is in the first batch of all, or of an epoch that was raised to split a batch: to a server that knows nothing
 /// that is as good as new.
-fn knows_what_was_forgotten(plan: &Plan, id: RecordId, fate: &Fate) -> bool {
-    let claims = matches!(plan.writers[id.writer].way, Way::Producer { auto_claim: true, .. });
+fn knows_what_was_forgotten(scenario: &Scenario, id: RecordId, fate: &Fate) -> bool {
+    let claims =
+        matches!(scenario.writers[id.writer].write_mode, WriteMode::Producer { auto_claim: true, .. });
     let is_first = match fate {
         Fate::Acked { first, epoch, .. } => *first && *epoch == 0,
         Fate::Failed { .. } | Fate::Unknown => true,
     };
-    let splits = plan.server.max_body < ServerOptions::default().max_body;
-    claims && plan.is_punctual() && !is_first && !splits
+    let splits = scenario.server.max_body < ServerOptions::default().max_body;
+    claims && scenario.has_no_late_request() && !is_first && !splits
 }
 
-/// An error that leaves no doubt: a stream that is closed takes nothing.
+/// An error after which nothing can be stored: the stream is closed.
 fn is_definite(error: &str) -> bool {
     error.contains("stream is closed") && !error.starts_with("outcome unknown")
 }
 
-/// Whether the day was bad enough for a record to fail: what passes by itself is no reason.
-fn has_reason(plan: &Plan, requests: &[RequestRecord], id: RecordId, error: &str, alone: bool) -> bool {
-    let writer = &plan.writers[id.writer];
-    let Way::Producer { auto_claim, retries, .. } = &writer.way else { return true };
-    let excused = retries.is_some() || plan.is_misled() || plan.forgets() != Memory::Kept;
-    let has_rival = plan.zombie(id.writer).is_some();
+/// Whether the scenario's failures explain that a record failed. Temporary failures do not.
+fn has_reason(
+    scenario: &Scenario,
+    requests: &[RequestRecord],
+    id: RecordId,
+    error: &str,
+    alone: bool,
+) -> bool {
+    let writer = &scenario.writers[id.writer];
+    let WriteMode::Producer { auto_claim, retries, .. } = &writer.write_mode else { return true };
+    let excused =
+        retries.is_some() || scenario.has_false_refusal() || scenario.worst_memory() != Memory::Kept;
+    let has_rival = scenario.replacement(id.writer).is_some();
     let replaced = has_rival && error.starts_with("stale epoch");
     // Too large for the server: it fails alone, or, where an attempt went unanswered before, with all others.
-    let refused = plan.server.max_body < ServerOptions::default().max_body
+    let refused = scenario.server.max_body < ServerOptions::default().max_body
         && (alone || error.starts_with("outcome unknown"));
     let ends = |finish| matches!(finish, Finish::CloseStream(_));
     let closed = error.contains("closed")
-        && plan.writers.iter().any(|other| other.stream == writer.stream && ends(other.finish));
+        && scenario.writers.iter().any(|other| other.stream == writer.stream && ends(other.finish));
     let given_up =
         matches!(writer.finish, Finish::Drop | Finish::Detach) && error.contains("not yet acknowledged");
     // A fence after an attempt that went unanswered.
     let claimed = *auto_claim && (id.run > 0 || has_rival);
-    let unknown = error.starts_with("outcome unknown") && (repeats(plan) || claimed);
+    let unknown = error.starts_with("outcome unknown") && (repeats(scenario) || claimed);
     // A network that repeats requests looks like another run under the same epoch.
-    let used = error.starts_with("unexpected duplicate") && (repeats(plan) || is_shared(plan, requests, id));
+    let used =
+        error.starts_with("unexpected duplicate") && (repeats(scenario) || is_shared(scenario, requests, id));
     excused || replaced || refused || closed || given_up || unknown || used
 }
 
-fn repeats(plan: &Plan) -> bool {
-    plan.mishaps.iter().any(|mishap| matches!(mishap, Mishap::World(Event::Request(_, Fault::Twice { .. }))))
+fn repeats(scenario: &Scenario) -> bool {
+    scenario
+        .failures
+        .iter()
+        .any(|failure| matches!(failure, Failure::World(Event::Request(_, Fault::Twice { .. }))))
 }
 
 /// Whether nobody could tell this record from the first of an earlier run; see [`is_shared`].
-fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId, fate: &Fate) -> bool {
+fn is_indistinct(scenario: &Scenario, requests: &[RequestRecord], id: RecordId, fate: &Fate) -> bool {
     // Of a crashed run later batches may arrive too.
-    let any = plan.zombie(id.writer).is_some() || arrives_late(requests, id);
+    let any = scenario.replacement(id.writer).is_some() || arrives_late(requests, id);
     match fate {
         Fate::Acked { duplicate, first, .. } if !duplicate || !(*first || any) => false,
-        _ => is_shared(plan, requests, id),
+        _ => is_shared(scenario, requests, id),
     }
 }
 
@@ -174,14 +188,14 @@ fn is_indistinct(plan: &Plan, requests: &[RequestRecord], id: RecordId, fate: &F
 /// epoch 0 on, and others write to the stream, or a late request of that run does, so that its tail tells nothing; or
 /// something between refuses to tell it. Where two processes live at once under one id and epoch, that is so for any
 /// record.
-fn is_shared(plan: &Plan, requests: &[RequestRecord], id: RecordId) -> bool {
-    let writer = &plan.writers[id.writer];
-    let rival = plan.zombie(id.writer).is_some();
-    if id.run == 0 && !rival || !matches!(writer.way, Way::Producer { auto_claim: true, .. }) {
+fn is_shared(scenario: &Scenario, requests: &[RequestRecord], id: RecordId) -> bool {
+    let writer = &scenario.writers[id.writer];
+    let rival = scenario.replacement(id.writer).is_some();
+    if id.run == 0 && !rival || !matches!(writer.write_mode, WriteMode::Producer { auto_claim: true, .. }) {
         return false;
     }
-    let others = plan.writers.iter().filter(|other| other.stream == writer.stream).count() > 1;
-    others || rival || plan.is_misled() || arrives_late(requests, id)
+    let others = scenario.writers.iter().filter(|other| other.stream == writer.stream).count() > 1;
+    others || rival || scenario.has_false_refusal() || arrives_late(requests, id)
 }
 
 /// Whether a batch of an earlier run may have arrived when that had crashed.
@@ -195,12 +209,13 @@ fn arrives_late(requests: &[RequestRecord], id: RecordId) -> bool {
 
 /// A producer's records are stored in the order in which it appended them, over all its runs. A single append
 /// that nobody waits for any more may come late.
-fn order(plan: &Plan, ids: &[RecordId]) -> Result<(), String> {
+fn order(scenario: &Scenario, ids: &[RecordId]) -> Result<(), String> {
     let mut last: HashMap<(usize, usize), RecordId> = HashMap::new();
-    for id in ids.iter().filter(|id| !matches!(plan.writers[id.writer].way, Way::Single)) {
+    for id in ids.iter().filter(|id| !matches!(scenario.writers[id.writer].write_mode, WriteMode::Single)) {
         // Two that live at once and claim the epoch from each other take turns.
-        let claims = matches!(plan.writers[id.writer].way, Way::Producer { auto_claim: true, .. });
-        let run = if claims && plan.zombie(id.writer).is_some() { id.run } else { 0 };
+        let claims =
+            matches!(scenario.writers[id.writer].write_mode, WriteMode::Producer { auto_claim: true, .. });
+        let run = if claims && scenario.replacement(id.writer).is_some() { id.run } else { 0 };
         if let Some(last) = last.insert((id.writer, run), *id)
             && last >= *id
         {
@@ -210,28 +225,29 @@ fn order(plan: &Plan, ids: &[RecordId]) -> Result<(), String> {
     Ok(())
 }
 
-/// A producer never goes on after a record that is not stored, unless that one failed by itself.
+/// A producer stores nothing after a record that is not stored, unless that one failed on its own.
 fn holes(
-    plan: &Plan,
+    scenario: &Scenario,
     stream: usize,
     times: &HashMap<RecordId, usize>,
     fates: &BTreeMap<RecordId, Fate>,
     requests: &[RequestRecord],
 ) -> Result<(), String> {
     // Where the server may refuse a record for its size, a crash may hide that it did.
-    let refuses = plan.server.max_body < ServerOptions::default().max_body || plan.is_misled();
+    let refuses =
+        scenario.server.max_body < ServerOptions::default().max_body || scenario.has_false_refusal();
     let mut missing: Option<RecordId> = None;
     for (id, fate) in fates.iter() {
         let alone = match fate {
             // Where its number was somebody else's, the next batch, sent beside it, may be stored.
             Fate::Failed { alone, error, .. } => {
-                *alone || error.starts_with("unexpected duplicate") && is_shared(plan, requests, *id)
+                *alone || error.starts_with("unexpected duplicate") && is_shared(scenario, requests, *id)
             }
-            Fate::Unknown => refuses || is_indistinct(plan, requests, *id, fate),
-            Fate::Acked { .. } => is_indistinct(plan, requests, *id, fate),
+            Fate::Unknown => refuses || is_indistinct(scenario, requests, *id, fate),
+            Fate::Acked { .. } => is_indistinct(scenario, requests, *id, fate),
         };
-        let writer = &plan.writers[id.writer];
-        if writer.stream != stream || matches!(writer.way, Way::Single) {
+        let writer = &scenario.writers[id.writer];
+        if writer.stream != stream || matches!(writer.write_mode, WriteMode::Single) {
             continue;
         }
         if missing.is_some_and(|missing| (missing.writer, missing.run) != (id.writer, id.run)) {
@@ -256,9 +272,9 @@ fn positions(content: Content, stored: &StreamView) -> Vec<u8> {
     }
 }
 
-/// A reader's output is the stream, from its beginning or from where the tail once was.
+/// A reader's output is the stream, from its beginning or from the tail at its start.
 fn output(
-    plan: &Plan,
+    scenario: &Scenario,
     content: Content,
     number: usize,
     consumed: &Consumed,
@@ -267,7 +283,7 @@ fn output(
     let stored = positions(content, stored);
     let output = consumed.output();
     let whole = consumed.is_closed();
-    let matches = match plan.readers[number].from_now {
+    let matches = match scenario.readers[number].from_now {
         false if whole => output == stored,
         false => stored.starts_with(&output),
         true if whole => {

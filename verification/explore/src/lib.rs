@@ -1,27 +1,29 @@
-//! Explores what becomes of the client on bad days.
+//! Explores the client's behaviour under simulated faults, by seed.
 //!
-//! A seed is a [`Plan`]: streams, writers, readers, a server and a network with their peculiarities, and all
-//! that goes wrong. Two days of three are about one thing, their [`Theme`]: what takes several rare things at once hardly
-//! happens by chance. [`play`] runs it in a simulated world and checks that
+//! A seed is a [`Scenario`]: streams, writers, readers, the behaviour of a server and a network, and all failures. Two of
+//! three scenarios have a [`Theme`], because combinations of rare events hardly happen at random. [`play`] runs a scenario
+//! in a simulated world and checks that
 //!
 //! - every acknowledged record is stored, none twice, each writer's in order and without holes;
-//! - nothing is stored that the application was told is not;
+//! - nothing is stored that was reported as not stored;
 //! - a reader, whatever its mode and wherever it crashed, has consumed each byte once;
 //! - the queue, bodies, batches in flight and request rates stay within their bounds;
 //! - everything ends: no deadlock, no endless wait, no task left behind.
 
 mod check;
-mod disk;
-mod ledger;
-mod plan;
+mod checkpoint_disk;
+mod consumed;
+mod context;
 mod prepare;
 mod reading;
+mod record_log;
 mod run;
-mod stage;
-mod theme;
+mod scenario;
 mod wire;
 mod writing;
 
-pub use plan::{Beginning, Content, Expiry, Finish, Live, Mishap, Plan, Reader, Way, Who, Writer};
 pub use run::{Played, play, shrunk};
-pub use theme::Theme;
+pub use scenario::{
+    Content, Expiry, Failure, Finish, InitialState, Live, ProcessId, Reader, Scenario, Theme, WriteMode,
+    Writer,
+};

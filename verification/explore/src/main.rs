@@ -3,7 +3,7 @@
 mod arguments;
 
 use arguments::{Asked, USAGE};
-use explore::{Plan, play, shrunk};
+use explore::{Scenario, play, shrunk};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -23,12 +23,12 @@ fn main() -> ExitCode {
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Tries seed after seed.
+/// Runs many seeds.
 fn explore(seeds: u64, first: u64, stop: bool) -> u64 {
     let started = Instant::now();
     let (mut tried, mut failures, mut requests) = (0u64, 0, 0);
     for seed in first..first + seeds {
-        let played = play(&Plan::new(seed), false);
+        let played = play(&Scenario::new(seed), false);
         tried += 1;
         requests += played.requests;
         if let Some(failure) = played.failure {
@@ -45,21 +45,21 @@ fn explore(seeds: u64, first: u64, stop: bool) -> u64 {
     failures
 }
 
-/// Plays one seed, and if it fails, the smallest plan that does.
+/// Runs one seed. If it fails, prints the smallest scenario that still fails.
 fn replay(seed: u64, trace: bool) -> u64 {
-    let plan = Plan::new(seed);
-    let played = play(&plan, false);
+    let scenario = Scenario::new(seed);
+    let played = play(&scenario, false);
     let Some(failure) = played.failure else {
         if trace {
-            show(&plan);
+            show(&scenario);
         }
         println!("1 seeds, 0 failures");
         return 0;
     };
     println!("seed {seed}: {failure}");
-    let small = shrunk(&plan);
-    println!("{} mishaps are enough:", small.mishaps.len());
-    small.mishaps.iter().for_each(|mishap| println!("  {mishap}"));
+    let small = shrunk(&scenario);
+    println!("{} failures are enough:", small.failures.len());
+    small.failures.iter().for_each(|failure| println!("  {failure}"));
     if trace {
         show(&small);
     }
@@ -67,15 +67,15 @@ fn replay(seed: u64, trace: bool) -> u64 {
     1
 }
 
-fn show(plan: &Plan) {
-    println!("{:?}\n{:?}", plan.server, plan.network);
-    println!("streams: {:?}", plan.streams);
-    plan.writers.iter().for_each(|writer| println!("{writer:?}"));
-    plan.readers.iter().for_each(|reader| println!("{reader:?}"));
-    let played = play(plan, true);
+fn show(scenario: &Scenario) {
+    println!("{:?}\n{:?}", scenario.server, scenario.network);
+    println!("streams: {:?}", scenario.streams);
+    scenario.writers.iter().for_each(|writer| println!("{writer:?}"));
+    scenario.readers.iter().for_each(|reader| println!("{reader:?}"));
+    let played = play(scenario, true);
     played.trace.iter().for_each(|line| println!("{line}"));
     match played.failure {
         Some(failure) => println!("=> {failure}"),
-        None => println!("=> all is well"),
+        None => println!("=> no failure"),
     }
 }

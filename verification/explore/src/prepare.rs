@@ -1,8 +1,8 @@
-//! What the server is told behind the applications' backs: the streams of a plan, and that they end.
+//! Sets up the streams of a scenario directly at the server, and closes them at the end.
 
-use crate::ledger::{RecordId, record};
-use crate::plan::{Expiry, Plan};
-use crate::stage::Stage;
+use crate::context::RunContext;
+use crate::record_log::{RecordId, record};
+use crate::scenario::{Expiry, Scenario};
 use bytes::Bytes;
 use durable_streams_contract::Timer;
 use durable_streams_sim::model::{Handled, Moment};
@@ -10,39 +10,39 @@ use durable_streams_sim::{SimServer, World};
 use http::{Request, Response, request::Builder};
 use std::time::{Duration, SystemTime};
 
-/// Of the records that are there before anybody writes.
+/// The writer number of records that exist before the run.
 const NOBODY: usize = 99;
 
-/// Longest filling of these records.
+/// The most filler bytes of these records.
 const FILLING: usize = 14;
 
-impl Plan {
-    /// The records that a stream has when the day begins.
+impl Scenario {
+    /// The records that a stream has at the start.
     pub(crate) fn first_records(&self, stream: usize) -> Vec<RecordId> {
-        let records = 0..self.beginnings[stream].records;
+        let records = 0..self.initial_states[stream].records;
         records.map(|number| RecordId { writer: NOBODY, run: stream, number }).collect()
     }
 }
 
-/// Makes the streams, before anything goes wrong.
-pub(crate) fn prepare(plan: &Plan, world: &World) {
+/// Creates the streams, before any fault.
+pub(crate) fn prepare(scenario: &Scenario, world: &World) {
     let at = Moment { elapsed: Duration::ZERO, wall: world.runtime().wall_time() };
     let server = world.server();
-    for number in 0..plan.streams.len() {
-        make(plan, number, &server, at);
+    for number in 0..scenario.streams.len() {
+        make(scenario, number, &server, at);
     }
 }
 
-fn make(plan: &Plan, number: usize, server: &SimServer, at: Moment) {
-    let (beginning, content) = (&plan.beginnings[number], plan.streams[number]);
+fn make(scenario: &Scenario, number: usize, server: &SimServer, at: Moment) {
+    let (beginning, content) = (&scenario.initial_states[number], scenario.streams[number]);
     let put = |path: &str| Request::put(url(path)).header("content-type", content.content_type());
-    let mut creation = put(&Plan::path(number));
+    let mut creation = put(&Scenario::path(number));
     creation = match beginning.expiry {
         Expiry::Never => creation,
         Expiry::Idle => creation.header("stream-ttl", "3600"),
         Expiry::At(after) => creation.header("stream-expires-at", date(at.wall + after)),
     };
-    let records = plan.first_records(number).into_iter();
+    let records = scenario.first_records(number).into_iter();
     let records: Vec<Bytes> = records.map(|id| record(content, id, id.number * 7 % FILLING)).collect();
     let append = |path: &str, record: Bytes| {
         let answer =
@@ -52,12 +52,12 @@ fn make(plan: &Plan, number: usize, server: &SimServer, at: Moment) {
     if !beginning.fork {
         ask(server, creation, Bytes::new(), at);
         for record in records {
-            append(&Plan::path(number), record);
+            append(&Scenario::path(number), record);
         }
         return;
     }
-    // The source goes on after the fork's beginning, and then it is deleted: nobody has to notice.
-    let source = format!("{}-source", Plan::path(number));
+    // The source gets more records after the fork, and is then deleted. The fork's users must not notice.
+    let source = format!("{}-source", Scenario::path(number));
     ask(server, put(&source), Bytes::new(), at);
     let mut fork_at = None;
     for record in records {
@@ -72,10 +72,10 @@ fn make(plan: &Plan, number: usize, server: &SimServer, at: Moment) {
 }
 
 /// Closes a stream.
-pub(crate) fn close(stage: &Stage, number: usize) {
-    let at = Moment { elapsed: stage.runtime.elapsed(), wall: stage.runtime.wall_time() };
-    let closing = Request::post(url(&Plan::path(number))).header("stream-closed", "true");
-    ask(&stage.server, closing, Bytes::new(), at);
+pub(crate) fn close(context: &RunContext, number: usize) {
+    let at = Moment { elapsed: context.runtime.elapsed(), wall: context.runtime.wall_time() };
+    let closing = Request::post(url(&Scenario::path(number))).header("stream-closed", "true");
+    ask(&context.server, closing, Bytes::new(), at);
 }
 
 fn ask(server: &SimServer, request: Builder, body: Bytes, at: Moment) -> Option<Response<Bytes>> {
@@ -90,7 +90,7 @@ fn url(path: &str) -> String {
     format!("http://server{path}")
 }
 
-/// As RFC 3339 has it.
+/// A time as RFC 3339.
 fn date(time: SystemTime) -> String {
     durable_streams::DateTime::<durable_streams::Utc>::from(time).to_rfc3339()
 }

@@ -1,40 +1,23 @@
-//! Readers: processes that consume chunks, save how far they are, and start again from there.
+//! Readers: processes that consume chunks, save checkpoints, and resume from them after a crash.
 
-use crate::disk::Disk;
-use crate::ledger::Ledger;
-use crate::plan::{Content, Live, Plan, Reader, Who};
-use crate::stage::Stage;
+use crate::checkpoint_disk::CheckpointDisk;
+use crate::consumed::Consumed;
+use crate::context::RunContext;
+use crate::record_log::RecordLog;
+use crate::scenario::{Content, Live, ProcessId, Reader, Scenario};
 use durable_streams::{
     ByteStream, Checkpoint, Chunk, ChunkIterator, ClientBuilder, Error, JsonStream, LiveMode, Offset,
     ReaderBuilder, StreamError, TextStream, WithCheckpoints,
 };
 use durable_streams_contract::Timer;
 use durable_streams_sim::{Rng, SimRuntime, SimTransport};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Between two runs of a reader that ends when it is up to date.
+/// The pause between two runs of a reader that ends when it is up to date.
 const POLL: Duration = Duration::from_millis(400);
 
-/// What a reader has consumed, on a disk that saves output and checkpoint together.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Consumed(Arc<Mutex<State>>);
-
-#[derive(Debug, Default)]
-struct State {
-    output: Vec<u8>,
-    chunks: usize,
-    /// The checkpoint's text, and how long the output was.
-    saved: Option<(String, usize)>,
-    /// The same after the last chunk, saved or not.
-    last: Option<(String, usize)>,
-    /// Of a reader that begins at the tail: where that was, at the earliest and at the latest.
-    begins: (usize, usize),
-    closed: bool,
-}
-
 /// How a reader's run ended.
-enum Ended {
+enum RunEnd {
     /// It is up to date, or the stream is closed.
     Finished,
     Failed(Error),
@@ -42,74 +25,23 @@ enum Ended {
     Stopped,
 }
 
-impl Consumed {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// All that was consumed; JSON messages each with a comma after them.
-    pub(crate) fn output(&self) -> Vec<u8> {
-        self.state().output.clone()
-    }
-
-    /// Where a reader from `now` may have begun.
-    pub(crate) fn begins(&self) -> (usize, usize) {
-        self.state().begins
-    }
-
-    /// Whether it saw the end.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.state().closed
-    }
-
-    /// The checkpoint that a crash falls back to.
-    pub(crate) fn saved(&self) -> Option<String> {
-        self.state().saved.as_ref().map(|(text, _)| text.clone())
-    }
-
-    /// How much was consumed.
-    pub(crate) fn length(&self) -> usize {
-        self.state().output.len()
-    }
-
-    /// From now on a crash falls back to this.
-    pub(crate) fn save_at(&self, checkpoint: String, length: usize) {
-        self.state().saved = Some((checkpoint, length));
-    }
-
-    /// An orderly end: everything is saved.
-    fn save(&self) {
-        let mut state = self.state();
-        state.saved = state.last.clone();
-    }
-
-    /// A crash: what was not saved is consumed again.
-    fn roll_back(&self) {
-        let mut state = self.state();
-        let length = state.saved.as_ref().map_or(0, |(_, length)| *length);
-        state.output.truncate(length);
-        state.last = state.saved.clone();
-        state.chunks = 0;
-        state.closed = false;
-    }
-}
-
-/// Runs a reader until it has seen its stream's end, through all its crashes.
-pub(crate) async fn read(mut stage: Stage, number: usize, consumed: Consumed) {
-    let plan = stage.plan.clone();
-    let reader = &plan.readers[number];
-    stage.runtime.sleep(reader.begins).await;
-    let mut crashes = plan.crashes(Who::Reader(number)).into_iter();
+/// Runs a reader, through all its crashes, until it has reached the end of its stream.
+pub(crate) async fn read(mut context: RunContext, number: usize, consumed: Consumed) {
+    let scenario = context.scenario.clone();
+    let reader = &scenario.readers[number];
+    context.runtime.sleep(reader.starts_at).await;
+    let mut crashes = scenario.crashes(ProcessId::Reader(number)).into_iter();
     let mut run = 0;
     while !consumed.is_closed() {
-        let process = stage.spawner.process(&format!("reader {number}.{run}"));
-        let work = process.spawn(run_reader(stage.clone(), process.runtime(), number, run, consumed.clone()));
+        let process = context.spawner.process(&format!("reader {number}.{run}"));
+        let work =
+            process.spawn(run_reader(context.clone(), process.runtime(), number, run, consumed.clone()));
         run += 1;
         let ended = match crashes.next() {
             None => work.await,
             Some(at) => {
-                let left = at.saturating_sub(stage.runtime.elapsed());
-                match stage.runtime.timeout(left, work).await {
+                let left = at.saturating_sub(context.runtime.elapsed());
+                match context.runtime.timeout(left, work).await {
                     Some(ended) => ended,
                     None => {
                         process.kill();
@@ -120,44 +52,44 @@ pub(crate) async fn read(mut stage: Stage, number: usize, consumed: Consumed) {
             }
         };
         match ended {
-            Ok(Ended::Finished) if consumed.is_closed() => return,
-            Ok(Ended::Finished) if reader.live == Live::Off => {
+            Ok(RunEnd::Finished) if consumed.is_closed() => return,
+            Ok(RunEnd::Finished) if reader.live == Live::Off => {
                 consumed.save();
-                stage.runtime.sleep(POLL).await;
+                context.runtime.sleep(POLL).await;
             }
-            Ok(Ended::Finished) => {
-                stage
-                    .ledger
+            Ok(RunEnd::Finished) => {
+                context
+                    .record_log
                     .violation(format!("reader {number}: a live reader ended on a stream that is open"));
                 return;
             }
-            Ok(Ended::Failed(error)) => {
-                if !may_fail(&plan, reader, &error) {
-                    stage.ledger.violation(format!("reader {number} failed: {error:?}"));
+            Ok(RunEnd::Failed(error)) => {
+                if !may_fail(&scenario, reader, &error) {
+                    context.record_log.violation(format!("reader {number} failed: {error:?}"));
                     return;
                 }
                 consumed.roll_back();
                 if gone(&error) {
                     return;
                 }
-                stage.runtime.sleep(POLL).await;
+                context.runtime.sleep(POLL).await;
             }
-            Ok(Ended::Stopped) | Err(_) => return,
+            Ok(RunEnd::Stopped) | Err(_) => return,
         }
     }
 }
 
-/// Whether a reader may end with this error. One that lives long tries again for ever; one that ends when it
-/// is up to date gives up after a while.
-fn may_fail(plan: &Plan, reader: &Reader, error: &Error) -> bool {
+/// Whether a reader may end with this error. A live reader retries without end; one that ends when it is up to date has
+/// a retry budget.
+fn may_fail(scenario: &Scenario, reader: &Reader, error: &Error) -> bool {
     use durable_streams_sim::Memory;
-    let misled = plan.is_misled();
-    let refused = plan.server.refuse_events && reader.live == Live::Sse;
+    let misled = scenario.has_false_refusal();
+    let refused = scenario.server.refuse_events && reader.live == Live::Sse;
     let impatient = reader.live == Live::Off && error.is_retryable();
-    plan.forgets() == Memory::Lost || misled || refused || impatient
+    scenario.worst_memory() == Memory::Lost || misled || refused || impatient
 }
 
-/// Whether there is no use in trying again.
+/// Whether another attempt cannot succeed.
 fn gone(error: &Error) -> bool {
     use durable_streams::StreamError as E;
     matches!(
@@ -171,30 +103,30 @@ fn gone(error: &Error) -> bool {
 }
 
 async fn run_reader(
-    stage: Stage,
+    context: RunContext,
     runtime: SimRuntime,
     number: usize,
     run: usize,
     consumed: Consumed,
-) -> Ended {
-    let plan = stage.plan.clone();
-    let reader = &plan.readers[number];
-    let content = plan.streams[reader.stream];
+) -> RunEnd {
+    let scenario = context.scenario.clone();
+    let reader = &scenario.readers[number];
+    let content = scenario.streams[reader.stream];
     let host = format!("http://reader{number}-{run}");
-    let stream = match ClientBuilder::new(stage.transport.clone(), runtime.clone()).base_url(host).build() {
-        Ok(client) => client.stream(Plan::path(reader.stream)),
-        Err(error) => return Ended::Failed(error),
+    let stream = match ClientBuilder::new(context.transport.clone(), runtime.clone()).base_url(host).build() {
+        Ok(client) => client.stream(Scenario::path(reader.stream)),
+        Err(error) => return RunEnd::Failed(error),
     };
     let saved = consumed.state().saved.clone();
     let start: Checkpoint = match &saved {
-        // Its own store says where.
+        // Its own store has the position.
         Some(_) if reader.acknowledges => Offset::Beginning.into(),
         Some((text, _)) => match text.parse() {
             Ok(checkpoint) => checkpoint,
-            Err(error) => return stop(&stage.ledger, format!("{text:?} does not parse: {error}")),
+            Err(error) => return stop(&context.record_log, format!("{text:?} does not parse: {error}")),
         },
         None if reader.from_now => {
-            consumed.state().begins.0 = length(&stage, reader);
+            consumed.state().begins.0 = length(&context, reader);
             Offset::Now.into()
         }
         None => Offset::Beginning.into(),
@@ -213,19 +145,19 @@ async fn run_reader(
         .max_event_bytes(reader.event_bytes)
         .prefetch(reader.prefetch);
     if reader.acknowledges {
-        let rng = Rng::new(plan.seed).fork(2000 + 10 * number as u64 + run as u64);
-        opening = opening.checkpoint_store(Disk::new(consumed.clone(), runtime.clone(), rng));
+        let rng = Rng::new(scenario.seed).fork(2000 + 10 * number as u64 + run as u64);
+        opening = opening.checkpoint_store(CheckpointDisk::new(consumed.clone(), runtime.clone(), rng));
     }
     let mut source = match Source::open(opening, content, reader.items).await {
         Ok(source) => source,
-        Err(error) => return Ended::Failed(error),
+        Err(error) => return RunEnd::Failed(error),
     };
     if saved.is_none() && reader.from_now {
-        consumed.state().begins.1 = length(&stage, reader);
+        consumed.state().begins.1 = length(&context, reader);
     }
     let mut closed = false;
     loop {
-        let next = match reader.impatience {
+        let next = match reader.poll_timeout {
             None => source.next().await,
             Some(patience) => match runtime.timeout(patience, source.next()).await {
                 Some(next) => next,
@@ -234,29 +166,29 @@ async fn run_reader(
         };
         let piece = match next {
             None if reader.items => {
-                // A tail ends where its stream does, and nowhere else.
+                // A live read ends only at the end of its stream.
                 consumed.save();
                 consumed.state().closed = true;
-                return Ended::Finished;
+                return RunEnd::Finished;
             }
-            None => return Ended::Finished,
-            Some(Err(error)) => return Ended::Failed(error),
+            None => return RunEnd::Finished,
+            Some(Err(error)) => return RunEnd::Failed(error),
             Some(Ok(_)) if closed => {
-                return stop(&stage.ledger, format!("reader {number}: something came after the end"));
+                return stop(&context.record_log, format!("reader {number}: something came after the end"));
             }
             Some(Ok(piece)) => piece,
         };
         closed = piece.closed;
         runtime.note(|| format!("{} bytes, {}{}", piece.data.len(), piece.checkpoint, piece.flags));
-        let due = match take(&plan, reader, &consumed, &piece) {
+        let due = match take(&scenario, reader, &consumed, &piece) {
             Ok(due) => due,
-            Err(wrong) => return stop(&stage.ledger, format!("reader {number}: {wrong}")),
+            Err(wrong) => return stop(&context.record_log, format!("reader {number}: {wrong}")),
         };
         if due && reader.acknowledges {
-            match source.acknowledge(&piece.checkpoint, plan.seed.is_multiple_of(2)).await {
-                // The next makes it good.
+            match source.acknowledge(&piece.checkpoint, scenario.seed.is_multiple_of(2)).await {
+                // The next save repeats it.
                 Err(error) if matches!(error.kind(), StreamError::CheckpointStore { .. }) => {}
-                Err(error) => return Ended::Failed(error),
+                Err(error) => return RunEnd::Failed(error),
                 Ok(()) => {}
             }
         }
@@ -266,9 +198,9 @@ async fn run_reader(
     }
 }
 
-/// What a reader is given, in one form or another.
+/// One item of a reader, in any view.
 struct Piece {
-    /// JSON messages each with a comma after them.
+    /// JSON messages, each followed by a comma.
     data: Vec<u8>,
     checkpoint: Checkpoint,
     closed: bool,
@@ -294,7 +226,7 @@ impl Source {
         })
     }
 
-    /// Lets the reader save how far the application is: all that was handed out, or up to what it says.
+    /// Acknowledges consumption to the reader: of everything that it returned, or up to a checkpoint.
     async fn acknowledge(&mut self, checkpoint: &Checkpoint, all: bool) -> Result<(), Error> {
         match self {
             Self::Chunks(view, _) if all => view.acknowledge().await,
@@ -336,7 +268,7 @@ impl Source {
     }
 }
 
-/// Content without its framing: JSON messages each with a comma after them.
+/// Content without its framing: JSON messages are each followed by a comma.
 fn normal(content: Content, data: &[u8]) -> Vec<u8> {
     let inner = data.strip_prefix(b"[").and_then(|data| data.strip_suffix(b"]"));
     match (content, inner) {
@@ -354,15 +286,15 @@ fn flags(chunk: &Chunk) -> &'static str {
     }
 }
 
-fn stop(ledger: &Ledger, what: String) -> Ended {
-    ledger.violation(what);
-    Ended::Stopped
+fn stop(record_log: &RecordLog, what: String) -> RunEnd {
+    record_log.violation(what);
+    RunEnd::Stopped
 }
 
-/// How much is stored right now, in the units of [`Consumed::output`].
-fn length(stage: &Stage, reader: &Reader) -> usize {
-    let stream = stage.server.stream(&Plan::path(reader.stream));
-    stream.map_or(0, |stream| match stage.plan.streams[reader.stream] {
+/// How much is stored now, in the units of [`Consumed::output`].
+fn length(context: &RunContext, reader: &Reader) -> usize {
+    let stream = context.server.stream(&Scenario::path(reader.stream));
+    stream.map_or(0, |stream| match context.scenario.streams[reader.stream] {
         Content::Json => stream.messages.iter().map(|message| message.len() + 1).sum(),
         _ => stream.data.len(),
     })
@@ -373,11 +305,11 @@ fn messages(data: &[u8]) -> usize {
     data.windows(7).filter(|window| window == b"{\"id\":\"").count()
 }
 
-/// Consumes a piece, and saves now and then: whether this is such a time.
-fn take(plan: &Plan, reader: &Reader, consumed: &Consumed, piece: &Piece) -> Result<bool, String> {
+/// Consumes a piece. Returns whether it is time to save.
+fn take(scenario: &Scenario, reader: &Reader, consumed: &Consumed, piece: &Piece) -> Result<bool, String> {
     let mut state = consumed.state();
     // Text from server-sent events is not cut, and a message never is.
-    let cut = match plan.streams[reader.stream] {
+    let cut = match scenario.streams[reader.stream] {
         Content::Json => !reader.items && messages(&piece.data) > 1,
         Content::Text => reader.live != Live::Sse && !reader.items,
         Content::Binary => true,

@@ -1,19 +1,19 @@
-//! What must hold of the requests: how many, when, and how large.
+//! Checks of the requests: their number, times and sizes.
 
-use crate::plan::{Mishap, Plan, Way};
+use crate::scenario::{Failure, Scenario, WriteMode};
 use durable_streams_sim::{Event, Fault, RequestRecord, RetryAfter};
 use http::Method;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The first thing that is wrong with the requests of a day.
-pub(crate) fn check(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
-    pace(plan, requests)?;
-    patience(plan, requests)?;
-    finality(plan, requests)?;
+/// The first violation among the requests of a run.
+pub(crate) fn check(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
+    max_pause(scenario, requests)?;
+    patience(scenario, requests)?;
+    finality(scenario, requests)?;
     cursors(requests)?;
-    sizes(plan, requests)?;
-    in_flight(plan, requests)
+    sizes(scenario, requests)?;
+    in_flight(scenario, requests)
 }
 
 const WINDOW: Duration = Duration::from_secs(3);
@@ -28,9 +28,9 @@ const IDLE: usize = 24;
 /// Refusals for a batch that came too early, or under an old epoch, beyond two for each that was accepted.
 const DISORDER: usize = 10;
 
-/// Nobody storms the server. In three seconds there are few more failures than successes, and few more successes
+/// No client floods the server. In three seconds there are few more failures than successes, and few more successes
 /// than there is work; and a producer is not refused for its numbers again and again.
-fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+fn max_pause(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
     let mut by_host: BTreeMap<&str, Vec<&RequestRecord>> = BTreeMap::new();
     for request in requests {
         by_host.entry(request.uri.host().unwrap_or_default()).or_default().push(request);
@@ -39,9 +39,9 @@ fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
         requests.iter().filter(|r| r.method == Method::POST && r.at >= from && r.at <= to).count()
     };
     for (host, requests) in by_host {
-        let writer = writer_of(requests[0]).map(|writer| &plan.writers[writer]);
-        if writer.is_some_and(|writer| matches!(writer.way, Way::Single)) {
-            // Each append tries for itself.
+        let writer = writer_of(requests[0]).map(|writer| &scenario.writers[writer]);
+        if writer.is_some_and(|writer| matches!(writer.write_mode, WriteMode::Single)) {
+            // Each append retries on its own.
             continue;
         }
         let (mut first, mut window, mut all) = (0, Tally::default(), Tally::default());
@@ -61,7 +61,7 @@ fn pace(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
             if all.out_of_order > DISORDER + 2 * all.succeeded {
                 return Err(format!("{host} was refused {} times for its numbers", all.out_of_order));
             }
-            let most = IDLE + writer.map_or_else(|| pages(plan, host), |writer| 3 * (writer.records + 1));
+            let most = IDLE + writer.map_or_else(|| pages(scenario, host), |writer| 3 * (writer.records + 1));
             if window.succeeded > most {
                 let work = appends(requests[first].at.saturating_sub(WINDOW), request.at);
                 if window.succeeded > most + 2 * work {
@@ -105,16 +105,18 @@ impl Tally {
     }
 }
 
-/// Who is asked to wait does: a reader, and a producer that sends one batch at a time.
-fn patience(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
-    for mishap in &plan.mishaps {
-        let Mishap::World(Event::Request(number, Fault::Status { status, retry_after, .. })) = mishap else {
+/// A client that is asked to wait does so: a reader, and a producer that sends one batch at a time.
+fn patience(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
+    for failure in &scenario.failures {
+        let Failure::World(Event::Request(number, Fault::Status { status, retry_after, .. })) = failure
+        else {
             continue;
         };
         let Some(RetryAfter::Seconds(seconds)) = retry_after else { continue };
         let Some(asked) = requests.get(*number as usize) else { continue };
-        let alone = writer_of(asked)
-            .is_none_or(|writer| matches!(plan.writers[writer].way, Way::Producer { in_flight: 1, .. }));
+        let alone = writer_of(asked).is_none_or(|writer| {
+            matches!(scenario.writers[writer].write_mode, WriteMode::Producer { in_flight: 1, .. })
+        });
         let (Some(at), true) = (asked.ended_at, alone && asked.status.is_some_and(|s| s == *status)) else {
             continue;
         };
@@ -133,20 +135,21 @@ fn patience(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
 /// Statuses that end a producer, whatever its options.
 const FINAL: [u16; 4] = [401, 403, 404, 410];
 
-/// A producer that was refused for good appends nothing more, once it has heard all of the refusal.
-fn finality(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
-    if plan.network.in_pieces > 0 {
+/// A producer that was refused finally sends nothing more, once it has received the whole refusal.
+fn finality(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
+    if scenario.network.in_pieces > 0 {
         return Ok(());
     }
-    for mishap in &plan.mishaps {
-        let Mishap::World(Event::Request(number, Fault::Status { status, .. })) = mishap else { continue };
+    for failure in &scenario.failures {
+        let Failure::World(Event::Request(number, Fault::Status { status, .. })) = failure else { continue };
         let Some(refused) = requests.get(*number as usize).filter(|_| FINAL.contains(status)) else {
             continue;
         };
         let is_append = |request: &RequestRecord| {
             request.method == Method::POST
-                && writer_of(request)
-                    .is_some_and(|writer| matches!(plan.writers[writer].way, Way::Producer { .. }))
+                && writer_of(request).is_some_and(|writer| {
+                    matches!(scenario.writers[writer].write_mode, WriteMode::Producer { .. })
+                })
         };
         let (Some(at), true) = (refused.ended_at, refused.status.is_some_and(|s| s == *status)) else {
             continue;
@@ -163,7 +166,7 @@ fn finality(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
     Ok(())
 }
 
-/// A reader whose long-poll brought nothing has a cursor, which its next live request sends back.
+/// A reader sends the cursor of an empty long-poll back with its next live request.
 fn cursors(requests: &[RequestRecord]) -> Result<(), String> {
     let mut has_cursor: BTreeMap<&str, bool> = BTreeMap::new();
     for request in requests {
@@ -181,28 +184,29 @@ fn cursors(requests: &[RequestRecord]) -> Result<(), String> {
     Ok(())
 }
 
-/// How many pages a host's stream may have come in, read some times over.
-fn pages(plan: &Plan, host: &str) -> usize {
+/// How many pages a stream may have been read in, over several reads.
+fn pages(scenario: &Scenario, host: &str) -> usize {
     let number: usize =
         host.trim_start_matches("reader").split('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let stream = plan.readers[number].stream;
-    let writers = plan.writers.iter().filter(|writer| writer.stream == stream);
+    let stream = scenario.readers[number].stream;
+    let writers = scenario.writers.iter().filter(|writer| writer.stream == stream);
     let written: usize = writers.map(|writer| (writer.records + 1) * (writer.size + 24)).sum();
-    let bytes = written + plan.beginnings[stream].records * 48;
+    let bytes = written + scenario.initial_states[stream].records * 48;
     // A page that varies may be much smaller than its limit.
-    let page_bytes = match plan.server.page_varies {
-        true => plan.server.page_bytes.min(1000) / 8,
-        false => plan.server.page_bytes,
+    let page_bytes = match scenario.server.page_varies {
+        true => scenario.server.page_bytes.min(1000) / 8,
+        false => scenario.server.page_bytes,
     };
-    8 * bytes / page_bytes.clamp(1, 1 << 30) + 16 * bytes / 24 / plan.server.page_messages.clamp(1, 1 << 30)
+    8 * bytes / page_bytes.clamp(1, 1 << 30)
+        + 16 * bytes / 24 / scenario.server.page_messages.clamp(1, 1 << 30)
 }
 
 /// No body is larger than a batch may be, unless it is one record.
-fn sizes(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+fn sizes(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
     for request in requests.iter().filter(|request| request.method == Method::POST) {
         let Some(number) = writer_of(request) else { continue };
-        let writer = &plan.writers[number];
-        if let Way::Producer { batch_bytes, .. } = writer.way {
+        let writer = &scenario.writers[number];
+        if let WriteMode::Producer { batch_bytes, .. } = writer.write_mode {
             let record = writer.size + 40;
             if request.body > batch_bytes.max(record) {
                 return Err(format!("a body of {} bytes, with batches of {batch_bytes}", request.body));
@@ -212,14 +216,14 @@ fn sizes(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
     Ok(())
 }
 
-/// No more batches travel at once than may.
-fn in_flight(plan: &Plan, requests: &[RequestRecord]) -> Result<(), String> {
+/// No more batches are in flight than configured.
+fn in_flight(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
     let mut travelling: BTreeMap<&str, Vec<Option<Duration>>> = BTreeMap::new();
     for request in requests.iter().filter(|request| request.method == Method::POST) {
         let Some(number) = writer_of(request) else { continue };
-        let most = match plan.writers[number].way {
-            Way::Producer { in_flight, .. } => in_flight,
-            Way::Single => 1,
+        let most = match scenario.writers[number].write_mode {
+            WriteMode::Producer { in_flight, .. } => in_flight,
+            WriteMode::Single => 1,
         };
         let host = travelling.entry(request.uri.host().unwrap_or_default()).or_default();
         host.retain(|ended| ended.is_none_or(|ended| ended > request.at));

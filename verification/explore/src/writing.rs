@@ -1,8 +1,9 @@
-//! Writers: processes that append records and write down what they are told.
+//! Writers: processes that append records and note the results.
 
-use crate::ledger::{Fate, Ledger, Look, RecordId, record};
-use crate::plan::{Content, FOR_EVER, Finish, Plan, Way, Who, Writer};
-use crate::stage::Stage;
+use crate::context::RunContext;
+use crate::record_log::{Fate, Look, RecordId, RecordLog, record};
+use crate::scenario::times::UNBOUNDED;
+use crate::scenario::{Content, Finish, ProcessId, Scenario, WriteMode, Writer};
 use bytes::Bytes;
 use durable_streams::{
     Ack, ClientBuilder, Delivery, DurableStream, IdempotentProducer, Offset, ProducerError, RetryConfig,
@@ -19,51 +20,56 @@ use std::time::Duration;
 type Stream = DurableStream<SimTransport, SimRuntime>;
 type Producer = IdempotentProducer<SimTransport, SimRuntime>;
 
-/// How long a producer that nobody holds goes on, and a little more.
+/// The drain timeout, and a little more.
 const DRAIN: Duration = Duration::from_secs(31);
 
-/// Claims within a minute, before a producer leaves the stream to the other.
+/// How many claims in succession a producer makes.
 const CLAIMS: u64 = 5;
 
-/// Whether the stream still takes records when a run has ended.
+/// Whether the stream still accepts records after a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     Open,
     Closed,
 }
 
-/// Runs a writer: its first process, and one more for each crash.
-pub(crate) async fn write(mut stage: Stage, number: usize) {
-    let crashes = stage.plan.crashes(Who::Writer(number));
-    let zombie = stage.plan.zombie(number);
+/// Runs a writer: its first process, and another one after each crash.
+pub(crate) async fn write(mut context: RunContext, number: usize) {
+    let crashes = context.scenario.crashes(ProcessId::Writer(number));
+    let zombie = context.scenario.replacement(number);
     let mut run = 0;
     if let Some((at, sleep)) = zombie {
-        // The first process falls asleep, the second takes its place, and the first wakes up again.
-        let process = stage.spawner.process(&format!("writer {number}.0"));
-        let first = process.spawn(run_writer(stage.clone(), process.runtime(), number, 0));
-        stage.runtime.sleep(at.saturating_sub(stage.runtime.elapsed())).await;
+        // The first process sleeps, a second one takes over, and the first wakes up.
+        let process = context.spawner.process(&format!("writer {number}.0"));
+        let first = process.spawn(run_writer(context.clone(), process.runtime(), number, 0));
+        context.runtime.sleep(at.saturating_sub(context.runtime.elapsed())).await;
         process.freeze(sleep);
-        run_process(&mut stage, number, 1, None).await;
+        run_process(&mut context, number, 1, None).await;
         if first.await.is_err() {
-            stage.ledger.violation(format!("writer {number}.0 was killed"));
+            context.record_log.violation(format!("writer {number}.0 was killed"));
         }
         run = 2;
     }
     for crash in crashes.into_iter().map(Some).chain([None]) {
-        if run_process(&mut stage, number, run, crash).await == Some(Left::Closed) {
+        if run_process(&mut context, number, run, crash).await == Some(Left::Closed) {
             return;
         }
         run += 1;
     }
 }
 
-/// One process of a writer, until it is done or the crash comes; `None` where it crashed.
-async fn run_process(stage: &mut Stage, number: usize, run: usize, crash: Option<Duration>) -> Option<Left> {
-    let process = stage.spawner.process(&format!("writer {number}.{run}"));
-    let work = process.spawn(run_writer(stage.clone(), process.runtime(), number, run));
+/// One process of a writer, until it is done. `None` if it crashed.
+async fn run_process(
+    context: &mut RunContext,
+    number: usize,
+    run: usize,
+    crash: Option<Duration>,
+) -> Option<Left> {
+    let process = context.spawner.process(&format!("writer {number}.{run}"));
+    let work = process.spawn(run_writer(context.clone(), process.runtime(), number, run));
     let Some(at) = crash else { return work.await.ok() };
-    let left = at.saturating_sub(stage.runtime.elapsed());
-    match stage.runtime.timeout(left, work).await {
+    let left = at.saturating_sub(context.runtime.elapsed());
+    match context.runtime.timeout(left, work).await {
         Some(done) => done.ok(),
         None => {
             process.kill();
@@ -72,42 +78,42 @@ async fn run_process(stage: &mut Stage, number: usize, run: usize, crash: Option
     }
 }
 
-async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize) -> Left {
-    let plan = stage.plan.clone();
-    let writer = &plan.writers[number];
-    let content = plan.streams[writer.stream];
-    let rng = Rng::new(plan.seed).fork(1000 + 10 * number as u64 + run as u64);
+async fn run_writer(context: RunContext, runtime: SimRuntime, number: usize, run: usize) -> Left {
+    let scenario = context.scenario.clone();
+    let writer = &scenario.writers[number];
+    let content = scenario.streams[writer.stream];
+    let rng = Rng::new(scenario.seed).fork(1000 + 10 * number as u64 + run as u64);
     let host = format!("http://writer{number}-{run}");
-    let mut client = ClientBuilder::new(stage.transport.clone(), runtime.clone()).base_url(host);
+    let mut client = ClientBuilder::new(context.transport.clone(), runtime.clone()).base_url(host);
     if let Some(timeout) = writer.header_timeout {
         client = client.header_timeout(timeout);
     }
     let client = match client.build() {
         Ok(client) => client,
         Err(error) => {
-            stage.ledger.violation(format!("the client could not be built: {error}"));
+            context.record_log.violation(format!("the client could not be built: {error}"));
             return Left::Open;
         }
     };
-    let mut stream = client.stream(Plan::path(writer.stream));
+    let mut stream = client.stream(Scenario::path(writer.stream));
     if writer.knows_type {
         stream = stream.with_content_type(content.content_type());
     }
     let job = Job {
-        ledger: stage.ledger,
+        record_log: context.record_log,
         runtime,
         writer: writer.clone(),
         content,
         number,
         run,
         rng,
-        is_awake: !plan.has_sleep(),
-        closes_alone: run == 0 && plan.closers(writer.stream) == 1,
+        is_awake: !scenario.has_sleep(),
+        closes_alone: run == 0 && scenario.closers(writer.stream) == 1,
         taken: 0,
     };
-    match writer.way.clone() {
-        Way::Single => job.write_singly(&stream).await,
-        Way::Producer {
+    match writer.write_mode.clone() {
+        WriteMode::Single => job.write_singly(&stream).await,
+        WriteMode::Producer {
             auto_claim,
             in_flight,
             batch_items,
@@ -137,7 +143,7 @@ async fn run_writer(stage: Stage, runtime: SimRuntime, number: usize, run: usize
 }
 
 struct Job {
-    ledger: Ledger,
+    record_log: RecordLog,
     runtime: SimRuntime,
     writer: Writer,
     content: Content,
@@ -157,9 +163,9 @@ impl Job {
         RecordId { writer: self.number, run: self.run, number }
     }
 
-    async fn pace(&mut self) {
-        if !self.writer.pace.is_zero() {
-            let pause = self.rng.duration(Duration::ZERO, self.writer.pace);
+    async fn max_pause(&mut self) {
+        if !self.writer.max_pause.is_zero() {
+            let pause = self.rng.duration(Duration::ZERO, self.writer.max_pause);
             self.runtime.sleep(pause).await;
         }
     }
@@ -170,24 +176,24 @@ impl Job {
 
     async fn write_singly(mut self, stream: &Stream) -> Left {
         for number in 0..self.writer.records {
-            self.pace().await;
+            self.max_pause().await;
             let id = self.id(number);
-            self.ledger.begin(id);
+            self.record_log.begin(id);
             let data = self.next_record(number);
-            let appended = match self.writer.impatience {
+            let appended = match self.writer.poll_timeout {
                 None => stream.append(data).await,
                 Some(patience) => match self.runtime.timeout(patience, stream.append(data)).await {
                     Some(appended) => appended,
-                    // Whether it is stored, nobody knows now.
+                    // It is not known whether it is stored.
                     None => continue,
                 },
             };
             match appended {
-                Ok(_) => self.ledger.settle(id, Fate::Acked { duplicate: false, first: false, epoch: 0 }),
+                Ok(_) => self.record_log.settle(id, Fate::Acked { duplicate: false, first: false, epoch: 0 }),
                 Err(error) => {
                     let may_be_stored = matches!(error.kind(), StreamError::OutcomeUnknown { .. });
                     let fate = Fate::Failed { error: error.to_string(), may_be_stored, alone: true };
-                    self.ledger.settle(id, fate);
+                    self.record_log.settle(id, fate);
                     if matches!(error.kind(), StreamError::StreamClosed { .. }) {
                         return Left::Closed;
                     }
@@ -201,26 +207,26 @@ impl Job {
         let mut pending = VecDeque::new();
         let mut halted = false;
         for number in 0..self.writer.records {
-            self.pace().await;
+            self.max_pause().await;
             let id = self.id(number);
             let data = self.next_record(number);
-            self.ledger.begin(id);
+            self.record_log.begin(id);
             let appended = self.append(&producer, data).await;
             self.taken += u64::from(appended.is_ok());
             match appended {
-                Ok(delivery) if self.writer.careless && self.rng.percent(30) => drop(delivery),
+                Ok(delivery) if self.writer.drops_receipts && self.rng.percent(30) => drop(delivery),
                 Ok(delivery) => pending.push_back((id, delivery)),
                 Err(error) => {
-                    self.ledger.settle(id, failed(&error, false, false));
+                    self.record_log.settle(id, failed(&error, false, false));
                     halted = true;
                 }
             }
             // Nothing but the record's own linger sends it then.
             if self.rng.percent(5)
-                && !matches!(self.writer.way, Way::Producer { linger: FOR_EVER, .. })
+                && !matches!(self.writer.write_mode, WriteMode::Producer { linger: UNBOUNDED, .. })
                 && let Some((_, delivery)) = pending.back_mut()
             {
-                // Somebody else has looked before.
+                // Another flush has returned the failure.
                 let _ = Pin::new(&mut *delivery).poll(&mut Context::from_waker(Waker::noop()));
                 halted |= delivery.await.is_err_and(|error| !is_alone(&error));
             }
@@ -232,7 +238,7 @@ impl Job {
             if self.rng.percent(10) {
                 halted = self.patiently(|| producer.flush()).await.is_err();
                 if let Some((id, _)) = pending.iter().find(|(_, delivery)| delivery.try_result().is_none()) {
-                    self.ledger.violation(format!("record {id} is not settled when all was flushed"));
+                    self.record_log.violation(format!("record {id} is not settled when all was flushed"));
                 }
                 if halted {
                     break;
@@ -249,7 +255,7 @@ impl Job {
             match producer.append(data.clone()) {
                 Err(ProducerError::QueueFull { record }) if record == data => {}
                 Err(ProducerError::QueueFull { record }) => {
-                    self.ledger.violation(format!("{data:?} comes back as {record:?}"));
+                    self.record_log.violation(format!("{data:?} comes back as {record:?}"));
                 }
                 appended => return appended,
             }
@@ -259,7 +265,7 @@ impl Job {
 
     /// Waits for it; one that is impatient drops it some times and asks again, which must make no difference.
     async fn patiently<T, F: Future<Output = T>>(&self, ask: impl Fn() -> F) -> T {
-        if let Some(patience) = self.writer.impatience {
+        if let Some(patience) = self.writer.poll_timeout {
             for _ in 0..10 {
                 if let Some(done) = self.runtime.timeout(patience, ask()).await {
                     return done;
@@ -271,15 +277,17 @@ impl Job {
 
     /// The queue holds no more than it may, and nobody claims for ever.
     fn measure(&self, producer: &Producer) {
-        let Way::Producer { buffered_bytes, buffered_records, .. } = self.writer.way else { return };
+        let WriteMode::Producer { buffered_bytes, buffered_records, .. } = self.writer.write_mode else {
+            return;
+        };
         let stats = producer.stats();
         if stats.queued_bytes > buffered_bytes || stats.queued_records > buffered_records {
             let most = format!("{buffered_bytes} bytes and {buffered_records} records");
-            self.ledger.violation(format!("the queue holds {stats:?}, and may hold {most}"));
+            self.record_log.violation(format!("the queue holds {stats:?}, and may hold {most}"));
         }
         let minutes = self.runtime.elapsed().as_secs() / 60;
         if stats.claims > CLAIMS * (1 + minutes) {
-            self.ledger.violation(format!("{} claims in {minutes} minutes", stats.claims));
+            self.record_log.violation(format!("{} claims in {minutes} minutes", stats.claims));
         }
     }
 
@@ -288,11 +296,12 @@ impl Job {
         let stats = producer.stats();
         let settled = stats.acked_records + stats.failed_records;
         if (stats.queued_bytes, stats.queued_records, stats.in_flight) != (0, 0, 0) || settled != self.taken {
-            self.ledger.violation(format!("after {} records were taken and settled: {stats:?}", self.taken));
+            self.record_log
+                .violation(format!("after {} records were taken and settled: {stats:?}", self.taken));
         }
-        let Way::Producer { batch_items, .. } = self.writer.way else { return };
+        let WriteMode::Producer { batch_items, .. } = self.writer.write_mode else { return };
         if stats.acked_records > stats.acked_batches * batch_items as u64 {
-            self.ledger.violation(format!("batches of {batch_items} records at most: {stats:?}"));
+            self.record_log.violation(format!("batches of {batch_items} records at most: {stats:?}"));
         }
     }
 
@@ -300,7 +309,7 @@ impl Job {
     fn sweep(&self, pending: &mut VecDeque<(RecordId, Delivery)>) {
         while let Some((id, delivery)) = pending.front() {
             match delivery.try_result() {
-                Some(Ok(ack)) => self.ledger.settle(*id, acked(&ack)),
+                Some(Ok(ack)) => self.record_log.settle(*id, acked(&ack)),
                 // Failures are settled at the end, together with what the producer hands back.
                 Some(Err(_)) | None => return,
             }
@@ -328,7 +337,7 @@ impl Job {
                 let last = self.id(self.writer.records);
                 let ended = match with_record {
                     true => {
-                        self.ledger.begin(last);
+                        self.record_log.begin(last);
                         let data = self.next_record(last.number);
                         let ended = self.patiently(|| producer.close_stream_with(data.clone())).await;
                         self.taken += u64::from(ended.is_ok());
@@ -341,15 +350,15 @@ impl Job {
                     && is_closed(failure)
                     && self.closes_alone
                 {
-                    self.ledger.violation(format!("nobody else has closed the stream: {failure}"));
+                    self.record_log.violation(format!("nobody else has closed the stream: {failure}"));
                 }
                 match ended {
-                    Ok(ack) if with_record => self.ledger.settle(last, acked(&ack)),
+                    Ok(ack) if with_record => self.record_log.settle(last, acked(&ack)),
                     Ok(_) => {}
                     Err(failure) => {
                         if with_record {
                             // Whether it may be stored is in what is handed back.
-                            self.ledger.settle(last, failed(&failure, true, is_alone(&failure)));
+                            self.record_log.settle(last, failed(&failure, true, is_alone(&failure)));
                         }
                         error = Some(failure);
                     }
@@ -370,13 +379,13 @@ impl Job {
         for (id, delivery) in pending.drain(..) {
             let settled = delivery.await;
             if self.is_awake && lets_go && self.runtime.elapsed() > drained {
-                self.ledger.violation(format!(
+                self.record_log.violation(format!(
                     "record {id} was settled {:?} after the producer was let go",
                     self.runtime.elapsed() - drained + DRAIN
                 ));
             }
             match settled {
-                Ok(ack) => self.ledger.settle(id, acked(&ack)),
+                Ok(ack) => self.record_log.settle(id, acked(&ack)),
                 Err(failure) => failures.push((id, failure)),
             }
         }
@@ -389,25 +398,24 @@ impl Job {
     fn settle_failures(&self, producer: Option<Producer>, failures: Vec<(RecordId, ProducerError)>) {
         let unsent = producer.as_ref().map(Producer::take_unacked);
         if let Some(Offset::At(from)) = producer.as_ref().and_then(Producer::unacked_from) {
-            self.ledger.look(Look { writer: self.number, run: self.run, from });
+            self.record_log.look(Look { writer: self.number, run: self.run, from });
         }
         for (id, error) in failures {
             let alone = is_alone(&error);
-            let handed_back = unsent
-                .iter()
-                .flatten()
-                .find(|record| crate::ledger::parse(self.content, &record.data).is_ok_and(|ids| ids == [id]));
+            let handed_back = unsent.iter().flatten().find(|record| {
+                crate::record_log::parse(self.content, &record.data).is_ok_and(|ids| ids == [id])
+            });
             let may_be_stored = match (handed_back, &unsent) {
                 (Some(record), _) => record.may_be_stored,
                 (None, Some(_)) if !alone => {
-                    self.ledger.violation(format!("record {id} failed ({error}) and is not handed back"));
+                    self.record_log.violation(format!("record {id} failed ({error}) and is not handed back"));
                     true
                 }
                 (None, Some(_)) => false,
                 // The producer is gone: only the error says something.
                 (None, None) => !alone,
             };
-            self.ledger.settle(id, failed(&error, may_be_stored, alone));
+            self.record_log.settle(id, failed(&error, may_be_stored, alone));
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The ordinary share of exploring: some hundred seeds, and that a seed is what it says it is.
 
-use explore::{Expiry, Live, Mishap, Plan, Theme, Way, play};
+use explore::{Expiry, Failure, Live, Scenario, Theme, WriteMode, play};
 use std::time::Duration;
 
 #[test]
 fn two_hundred_bad_days_end_well() {
     let failures: Vec<String> = (0..200)
         .filter_map(|seed| {
-            play(&Plan::new(seed), false).failure.map(|failure| format!("seed {seed}: {failure}"))
+            play(&Scenario::new(seed), false).failure.map(|failure| format!("seed {seed}: {failure}"))
         })
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -16,8 +16,8 @@ fn two_hundred_bad_days_end_well() {
 #[test]
 fn a_seed_plays_the_same_each_time() {
     for seed in 0..40 {
-        let plan = Plan::new(seed);
-        let (first, second) = (play(&plan, true), play(&plan, true));
+        let scenario = Scenario::new(seed);
+        let (first, second) = (play(&scenario, true), play(&scenario, true));
         assert!(first.trace.len() > 5, "seed {seed}: {:?}", first.trace);
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }
@@ -26,51 +26,68 @@ fn a_seed_plays_the_same_each_time() {
 /// What is never tried is never found.
 #[test]
 fn everything_is_tried() {
-    let plans: Vec<Plan> = (0..1000).map(Plan::new).collect();
-    let share = |what: &str, tried: &dyn Fn(&Plan) -> bool| {
-        let count = plans.iter().filter(|plan| tried(plan)).count();
+    let plans: Vec<Scenario> = (0..1000).map(Scenario::new).collect();
+    let share = |what: &str, tried: &dyn Fn(&Scenario) -> bool| {
+        let count = plans.iter().filter(|scenario| tried(scenario)).count();
         assert!(count >= 5, "{what}: {count} of {}", plans.len());
     };
     for live in [Live::Off, Live::Auto, Live::LongPoll, Live::Sse] {
-        share("a mode", &|plan| plan.readers.iter().any(|reader| reader.live == live));
+        share("a mode", &|scenario| scenario.readers.iter().any(|reader| reader.live == live));
     }
-    share("reading from now on", &|plan| plan.readers.iter().any(|reader| reader.from_now));
-    share("single appends", &|plan| plan.writers.iter().any(|writer| matches!(writer.way, Way::Single)));
-    share("claims", &|plan| {
-        plan.writers.iter().any(|writer| matches!(writer.way, Way::Producer { auto_claim: true, .. }))
+    share("reading from now on", &|scenario| scenario.readers.iter().any(|reader| reader.from_now));
+    share("single appends", &|scenario| {
+        scenario.writers.iter().any(|writer| matches!(writer.write_mode, WriteMode::Single))
     });
-    share("crashes", &|plan| plan.mishaps.iter().any(|mishap| matches!(mishap, Mishap::Crash { .. })));
-    share("zombies", &|plan| plan.mishaps.iter().any(|mishap| matches!(mishap, Mishap::Zombie { .. })));
-    share("small queues", &|plan| {
-        plan.writers.iter().any(|writer| matches!(writer.way, Way::Producer { buffered_records: 1, .. }))
+    share("claims", &|scenario| {
+        scenario
+            .writers
+            .iter()
+            .any(|writer| matches!(writer.write_mode, WriteMode::Producer { auto_claim: true, .. }))
     });
-    share("dropped futures of readers", &|plan| {
-        plan.readers.iter().any(|reader| reader.impatience.is_some())
+    share("crashes", &|scenario| {
+        scenario.failures.iter().any(|failure| matches!(failure, Failure::Crash { .. }))
     });
-    share("dropped futures of writers", &|plan| {
-        plan.writers.iter().any(|writer| writer.impatience.is_some())
+    share("zombies", &|scenario| {
+        scenario.failures.iter().any(|failure| matches!(failure, Failure::Replacement { .. }))
     });
-    share("dropped receipts", &|plan| plan.writers.iter().any(|writer| writer.careless));
-    share("slow consumers", &|plan| plan.readers.iter().any(|reader| !reader.pause.is_zero()));
-    share("reading ahead", &|plan| plan.readers.iter().any(|reader| reader.prefetch > 0));
-    share("stores of checkpoints", &|plan| plan.readers.iter().any(|reader| reader.acknowledges));
+    share("small queues", &|scenario| {
+        scenario
+            .writers
+            .iter()
+            .any(|writer| matches!(writer.write_mode, WriteMode::Producer { buffered_records: 1, .. }))
+    });
+    share("dropped futures of readers", &|scenario| {
+        scenario.readers.iter().any(|reader| reader.poll_timeout.is_some())
+    });
+    share("dropped futures of writers", &|scenario| {
+        scenario.writers.iter().any(|writer| writer.poll_timeout.is_some())
+    });
+    share("dropped receipts", &|scenario| scenario.writers.iter().any(|writer| writer.drops_receipts));
+    share("slow consumers", &|scenario| scenario.readers.iter().any(|reader| !reader.pause.is_zero()));
+    share("reading ahead", &|scenario| scenario.readers.iter().any(|reader| reader.prefetch > 0));
+    share("stores of checkpoints", &|scenario| scenario.readers.iter().any(|reader| reader.acknowledges));
     for theme in Theme::ALL {
-        share("a theme", &|plan| plan.theme == theme);
+        share("a theme", &|scenario| scenario.theme == theme);
     }
-    share("paging", &|plan| plan.server.page_bytes < 400 || plan.server.page_messages < 6);
-    share("a server that holds nothing", &|plan| plan.server.long_poll < Duration::from_millis(100));
-    share("other line ends", &|plan| plan.server.events_line_end == "\r\n");
-    share("writers that do not know the type", &|plan| plan.writers.iter().any(|writer| !writer.knows_type));
-    share("impatient clients", &|plan| plan.writers.iter().any(|writer| writer.header_timeout.is_some()));
-    share("a server without events", &|plan| plan.server.refuse_events);
-    share("a server that takes little", &|plan| plan.server.max_body < 600);
-    share("streams with a past", &|plan| plan.beginnings.iter().any(|beginning| beginning.records > 0));
-    share("forks", &|plan| plan.beginnings.iter().any(|beginning| beginning.fork));
-    share("expiry", &|plan| {
-        plan.beginnings.iter().any(|beginning| matches!(beginning.expiry, Expiry::At(_)))
+    share("paging", &|scenario| scenario.server.page_bytes < 400 || scenario.server.page_messages < 6);
+    share("a server that holds nothing", &|scenario| scenario.server.long_poll < Duration::from_millis(100));
+    share("other line ends", &|scenario| scenario.server.events_line_end == "\r\n");
+    share("writers that do not know the type", &|scenario| {
+        scenario.writers.iter().any(|writer| !writer.knows_type)
     });
-    share("good days", &|plan| plan.mishaps.is_empty());
-    let mishaps: Vec<String> = plans.iter().flat_map(|plan| &plan.mishaps).map(ToString::to_string).collect();
+    share("impatient clients", &|scenario| {
+        scenario.writers.iter().any(|writer| writer.header_timeout.is_some())
+    });
+    share("a server without events", &|scenario| scenario.server.refuse_events);
+    share("a server that takes little", &|scenario| scenario.server.max_body < 600);
+    share("streams with a past", &|scenario| scenario.initial_states.iter().any(|state| state.records > 0));
+    share("forks", &|scenario| scenario.initial_states.iter().any(|state| state.fork));
+    share("expiry", &|scenario| {
+        scenario.initial_states.iter().any(|state| matches!(state.expiry, Expiry::At(_)))
+    });
+    share("good days", &|scenario| scenario.failures.is_empty());
+    let failures: Vec<String> =
+        plans.iter().flat_map(|scenario| &scenario.failures).map(ToString::to_string).collect();
     for kind in [
         "connection refused",
         "request lost",
@@ -106,6 +123,6 @@ fn everything_is_tried() {
         "every process sleeps",
         "wall clock",
     ] {
-        assert!(mishaps.iter().any(|mishap| mishap.contains(kind)), "{kind}");
+        assert!(failures.iter().any(|failure| failure.contains(kind)), "{kind}");
     }
 }

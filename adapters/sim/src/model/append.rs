@@ -1,8 +1,10 @@
+use super::moment::Moment;
+use super::options::ServerOptions;
 use super::reply::{
     EXPECTED_SEQ, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ, RECEIVED_SEQ, SEQ, Set, error, status, text,
 };
+use super::server::Model;
 use super::stream::{Addition, Stream, addition, essence};
-use super::{Model, Moment, ServerOptions};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 

@@ -1,8 +1,9 @@
+use super::moment::Moment;
 use super::reply::{
     CLOSED, EXPIRES_AT, FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM, NEXT_OFFSET, Set, TTL, error, status, text,
 };
+use super::server::Model;
 use super::stream::{Addition, Fork, Lifetime, Stream, addition, essence};
-use super::{Model, Moment};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 use std::collections::BTreeMap;

@@ -1,66 +1,15 @@
-use super::read::Start;
+//! Live reads: long-polls and event streams.
+
+use super::moment::Moment;
+use super::options::ServerOptions;
+use super::pending::{Events, Step, Wait};
 use super::reply::{CURSOR, Set, UP_TO_DATE, error, status};
+use super::server::Model;
 use super::stream::Stream;
-use super::{Model, Moment, ServerOptions};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Response;
-use std::time::Duration;
-
-/// A long-poll that waits for its stream.
-#[derive(Clone, Debug)]
-pub struct Wait {
-    pub(super) path: String,
-    pub(super) stream: u64,
-    pub(super) start: Start,
-    pub(super) deadline: Duration,
-    pub(super) cursor: Option<u64>,
-}
-
-impl Wait {
-    /// When it is answered at the latest, in the time of [`Moment::elapsed`].
-    #[must_use]
-    pub fn deadline(&self) -> Duration {
-        self.deadline
-    }
-}
-
-/// Server-sent events on their way: where they are in the stream.
-#[derive(Clone, Debug)]
-pub struct Events {
-    path: String,
-    stream: u64,
-    position: usize,
-    ends_at: Duration,
-    cursor: Option<u64>,
-    next_beat: Option<Duration>,
-    begun: bool,
-}
-
-/// The next of some [`Events`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// These bytes, and there may be more at once.
-    Send(Bytes),
-    /// These bytes, and the end.
-    End(Bytes),
-    /// Nothing until the stream changes, or this time has come.
-    Wait(Duration),
-}
-
-impl Events {
-    pub(super) fn new(
-        path: &str,
-        stream: u64,
-        position: usize,
-        ends_at: Duration,
-        cursor: Option<u64>,
-    ) -> Self {
-        let (path, begun) = (path.to_owned(), false);
-        Self { path, stream, position, ends_at, cursor, next_beat: None, begun }
-    }
-}
 
 impl Model {
     /// The answer to a long-poll, if by now there is one.

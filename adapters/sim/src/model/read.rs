@@ -1,7 +1,11 @@
-use super::live::{Events, Wait};
+//! Reads: catch-up pages, and the beginning of live reads.
+
+use super::moment::Moment;
+use super::pending::{Events, Wait};
 use super::reply::{CLOSED, CURSOR, NEXT_OFFSET, SSE_ENCODING, Set, UP_TO_DATE, error, query, status, text};
+use super::server::{Handled, Model};
+use super::start::Start;
 use super::stream::Stream;
-use super::{Handled, Model, Moment};
 use bytes::Bytes;
 use http::{Request, Response, header};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,27 +13,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Cursors count intervals of 20 s from 2024-10-09T00:00:00Z.
 const CURSOR_EPOCH: Duration = Duration::from_secs(1_728_432_000);
 const CURSOR_INTERVAL: u64 = 20;
-
-/// Where a read begins.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Start {
-    pub(super) position: usize,
-    /// It was asked for as `now`.
-    now: bool,
-    /// It was asked for as `-1`, or not at all.
-    beginning: bool,
-}
-
-impl Start {
-    /// How an entity tag names it.
-    fn name(self, literal: bool) -> String {
-        match (self.beginning, self.now) {
-            (true, _) if literal => "-1".to_owned(),
-            (_, true) if literal => "now".to_owned(),
-            _ => self.position.to_string(),
-        }
-    }
-}
 
 impl Model {
     pub(super) fn read(&mut self, path: &str, request: &Request<Bytes>, at: Moment) -> Handled {

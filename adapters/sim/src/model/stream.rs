@@ -1,5 +1,6 @@
+use super::moment::Moment;
+use super::options::ServerOptions;
 use super::reply::{self, CLOSED, EXPIRES_AT, NEXT_OFFSET, Set, TTL};
-use super::{Moment, ServerOptions};
 use bytes::Bytes;
 use http::{Response, header};
 use serde_json::value::RawValue;

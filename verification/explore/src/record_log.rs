@@ -1,6 +1,6 @@
-//! What the applications know of their records, written down where no crash reaches it.
+//! What the applications know about their records. It survives their crashes.
 
-use crate::plan::Content;
+use crate::scenario::Content;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,14 +23,14 @@ impl fmt::Display for RecordId {
     }
 }
 
-/// What the application was told of a record.
+/// The result of a record, as the application knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Nothing: it crashed before.
+    /// None: the application crashed before.
     Unknown,
     /// It is stored.
     Acked {
-        /// The server had it already, or something else under its number.
+        /// The server reported a duplicate.
         duplicate: bool,
         /// It was in the first batch of its epoch.
         first: bool,
@@ -39,18 +39,18 @@ pub(crate) enum Fate {
     },
     /// It is not stored, or not known to be.
     Failed {
-        /// The error, in words.
+        /// The error's text.
         error: String,
-        /// Whether it may be stored, as far as was told.
+        /// Whether it may be stored, as reported.
         may_be_stored: bool,
-        /// Whether this record failed by itself, and others did not.
+        /// Whether only this record failed.
         alone: bool,
     },
 }
 
-/// Shared by all processes of a world, as a disk that never fails.
+/// Shared by all processes of a world.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ledger(Arc<Mutex<State>>);
+pub(crate) struct RecordLog(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -59,7 +59,7 @@ struct State {
     violations: Vec<String>,
 }
 
-/// From where an application was told to look for the records of a run that halted.
+/// The `unacked_from` of a run that halted.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
     /// The writer's number.
@@ -70,37 +70,37 @@ pub(crate) struct Look {
     pub(crate) from: String,
 }
 
-impl Ledger {
+impl RecordLog {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A record is about to be handed to the client.
+    /// Notes a record before it is appended.
     pub(crate) fn begin(&self, id: RecordId) {
         self.state().fates.insert(id, Fate::Unknown);
     }
 
-    /// The application has been told.
+    /// Notes the result of a record.
     pub(crate) fn settle(&self, id: RecordId, fate: Fate) {
         self.state().fates.insert(id, fate);
     }
 
-    /// The application has been told from where to look for what a halt left in doubt.
+    /// Notes the `unacked_from` of a halt.
     pub(crate) fn look(&self, look: Look) {
         self.state().looks.push(look);
     }
 
-    /// From where the applications were told to look.
+    /// All `unacked_from` offsets.
     pub(crate) fn looks(&self) -> Vec<Look> {
         self.state().looks.clone()
     }
 
-    /// Something that must not happen has happened.
+    /// Notes a violation found during the run.
     pub(crate) fn violation(&self, what: String) {
         self.state().violations.push(what);
     }
 
-    /// What must not have happened, and did.
+    /// The violations found during the run.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.state().violations.clone()
     }
@@ -111,7 +111,7 @@ impl Ledger {
     }
 }
 
-/// A record's bytes: its id, and as much filling as `size` says.
+/// A record's bytes: its id, and `size` filler bytes.
 pub(crate) fn record(content: Content, id: RecordId, size: usize) -> Bytes {
     // Characters of several bytes, to be cut anywhere.
     let filling = if content == Content::Text { "ü".repeat(size / 2) } else { "x".repeat(size) };
@@ -121,7 +121,7 @@ pub(crate) fn record(content: Content, id: RecordId, size: usize) -> Bytes {
     })
 }
 
-/// The ids of what is stored, in order. What is no record of ours is an error.
+/// The ids of the stored records, in order. Anything that is not a record of a writer is an error.
 pub(crate) fn parse(content: Content, data: &[u8]) -> Result<Vec<RecordId>, String> {
     let text = String::from_utf8_lossy(data);
     let (open, close, end) = match content {

@@ -1,15 +1,15 @@
-//! What everybody in a world is given.
+//! What every process of a run needs.
 
-use crate::ledger::Ledger;
-use crate::plan::Plan;
+use crate::record_log::RecordLog;
+use crate::scenario::Scenario;
 use durable_streams_sim::{SimRuntime, SimServer, SimTransport, Spawner};
 use std::sync::Arc;
 
-/// The plan, the ledger, and the way to the server and to new processes.
+/// The scenario, the record log, and access to the server and to new processes.
 #[derive(Clone)]
-pub(crate) struct Stage {
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) ledger: Ledger,
+pub(crate) struct RunContext {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) record_log: RecordLog,
     pub(crate) transport: SimTransport,
     /// Outside of any process: it neither crashes nor sleeps.
     pub(crate) runtime: SimRuntime,
@@ -17,8 +17,8 @@ pub(crate) struct Stage {
     pub(crate) spawner: Spawner,
 }
 
-impl Plan {
-    /// Where a stream is.
+impl Scenario {
+    /// The path of a stream.
     #[must_use]
     pub fn path(stream: usize) -> String {
         format!("/s{stream}")

@@ -1,6 +1,6 @@
-//! Where a reader's own checkpoint is kept: a disk that takes its time, fails now and then, and survives crashes.
+//! A reader's checkpoint store: slow, sometimes failing, and surviving crashes.
 
-use crate::reading::Consumed;
+use crate::consumed::Consumed;
 use async_trait::async_trait;
 use durable_streams::{Checkpoint, CheckpointStore};
 use durable_streams_contract::Timer;
@@ -12,20 +12,20 @@ use std::time::Duration;
 /// The longest that saving takes.
 const SLOWEST: Duration = Duration::from_millis(20);
 
-pub(crate) struct Disk {
+pub(crate) struct CheckpointDisk {
     consumed: Consumed,
     runtime: SimRuntime,
     rng: Mutex<Rng>,
 }
 
-impl Disk {
+impl CheckpointDisk {
     pub(crate) fn new(consumed: Consumed, runtime: SimRuntime, rng: Rng) -> Self {
         Self { consumed, runtime, rng: Mutex::new(rng) }
     }
 }
 
 #[async_trait]
-impl CheckpointStore for Disk {
+impl CheckpointStore for CheckpointDisk {
     async fn load(&self) -> io::Result<Option<Checkpoint>> {
         let saved = self.consumed.saved();
         saved
@@ -34,7 +34,7 @@ impl CheckpointStore for Disk {
     }
 
     async fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
-        // What was dealt with when the reader was told to save: a crash falls back to this.
+        // The output up to the saved checkpoint. A crash falls back to it.
         let length = self.consumed.length();
         let (wait, fails) = {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);

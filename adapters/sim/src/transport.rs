@@ -1,0 +1,67 @@
+//! The client's end of the simulated network.
+
+use crate::carrier::{carry, describe};
+use crate::core::OUTSIDE;
+use crate::exchange::exchange;
+use crate::net::Net;
+use bytes::Bytes;
+use durable_streams_contract::{Body, HttpTransport, SendOptions, TransportError, async_trait};
+use http::{Request, Response, StatusCode};
+use std::fmt;
+use std::sync::Arc;
+
+/// The way from a simulated process to the simulated server.
+///
+/// Whatever the host in a URL, there is one server; streams are told apart by their paths.
+#[derive(Clone)]
+pub struct SimTransport {
+    net: Arc<Net>,
+}
+
+impl SimTransport {
+    pub(crate) fn new(net: Arc<Net>) -> Self {
+        Self { net }
+    }
+}
+
+impl fmt::Debug for SimTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimTransport")
+    }
+}
+
+#[async_trait]
+impl HttpTransport for SimTransport {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        _options: SendOptions,
+    ) -> Result<Response<Body>, TransportError> {
+        let number = self.net.log(&request);
+        self.net.core.note(|| format!("request {number}: {}", describe(&request)));
+        let (sending, receiving) = exchange();
+        self.net.core.spawn(OUTSIDE, Box::pin(carry(self.net.clone(), number, request, sending)));
+        let mut entry = Entry { net: &self.net, number, status: None };
+        let result = receiving.response().await;
+        entry.status = result.as_ref().ok().map(Response::status);
+        drop(entry);
+        self.net.core.note(|| match &result {
+            Ok(response) => format!("request {number}: client has {}", response.status().as_u16()),
+            Err(error) => format!("request {number}: client has an error: {error}"),
+        });
+        result
+    }
+}
+
+/// Writes down how a request ended, also where its future is dropped.
+struct Entry<'a> {
+    net: &'a Net,
+    number: u64,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.net.log_answer(self.number, self.status);
+    }
+}

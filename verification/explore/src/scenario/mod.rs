@@ -1,0 +1,13 @@
+//! A scenario as data: everything that is random, drawn before the run begins.
+
+mod data;
+mod generate;
+mod queries;
+mod shape;
+mod theme;
+pub(crate) mod times;
+
+pub use data::{
+    Content, Expiry, Failure, Finish, InitialState, Live, ProcessId, Reader, Scenario, WriteMode, Writer,
+};
+pub use theme::Theme;
