@@ -98,10 +98,10 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             let head = with_upload_time(inner.defaults.header_timeout, call.body.len());
             let (deadline, options) = match call.wait {
                 // The backstop must neither fire before the deadline nor cut a slow body.
-                Wait::Head => (head, options.backstop(head.saturating_mul(2))),
+                Wait::Head => (head, options.with_backstop(head.saturating_mul(2))),
                 Wait::Page => (head, options),
-                Wait::LongPoll(idle) => (idle, options.live(true)),
-                Wait::EventStream => (head, options.live(true)),
+                Wait::LongPoll(idle) => (idle, options.with_live(true)),
+                Wait::EventStream => (head, options.with_live(true)),
             };
             let handed_over = AtomicBool::new(false);
             let attempt = inner.follow(call, options, &handed_over);

@@ -73,7 +73,7 @@ pub trait HttpTransport: Send + Sync + 'static {
 /// use durable_streams_contract::SendOptions;
 /// use std::time::Duration;
 ///
-/// let options = SendOptions::new().live(true).backstop(Duration::from_secs(90));
+/// let options = SendOptions::new().with_live(true).with_backstop(Duration::from_secs(90));
 /// assert!(options.is_live());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl SendOptions {
     /// The response may stay open for long and be dropped in the middle: where the library cannot
     /// cancel on a shared connection, give it one of its own. Default: false.
     #[must_use]
-    pub fn live(mut self, live: bool) -> Self {
+    pub fn with_live(mut self, live: bool) -> Self {
         self.live = live;
         self
     }
@@ -100,20 +100,20 @@ impl SendOptions {
     /// After this long the exchange may be given up, for libraries where dropping does not cancel.
     /// The client's own deadlines are shorter and are kept by dropping. Default: none.
     #[must_use]
-    pub fn backstop(mut self, backstop: Duration) -> Self {
+    pub fn with_backstop(mut self, backstop: Duration) -> Self {
         self.backstop = Some(backstop);
         self
     }
 
-    /// See [`live`](Self::live).
+    /// See [`with_live`](Self::with_live).
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.live
     }
 
-    /// See [`backstop`](Self::backstop).
+    /// See [`with_backstop`](Self::with_backstop).
     #[must_use]
-    pub fn get_backstop(&self) -> Option<Duration> {
+    pub fn backstop(&self) -> Option<Duration> {
         self.backstop
     }
 }

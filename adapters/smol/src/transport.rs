@@ -179,7 +179,7 @@ impl HttpTransport for IsahcTransport {
         };
         let client = lease.client();
         // Where dropping cancels, nothing else is needed.
-        let backstop = options.get_backstop().filter(|_| !lease.is_live());
+        let backstop = options.backstop().filter(|_| !lease.is_live());
         let head = *request.method() == Method::HEAD;
         let request = translate(request, backstop)?;
         let start = Instant::now();

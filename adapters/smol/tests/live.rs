@@ -43,7 +43,7 @@ fn server() -> String {
 
 async fn open(transport: &IsahcTransport, url: String) -> Body {
     let request = http::Request::get(url).body(Bytes::new()).unwrap();
-    let mut body = transport.send(request, SendOptions::new().live(true)).await.unwrap().into_body();
+    let mut body = transport.send(request, SendOptions::new().with_live(true)).await.unwrap().into_body();
     body.next_chunk().await.unwrap().unwrap();
     body
 }

@@ -6,6 +6,8 @@
 mod answer;
 mod command;
 mod dynamic;
+mod fields;
+mod producers;
 mod producing;
 mod reading;
 mod session;

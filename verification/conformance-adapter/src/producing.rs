@@ -2,27 +2,11 @@
 
 use crate::answer::Failure;
 use crate::command::Idempotent;
-use crate::session::{Fields, Session, fields};
+use crate::fields::{Fields, fields};
+use crate::producers::{Builder, Producer, key};
+use crate::session::Session;
 use crate::stack::Stack;
-use durable_streams::{IdempotentProducer, ProducerBuilder};
 use serde_json::json;
-use std::collections::HashMap;
-
-type Producer<S> = IdempotentProducer<<S as Stack>::Transport, <S as Stack>::Runtime>;
-type Builder<S> = ProducerBuilder<<S as Stack>::Transport, <S as Stack>::Runtime>;
-
-/// The producers that live on between commands, by path, id and epoch.
-pub(crate) struct Producers<S: Stack>(HashMap<(String, String, u64), Producer<S>>);
-
-impl<S: Stack> Default for Producers<S> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-fn key(command: &Idempotent) -> (String, String, u64) {
-    (command.path.clone(), command.producer_id.clone(), command.epoch)
-}
 
 impl<S: Stack> Session<S> {
     fn builder(&self, command: &Idempotent) -> Result<Builder<S>, Failure> {

@@ -1,8 +1,8 @@
 //! `read`: chunks until there is enough, or the time is up.
 
 use crate::command::Read;
-use crate::session::{Fields, Stream, fields};
-use crate::stack::Stack;
+use crate::fields::{Fields, fields};
+use crate::stack::{Stack, Stream};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use durable_streams::contract::Timer;

@@ -3,29 +3,16 @@
 use crate::answer::{During, Failure};
 use crate::command::{Append, Benchmark, Close, Command, Create, Headers};
 use crate::dynamic::Dynamic;
-use crate::producing::Producers;
-use crate::stack::Stack;
+use crate::fields::{Fields, fields};
+use crate::producers::Producers;
+use crate::stack::{Stack, Stream};
 use crate::{reading, validate};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use durable_streams::{
-    Client, CreateOptions, DateTime, DurableStream, HeaderMap, HeaderName, HeaderValue, RetryConfig,
-};
-use serde_json::{Map, Value, json};
+use durable_streams::{Client, CreateOptions, DateTime, HeaderMap, HeaderName, HeaderValue, RetryConfig};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-
-pub(crate) type Stream<S> = DurableStream<<S as Stack>::Transport, <S as Stack>::Runtime>;
-
-/// What a command answers, beside its type and success.
-pub(crate) type Fields = Map<String, Value>;
-
-pub(crate) fn fields(value: Value) -> Fields {
-    match value {
-        Value::Object(fields) => fields,
-        _ => Fields::new(),
-    }
-}
 
 /// One conversation with the runner.
 pub(crate) struct Session<S: Stack> {

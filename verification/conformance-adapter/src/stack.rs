@@ -1,7 +1,7 @@
 //! The stacks to choose from.
 
 use durable_streams::contract::{DefaultRuntime, DefaultTransport};
-use durable_streams::{async_std, smol};
+use durable_streams::{DurableStream, async_std, smol};
 use std::future::Future;
 
 /// A stack, and how it runs a future to its end.
@@ -12,6 +12,9 @@ pub(crate) trait Stack: Sized {
 
     fn block_on<F: Future>(future: F) -> F::Output;
 }
+
+/// A stream's handle on a stack.
+pub(crate) type Stream<S> = DurableStream<<S as Stack>::Transport, <S as Stack>::Runtime>;
 
 pub(crate) struct Tokio;
 pub(crate) struct AsyncStd;

@@ -1,8 +1,7 @@
 //! `validate`: options judged by the library's own validation.
 
 use crate::answer::Failure;
-use crate::session::Stream;
-use crate::stack::Stack;
+use crate::stack::{Stack, Stream};
 use durable_streams::{Error, RetryConfig, StreamError};
 use serde_json::{Map, Value};
 use std::time::Duration;

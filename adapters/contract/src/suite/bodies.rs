@@ -135,7 +135,7 @@ pub(crate) async fn the_head_comes_before_the_body(stack: Arc<Stack>) -> Outcome
     })
     .map_err(|error| error.to_string())?;
     let transport = stack.transport();
-    let live = SendOptions::new().live(true);
+    let live = SendOptions::new().with_live(true);
     let limit = Duration::from_secs(5);
     let response = if stack.is_limited(Limit::HeadWithFirstByte) {
         gate.open()?;
@@ -167,7 +167,7 @@ pub(crate) async fn a_quiet_spell_is_no_timeout(stack: Arc<Stack>) -> Outcome {
         let transport = transport.clone();
         let (stack, request) = (&stack, get(server.url("/")));
         async move {
-            let response = transport.send_as(request?, SendOptions::new().live(live), limit).await?;
+            let response = transport.send_as(request?, SendOptions::new().with_live(live), limit).await?;
             let mut body = response.into_body();
             let mut all = Vec::new();
             while let Some(chunk) = within(stack.runtime(), limit, "a chunk", body.next_chunk()).await? {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const RELEASE: Duration = Duration::from_secs(2);
 
 fn live() -> SendOptions {
-    SendOptions::new().live(true)
+    SendOptions::new().with_live(true)
 }
 
 pub(crate) async fn a_dropped_live_body_lets_go(stack: Arc<Stack>) -> Outcome {

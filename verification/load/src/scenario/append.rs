@@ -1,6 +1,6 @@
 //! One append after the other, each waited for.
 
-use super::{after_the_clock, client};
+use super::common::{client, measured};
 use crate::Result;
 use crate::args::Args;
 use crate::content::{Checker, bytes_at};
@@ -43,7 +43,7 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
             latencies.push(start.elapsed());
         }
     }
-    let measured = after_the_clock(args, &meter);
+    let measured = measured(args, &meter);
     latencies.forget_first(WARM_UP);
     let mut checker = Checker::default();
     checker.check(&stream.read()?)?;

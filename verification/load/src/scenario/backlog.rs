@@ -4,7 +4,7 @@
 //! time is in both figures. The reader takes no event above its limit, and goes on by plain requests: the report
 //! says which requests there were.
 
-use super::{ClientOn, after_the_clock};
+use super::common::{ClientOn, measured};
 use crate::Result;
 use crate::args::{Args, Live};
 use crate::content::{JsonChecker, Record};
@@ -67,7 +67,7 @@ pub(super) async fn json<S: Stack>(args: &Args, server: &Server) -> Result<Measu
             checker.check(&record?)?;
         }
     }
-    let mut measured = after_the_clock(args, &meter);
+    let mut measured = measured(args, &meter);
     measured.road = (!args.raw).then(|| road.tell());
     checker.finish(args.count)?;
     Ok(measured)

@@ -1,6 +1,6 @@
 //! A stream from its start to its tail.
 
-use super::{after_the_clock, client};
+use super::common::{client, measured};
 use crate::Result;
 use crate::args::Args;
 use crate::content::{Checker, JsonChecker, Record};
@@ -33,7 +33,7 @@ pub(super) async fn bytes<S: Stack>(args: &Args, server: &Server) -> Result<Meas
             checker.check(&chunk?.data)?;
         }
     }
-    let measured = after_the_clock(args, &meter);
+    let measured = measured(args, &meter);
     checker.finish(measured.bytes)?;
     Ok(measured)
 }
@@ -60,7 +60,7 @@ pub(super) async fn json<S: Stack>(args: &Args, server: &Server) -> Result<Measu
             checker.check(&record?)?;
         }
     }
-    let measured = after_the_clock(args, &meter);
+    let measured = measured(args, &meter);
     checker.finish(args.count)?;
     Ok(measured)
 }

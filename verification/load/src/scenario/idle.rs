@@ -1,6 +1,6 @@
 //! Live readers with nothing to read: what each of them occupies, and what all of them cost.
 
-use super::client;
+use super::common::client;
 use crate::args::{Args, Live};
 use crate::content::{JsonChecker, Record};
 use crate::meter::{Meter, peak_memory, reset_peak, resident_memory};

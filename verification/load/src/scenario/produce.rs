@@ -1,6 +1,6 @@
 //! Records as fast as the application can make them.
 
-use super::{after_the_clock, client};
+use super::common::{client, measured};
 use crate::Result;
 use crate::args::Args;
 use crate::content::{Checker, JsonChecker, MAX_SIZE, Record, bytes_at};
@@ -37,7 +37,7 @@ pub(super) async fn bytes<S: Stack>(args: &Args, server: &Server) -> Result<Meas
         }
         producer.flush().await?;
     }
-    let measured = after_the_clock(args, &meter);
+    let measured = measured(args, &meter);
     let mut checker = Checker::default();
     checker.check(&stream.read()?)?;
     checker.finish(total)?;
@@ -72,7 +72,7 @@ pub(super) async fn json<S: Stack>(args: &Args, server: &Server) -> Result<Measu
         }
         producer.flush().await?;
     }
-    let measured = after_the_clock(args, &meter);
+    let measured = measured(args, &meter);
     let mut checker = JsonChecker::new(args.size);
     checker.check_array(&stream.read()?)?;
     checker.finish(args.count)?;

@@ -1,6 +1,6 @@
 //! From an append to its delivery at a live reader, a thousand times a second.
 
-use super::{after_the_clock, client};
+use super::common::{client, measured};
 use crate::args::{Args, Live};
 use crate::content::{JsonChecker, Record};
 use crate::meter::{Latencies, Meter, reset_peak};
@@ -51,7 +51,7 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
             delivered.take(&record).await?;
         }
     }
-    let measured = after_the_clock(args, &meter);
+    let measured = measured(args, &meter);
     Ok(Measured { latencies: Some(delivered.latencies), ..measured })
 }
 
