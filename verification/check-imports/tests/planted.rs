@@ -12,14 +12,14 @@ impl Tree {
         let root = std::env::temp_dir().join(format!("check-imports-{}-{name}", std::process::id()));
         for (file, text) in files {
             let path = root.join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            fs::create_dir_all(path.parent().unwrap_or(&root)).expect("the folder can be created");
+            fs::write(path, text).expect("the file can be written");
         }
         Self(root)
     }
 
     fn violations(&self) -> Vec<String> {
-        check_library(&self.0).unwrap()
+        check_library(&self.0).expect("the tree can be read")
     }
 }
 
