@@ -1,4 +1,4 @@
-//! What becomes of a TLS handshake that goes wrong.
+//! Failed TLS handshakes.
 #![cfg(feature = "native-tls")]
 #![allow(clippy::unwrap_used)]
 
@@ -21,7 +21,7 @@ fn send(listener: &TcpListener, connect_timeout: Duration) -> TransportError {
 }
 
 #[test]
-fn the_connect_timeout_covers_a_handshake_that_never_ends() {
+fn connect_timeout_covers_an_endless_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let start = Instant::now();
     let error = send(&listener, Duration::from_millis(200));
@@ -30,7 +30,7 @@ fn the_connect_timeout_covers_a_handshake_that_never_ends() {
 }
 
 #[test]
-fn a_connection_lost_in_the_handshake_may_be_tried_again() {
+fn connection_lost_in_the_handshake_is_retryable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = listener.try_clone().unwrap();
     std::thread::spawn(move || drop(server.accept()));
@@ -39,7 +39,7 @@ fn a_connection_lost_in_the_handshake_may_be_tried_again() {
 }
 
 #[test]
-fn a_peer_that_does_not_speak_tls_is_refused_for_good() {
+fn peer_without_tls_is_not_retryable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = listener.try_clone().unwrap();
     std::thread::spawn(move || {

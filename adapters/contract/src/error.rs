@@ -2,15 +2,15 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// Can the request have reached the server?
+/// Whether the request can have reached the server.
 ///
-/// Whether a write that is not idempotent may be sent again depends on this answer. A transport that
-/// cannot tell says [`Sent::Maybe`].
+/// A write that is not idempotent is sent again only after [`Sent::No`]. A transport that
+/// does not know reports [`Sent::Maybe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
-    /// No byte of it left: sending it again is safe for any request.
+    /// No byte of it was sent: any request may be sent again.
     No,
-    /// Some of it may have arrived, and may have been carried out.
+    /// Some of it may have arrived, and may have been applied.
     Maybe,
 }
 
@@ -19,27 +19,27 @@ pub enum Sent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// The host's name did not resolve. Never sent. Retried: resolvers have hiccups.
+    /// The host's name did not resolve. Never sent. Retried: resolvers fail temporarily.
     Dns,
     /// No connection: refused, unreachable, or reset before it was up. Never sent. Retried.
     Connect,
     /// The TLS handshake was refused: an unknown authority, a wrong name, no common version.
-    /// Never sent. Not retried: the same peer will answer the same.
+    /// Never sent. Not retried: the peer would respond the same way.
     Tls,
     /// A deadline passed. Retried.
     Timeout,
-    /// The connection was closed or reset with the exchange under way. Retried.
+    /// The connection was closed or reset during the exchange. Retried.
     Closed,
     /// The response's body ended before it was complete. Retried.
     Truncated,
-    /// What came back is not HTTP, or not HTTP that the library reads. Retried.
+    /// The response is not HTTP, or not HTTP that the library supports. Retried.
     Malformed,
     /// The request cannot be sent as it is: a header value or URL that the library refuses.
     /// Never sent. Not retried.
     InvalidRequest,
     /// The stack lacks what the request needs, TLS for instance. Never sent. Not retried.
     Unsupported,
-    /// The runtime that the stack needs is not there, or has shut down. Not retried.
+    /// The runtime that the stack needs is missing, or has shut down. Not retried.
     Runtime,
     /// Anything else. Retried.
     Other,
@@ -52,7 +52,7 @@ impl TransportErrorKind {
         !matches!(self, Self::Tls | Self::InvalidRequest | Self::Unsupported | Self::Runtime)
     }
 
-    /// The answer that holds for the kind alone, before an adapter knows more.
+    /// The value that follows from the kind alone. An adapter that knows more replaces it.
     fn sent(self) -> Sent {
         match self {
             Self::Dns | Self::Connect | Self::Tls | Self::InvalidRequest | Self::Unsupported => Sent::No,
@@ -85,7 +85,7 @@ impl fmt::Display for TransportErrorKind {
 
 /// Why a request got no response, or a body no end.
 ///
-/// A status that is not 2xx is no transport error: it is a response.
+/// A status that is not 2xx is a response, not a transport error.
 ///
 /// ```
 /// use durable_streams_contract::{Sent, TransportError, TransportErrorKind};

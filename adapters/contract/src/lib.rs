@@ -1,7 +1,7 @@
 //! The line between the Durable Streams client and the world.
 //!
-//! The client says *what* to do: which request, when to retry, where to resume. A stack says *how*:
-//! [`HttpTransport`] sends a request, [`Executor`] runs a task, [`Timer`] tells and waits for time.
+//! The client decides which request to send, when to retry and where to resume. A stack does the rest:
+//! [`HttpTransport`] sends a request, [`Executor`] runs a task, [`Timer`] reads the clock and sleeps.
 //! A crate that implements these three is a complete stack; the client runs on it unchanged.
 //!
 //! Each trait's documentation states what an implementation must do. The feature `suite` adds the

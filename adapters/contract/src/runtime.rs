@@ -64,7 +64,7 @@ impl fmt::Debug for Sleep {
 ///
 /// # What an implementation must do
 ///
-/// - The task runs to its end, detached: nobody keeps a handle. Where the runtime shuts down, it is
+/// - The task runs to its end, detached: no handle is kept. Where the runtime shuts down, it is
 ///   dropped.
 /// - `spawn` may be called from any thread, inside the runtime's context or not, and never panics.
 pub trait Executor: Send + Sync + 'static {
@@ -116,7 +116,7 @@ pub trait DefaultRuntime: Runtime + Sized {
     ///
     /// # Errors
     ///
-    /// [`RuntimeError`] where there is none, with what to do about it.
+    /// [`RuntimeError`] if there is none, with what to do about it.
     fn current() -> Result<Self, RuntimeError>;
 }
 
@@ -139,7 +139,7 @@ impl fmt::Display for RuntimeError {
 
 impl Error for RuntimeError {}
 
-/// Any runtime, its type erased: what the client's types hold where no stack is named.
+/// Any runtime, as a trait object: the default type parameter of the client's types.
 #[derive(Clone)]
 pub struct AnyRuntime(Arc<dyn Runtime>);
 

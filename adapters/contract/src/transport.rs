@@ -89,16 +89,16 @@ impl SendOptions {
         Self::default()
     }
 
-    /// The response may stay open for long and be dropped in the middle: where the library cannot
-    /// cancel on a shared connection, give it one of its own. Default: false.
+    /// Whether the response may stay open for long and be dropped before its end. A library that cannot cancel on a shared
+    /// connection should give it one of its own. Default: false.
     #[must_use]
     pub fn with_live(mut self, live: bool) -> Self {
         self.live = live;
         self
     }
 
-    /// After this long the exchange may be given up, for libraries where dropping does not cancel.
-    /// The client's own deadlines are shorter and are kept by dropping. Default: none.
+    /// A deadline for the whole exchange, for libraries in which dropping the future does not cancel the request.
+    /// The client's own deadlines are shorter; it keeps them by dropping the future. Default: none.
     #[must_use]
     pub fn with_backstop(mut self, backstop: Duration) -> Self {
         self.backstop = Some(backstop);
@@ -118,13 +118,13 @@ impl SendOptions {
     }
 }
 
-/// What the client asks of a transport that it builds itself.
+/// Options of a transport that a client builds itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransportOptions {
     /// Longest time for DNS, connect and TLS together. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Use the proxy that the environment names (`HTTPS_PROXY` and its kin), where the library can.
+    /// Whether to use the proxy of the environment (`HTTPS_PROXY` and similar), if the library supports it.
     /// Default: false.
     pub environment_proxy: bool,
 }
@@ -135,9 +135,9 @@ impl Default for TransportOptions {
     }
 }
 
-/// A transport that can be built from nothing but options: what `Client::builder()` uses.
+/// A transport that can be built from options alone, as `Client::builder()` does.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no transport that a client can build by itself",
+    message = "a client cannot build `{Self}` by itself",
     note = "name a stack: `durable_streams::tokio::Client::builder()`, or the one of `async_std` or `smol`, with its feature enabled",
     note = "or bring your own transport and runtime: `ClientBuilder::new(transport, runtime)`"
 )]
@@ -146,11 +146,11 @@ pub trait DefaultTransport: HttpTransport + Sized {
     ///
     /// # Errors
     ///
-    /// [`TransportError`] when the library cannot be set up, or its runtime is missing.
+    /// [`TransportError`] if the library cannot be set up, or its runtime is missing.
     fn from_options(options: &TransportOptions) -> Result<Self, TransportError>;
 }
 
-/// Any transport, its type erased: what the client's types hold where no stack is named.
+/// Any transport, as a trait object: the default type parameter of the client's types.
 #[derive(Clone)]
 pub struct AnyTransport(Arc<dyn HttpTransport>);
 

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_a_schedule() {
+    fn seed_gives_the_same_schedule() {
         let plan = FaultPlan::default();
         assert_eq!(Schedule::generate(5, &plan), Schedule::generate(5, &plan));
         assert_ne!(Schedule::generate(5, &plan), Schedule::generate(6, &plan));

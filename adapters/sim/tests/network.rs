@@ -61,7 +61,7 @@ fn start(builder: WorldBuilder) -> (World, SimTransport) {
 }
 
 #[test]
-fn a_refused_request_was_never_sent() {
+fn refused_request_reports_not_sent() {
     let (mut world, transport) = world_with(Fault::Refuse);
     let error = world.run(send(&transport, post("/s", "d"))).unwrap_err();
     assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Connect, Sent::No));
@@ -69,7 +69,7 @@ fn a_refused_request_was_never_sent() {
 }
 
 #[test]
-fn a_lost_request_and_a_lost_answer_look_the_same() {
+fn lost_request_and_lost_response_look_the_same() {
     for (fault, after) in [(Fault::LoseRequest, "abc"), (Fault::LoseAnswer, "abcd")] {
         let (mut world, transport) = world_with(fault);
         let error = world.run(send(&transport, post("/s", "d"))).unwrap_err();
@@ -90,7 +90,7 @@ fn silence_lasts_until_the_client_gives_up() {
 }
 
 #[test]
-fn a_gateway_answers_for_the_server() {
+fn gateway_responds_in_place_of_the_server() {
     for (applied, after) in [(false, "abc"), (true, "abcd")] {
         let retry_after = Some(RetryAfter::Seconds(3));
         let (mut world, transport) = world_with(Fault::Status { status: 503, retry_after, applied });
@@ -108,7 +108,7 @@ fn a_gateway_answers_for_the_server() {
 }
 
 #[test]
-fn a_request_may_arrive_twice() {
+fn repeated_request_arrives_twice() {
     let (mut world, transport) = world_with(Fault::Twice { later: SECOND });
     assert_eq!(world.run(send(&transport, post("/s", "d"))).unwrap().status(), 204);
     assert_eq!(stored(&world, "/s"), "abcd");
@@ -130,7 +130,7 @@ fn requests_overtake_each_other() {
 }
 
 #[test]
-fn a_body_may_be_cut_at_any_byte() {
+fn body_is_cut_at_the_given_byte() {
     for after in 0..3 {
         let (mut world, transport) = world_with(Fault::CutBody { after });
         let error = world.run(send(&transport, get("/s"))).unwrap_err();
@@ -148,7 +148,7 @@ fn a_body_may_be_cut_at_any_byte() {
 /// A client that has the head already is told of a reset at once, not left to its patience: of a body in pieces that is
 /// cut, and of events that wait for more.
 #[test]
-fn a_reset_is_told_also_after_the_head() {
+fn reset_after_the_head_is_an_error() {
     for seed in 0..40 {
         let mut network = NetworkOptions::default();
         network.in_pieces = 100;
@@ -207,7 +207,7 @@ async fn world_sleep(transport: &SimTransport) {
 }
 
 #[test]
-fn a_long_poll_waits_for_data() {
+fn long_poll_waits_for_data() {
     let (mut world, transport) = start(World::builder(2));
     let target = "/s?offset=now&live=long-poll";
     let empty = world.run(send(&transport, get(target))).unwrap();
@@ -225,7 +225,7 @@ fn a_long_poll_waits_for_data() {
 }
 
 #[test]
-fn a_restart_takes_connections_and_perhaps_memory() {
+fn restart_resets_connections_and_loses_the_chosen_memory() {
     for (memory, known) in [(Memory::Kept, true), (Memory::Lost, false)] {
         let restart = Incident::Restart { down: 5 * SECOND, memory };
         let (mut world, transport) = start(World::builder(2).schedule(Schedule::new().at(SECOND, restart)));
@@ -258,7 +258,7 @@ fn producers_may_be_forgotten() {
 }
 
 #[test]
-fn a_blackout_delays_and_tells_nobody() {
+fn blackout_delays_without_an_error() {
     let schedule = Schedule::new().at(SECOND, Incident::Blackout(30 * SECOND));
     let (mut world, transport) = start(World::builder(2).schedule(schedule));
     let runtime = world.runtime();
@@ -268,7 +268,7 @@ fn a_blackout_delays_and_tells_nobody() {
 }
 
 #[test]
-fn a_stale_cache_serves_what_was_once_true() {
+fn stale_cache_serves_an_earlier_response() {
     let (mut world, transport) = start(World::builder(2).schedule(Schedule::new().request(3, Fault::Stale)));
     assert_eq!(world.run(send(&transport, get("/s?offset=-1"))).unwrap().body(), "abc");
     world.run(send(&transport, post("/s", "d"))).unwrap();
@@ -277,7 +277,7 @@ fn a_stale_cache_serves_what_was_once_true() {
 }
 
 #[test]
-fn a_dropped_request_may_still_arrive() {
+fn dropped_request_may_still_arrive() {
     let arrived = (0..40).filter(|seed| {
         let (mut world, transport) = start(World::builder(*seed));
         let runtime = world.runtime();
@@ -309,7 +309,7 @@ fn bodies_come_in_pieces() {
 }
 
 #[test]
-fn what_was_sent_is_recorded_and_traced() {
+fn requests_are_recorded_and_traced() {
     let (mut world, transport) = start(World::builder(2).trace(true));
     world.run(send(&transport, post("/s", "d"))).unwrap();
     let requests = world.requests();

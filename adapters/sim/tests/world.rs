@@ -28,7 +28,7 @@ fn order(seed: u64) -> Vec<u64> {
 }
 
 #[test]
-fn the_seed_chooses_the_order() {
+fn seed_decides_the_order() {
     assert_eq!(order(1), order(1));
     assert_ne!(order(1), order(2));
 }
@@ -51,7 +51,7 @@ fn time_passes_only_when_nothing_is_ready() {
 }
 
 #[test]
-fn a_timeout_drops_what_is_late() {
+fn timeout_drops_late_work() {
     let mut world = World::new(0);
     let runtime = world.runtime();
     assert_eq!(world.run(runtime.timeout(HOUR, runtime.sleep(2 * HOUR))), None);
@@ -61,7 +61,7 @@ fn a_timeout_drops_what_is_late() {
 }
 
 #[test]
-fn a_deadlock_is_told() {
+fn deadlock_is_reported() {
     let mut world = World::new(0);
     let app = world.process("app");
     drop(app.spawn(std::future::pending::<()>()));
@@ -94,7 +94,7 @@ fn endless_work_is_told() {
 }
 
 #[test]
-fn a_killed_process_never_runs_again() {
+fn killed_process_never_runs_again() {
     let mut world = World::new(3);
     let app = world.process("app");
     let runtime = app.runtime();
@@ -134,7 +134,7 @@ fn a_killed_process_never_runs_again() {
 }
 
 #[test]
-fn a_sleeping_machine_misses_time() {
+fn sleeping_computer_misses_time() {
     let mut world = World::new(3);
     let app = world.process("laptop");
     let runtime = app.runtime();
@@ -148,7 +148,7 @@ fn a_sleeping_machine_misses_time() {
 }
 
 #[test]
-fn a_world_takes_everything_along() {
+fn dropped_world_drops_its_tasks() {
     let held = Arc::new(());
     {
         let mut world = World::builder(1).schedule(Schedule::new()).build();

@@ -7,12 +7,12 @@ use isahc::AsyncBody;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// What libcurl hands over at once.
+/// The most bytes that libcurl returns at once.
 const PIECE: usize = 16 * 1024;
 
 /// A response's body, and the client it comes from.
 pub(crate) struct Chunks {
-    // Before the lease: the body holds the client too, and the last to let go joins its thread.
+    // Before the lease: the body holds the client too, and dropping the last reference joins the client's thread.
     body: AsyncBody,
     lease: Option<Lease>,
 }

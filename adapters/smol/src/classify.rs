@@ -62,13 +62,13 @@ fn by_code(code: &curl::Error, cut_short: Kind) -> Kind {
     {
         Kind::Closed
     } else if code.is_recv_error() {
-        // Both a reset and a chunk that is none.
+        // A reset, or an invalid chunk.
         match code.extra_description() {
             Some(text) if text.contains("chunk") || text.contains("encoding") => Kind::Malformed,
             _ => Kind::Closed,
         }
     } else {
-        // What the server said is not HTTP in any of a dozen ways.
+        // The response is not HTTP, in any of a dozen ways.
         Kind::Malformed
     }
 }

@@ -63,7 +63,7 @@ impl Clients {
         Lease { client: self.0.bare.clone(), live: None, finished: false }
     }
 
-    /// A client that nobody else uses; the common one where there are too many already.
+    /// A client for one request; the common client if there are too many already.
     pub(crate) fn lease_live(&self) -> Result<Lease, TransportError> {
         let shared = &self.0;
         let more = |live: usize| (live < shared.max_live).then_some(live + 1);

@@ -10,13 +10,14 @@
 //!
 //! # Limits
 //!
-//! - libcurl hands a response's head over together with the first byte of its body. A server-sent event
+//! - libcurl returns a response's head together with the first byte of its body. A server-sent event
 //!   stream that is silent from the start has no head until something comes.
-//! - libcurl notices only at the next byte that nobody listens any more. Live reads therefore have a client and a
-//!   thread of their own, which dropping ends; see [`IsahcTransport`]. Another exchange that is dropped goes on
-//!   unseen until its server speaks, or until [`backstop`](durable_streams_contract::SendOptions::backstop).
+//! - libcurl notices only at the next byte that a response was dropped. Live reads therefore have a client and a
+//!   thread of their own, which dropping ends; see [`IsahcTransport`]. Another exchange that is dropped continues
+//!   in the background until its server sends, or until
+//!   [`with_backstop`](durable_streams_contract::SendOptions::with_backstop).
 //! - More than 1024 open file descriptors need a libcurl that is built for it; see [`IsahcTransport`].
-//! - A response cut in the middle of its head comes out as if it were whole, with an empty body.
+//! - A response that is truncated within its head is returned as if it were complete, with an empty body.
 //! - libcurl looks whether an idle connection is still open once a second. A write on one that its server closed
 //!   since then is an error of which it is not known whether it was sent, though it was not.
 //! - Request headers have to be ASCII; others are an

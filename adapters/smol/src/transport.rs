@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// its response closes the connection, within milliseconds. Each such client is a thread, 8 file descriptors and
 /// about 50 KB. There are at most [`max_live_clients`](Self::max_live_clients) of them; beyond that, live
 /// reads share a client, and one that is dropped holds its connection until its server speaks next. A client
-/// whose response came to its end serves the next live read.
+/// whose response has ended serves the next live read.
 ///
 /// # 1024 file descriptors
 ///

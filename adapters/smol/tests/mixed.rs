@@ -1,4 +1,4 @@
-//! A transport and a runtime are chosen one by one: each library under somebody else's executor.
+//! Transport and runtime are independent: each library under the executor of another stack.
 #![allow(clippy::unwrap_used)]
 
 use durable_streams_async_std::{AsyncStdRuntime, SurfTransport};
@@ -58,7 +58,7 @@ mod reqwest_under_smol {
         let handle = tokio.handle().clone();
         let make = move || ReqwestTransport::new(handle.clone(), &TransportOptions::default()).unwrap();
         Stack::new(make, SmolRuntime::new(), move |task| {
-            // Driven by its own threads, and entered by nobody.
+            // Driven by its own threads; no thread enters it.
             let _tokio = &tokio;
             smol::block_on(task);
         })

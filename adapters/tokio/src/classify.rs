@@ -34,7 +34,7 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase) -> TransportError {
         })
     };
     let mut root = chain(&error).last().map(ToString::to_string).unwrap_or_default();
-    // What rustls and OpenSSL say to an answer that is no TLS.
+    // The errors of rustls and OpenSSL for a response that is not TLS.
     if kind == Kind::Tls && ["InvalidContentType", "wrong version number"].iter().any(|e| root.contains(e)) {
         root.push_str("; does this port speak http, without TLS?");
     }
@@ -59,13 +59,13 @@ fn refused_by_tls(error: &(dyn Error + 'static)) -> bool {
         return !chain(error).any(|inner| inner.is::<std::io::Error>())
             && !error.to_string().contains("unexpected EOF");
     }
-    // rustls reports a bad certificate or alert as invalid data, a lost connection as what it is.
+    // rustls reports a bad certificate or an alert as invalid data, and a lost connection with its own kind.
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|io| io.kind() == Io::InvalidData && io.get_ref().is_some())
 }
 
-/// An https URL, and a client that somebody built without TLS. hyper's error has nothing but its text.
+/// An https URL on a client that was built without TLS. Only the text of hyper's error shows it.
 fn without_tls(error: &(dyn Error + 'static)) -> bool {
     error.to_string() == "invalid URL, scheme is not http"
 }

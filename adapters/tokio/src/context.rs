@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 
 /// A handle to a runtime, and whether that runtime is still there.
 ///
-/// tokio's timers and sockets panic when they are touched after the shutdown, and tokio does not say
+/// tokio's timers and sockets panic when they are touched after the shutdown, and tokio does not report
 /// that it has happened. A task that does nothing finds out: it is dropped before the drivers go.
 #[derive(Clone, Debug)]
 pub(crate) struct Context(Arc<Inner>);

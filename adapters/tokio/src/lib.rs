@@ -4,7 +4,7 @@
 //! [`Handle`](tokio::runtime::Handle), so they work wherever they are polled: in that runtime, in
 //! another one, or in none at all. The runtime has to be built with its I/O and time drivers
 //! (`enable_all`, as `#[tokio::main]` does). A current-thread runtime makes progress only while
-//! somebody is in its `block_on`.
+//! a thread is in its `block_on`.
 //!
 //! # Features
 //!

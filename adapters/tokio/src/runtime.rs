@@ -136,7 +136,7 @@ mod tests {
     use tokio::runtime::Builder;
 
     #[test]
-    fn a_sleep_outlives_its_runtime() {
+    fn sleep_ends_after_its_runtime_was_dropped() {
         let tokio = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let runtime = TokioRuntime::new(tokio.handle().clone());
         let start = Instant::now();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spawn_after_the_shutdown_drops_the_task() {
+    fn spawn_after_the_shutdown_drops_the_task() {
         let tokio = Builder::new_current_thread().enable_all().build().unwrap();
         let runtime = TokioRuntime::new(tokio.handle().clone());
         drop(tokio);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_without_its_time_driver_still_sleeps() {
+    fn sleep_works_without_the_time_driver() {
         let tokio = Builder::new_current_thread().build().unwrap();
         let runtime = TokioRuntime::new(tokio.handle().clone());
         let start = Instant::now();

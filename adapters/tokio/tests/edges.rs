@@ -28,7 +28,7 @@ fn built_outside_of_a_runtime_it_is_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn a_runtime_that_is_gone_is_an_error() {
+fn dropped_runtime_is_an_error() {
     let (_listener, url) = listener();
     let tokio = Runtime::new().unwrap();
     let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
@@ -39,7 +39,7 @@ fn a_runtime_that_is_gone_is_an_error() {
 }
 
 #[test]
-fn a_runtime_that_goes_in_the_middle_is_an_error() {
+fn runtime_dropped_during_a_request_is_an_error() {
     let (listener, url) = listener();
     let tokio = Runtime::new().unwrap();
     let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
@@ -47,7 +47,7 @@ fn a_runtime_that_goes_in_the_middle_is_an_error() {
         let mut send = transport.send(get(&url), SendOptions::new());
         assert!(poll_once(&mut send).await.is_none());
         let end = async {
-            // The request is on its way: its connection is there.
+            // The request is in flight: its connection exists.
             let _connection = listener.accept().unwrap();
             drop(tokio);
         };
@@ -57,7 +57,7 @@ fn a_runtime_that_goes_in_the_middle_is_an_error() {
 }
 
 #[test]
-fn a_runtime_without_drivers_is_an_error() {
+fn runtime_without_drivers_is_an_error() {
     let (_listener, url) = listener();
     let tokio = Builder::new_current_thread().build().unwrap();
     let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
@@ -68,7 +68,7 @@ fn a_runtime_without_drivers_is_an_error() {
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 #[test]
-fn a_client_of_ones_own_without_tls_is_no_connection_problem() {
+fn https_on_a_given_client_without_tls_is_unsupported() {
     let tokio = Runtime::new().unwrap();
     let transport = ReqwestTransport::from_client(reqwest::Client::new(), tokio.handle().clone());
     let error = block_on(transport.send(get("https://127.0.0.1:1/"), SendOptions::new())).unwrap_err();
@@ -76,7 +76,7 @@ fn a_client_of_ones_own_without_tls_is_no_connection_problem() {
 }
 
 #[test]
-fn an_error_does_not_show_the_query() {
+fn error_does_not_show_the_query() {
     let (listener, url) = listener();
     drop(listener);
     let tokio = Runtime::new().unwrap();
@@ -92,7 +92,7 @@ mod tls {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn the_connect_timeout_covers_a_handshake_that_never_ends() {
+    fn connect_timeout_covers_an_endless_handshake() {
         let (_listener, url) = listener();
         let tokio = Runtime::new().unwrap();
         let mut options = TransportOptions::default();
@@ -106,7 +106,7 @@ mod tls {
     }
 
     #[test]
-    fn a_connection_lost_in_the_handshake_may_be_tried_again() {
+    fn connection_lost_in_the_handshake_is_retryable() {
         let (listener, url) = listener();
         std::thread::spawn(move || drop(listener.accept()));
         let tokio = Runtime::new().unwrap();

@@ -1,4 +1,4 @@
-//! TLS against a server whose authority is known, or not.
+//! TLS with a server whose authority is known, and with one whose authority is not.
 #![cfg(any(feature = "rustls", feature = "native-tls"))]
 #![allow(clippy::unwrap_used)]
 
@@ -48,7 +48,7 @@ fn server() -> (String, String) {
 }
 
 #[test]
-fn an_unknown_authority_is_refused_for_good() {
+fn unknown_authority_is_not_retryable() {
     let (url, _) = server();
     let tokio = Runtime::new().unwrap();
     let transport = ReqwestTransport::new(tokio.handle().clone(), &TransportOptions::default()).unwrap();
@@ -59,7 +59,7 @@ fn an_unknown_authority_is_refused_for_good() {
 }
 
 #[test]
-fn a_port_without_tls_is_called_that() {
+fn port_without_tls_is_reported_as_that() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -77,7 +77,7 @@ fn a_port_without_tls_is_called_that() {
 }
 
 #[test]
-fn a_client_of_ones_own_brings_its_authority() {
+fn given_client_uses_its_own_authority() {
     let (url, certificate) = server();
     let tokio = Runtime::new().unwrap();
     let certificate = reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap();

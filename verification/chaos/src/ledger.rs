@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_tells_its_first_and_last_record() {
+    fn body_has_its_first_and_last_record() {
         let body = r#"[{"writer":1,"run":0,"number":7},{"writer":1,"run":0,"number":8},{"writer":1,"run":2,"number":19}]"#;
         assert_eq!(records(body), Some((7, 19)));
         assert_eq!(records("{}"), None);

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_passes_and_what_is_wrong_is_named() {
+    fn correct_content_passes_and_wrong_content_is_named() {
         assert_eq!(judged(&[0, 1, 2, 0, 0, 3], 3), "");
         assert_eq!(judged(&[], 0), "");
         for (numbers, made, named) in [

@@ -4,7 +4,7 @@
 use chaos::{Memory, Plan, Stack};
 use std::time::Duration;
 
-fn a_storm_on(stack: Stack, memory: Memory, auto_claim: bool) {
+fn faults_on(stack: Stack, memory: Memory, auto_claim: bool) {
     let duration = Duration::from_secs(10);
     // One that kills early and often.
     let plan = Plan { duration, seed: 13, stack, producers: 4, streams: 2, memory, auto_claim };
@@ -19,21 +19,21 @@ fn a_storm_on(stack: Stack, memory: Memory, auto_claim: bool) {
 
 #[test]
 fn on_tokio() {
-    a_storm_on(Stack::Tokio, Memory::Lost, false);
+    faults_on(Stack::Tokio, Memory::Lost, false);
 }
 
 /// They help themselves where they can.
 #[test]
 fn on_tokio_by_themselves() {
-    a_storm_on(Stack::Tokio, Memory::Lost, true);
+    faults_on(Stack::Tokio, Memory::Lost, true);
 }
 
 #[test]
 fn on_async_std() {
-    a_storm_on(Stack::AsyncStd, Memory::Lost, false);
+    faults_on(Stack::AsyncStd, Memory::Lost, false);
 }
 
 #[test]
 fn on_smol() {
-    a_storm_on(Stack::Smol, Memory::Lost, false);
+    faults_on(Stack::Smol, Memory::Lost, false);
 }

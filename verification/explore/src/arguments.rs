@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_said() {
+    fn invalid_arguments_are_reported() {
         for (arguments, word) in [
             ("--seeds", "needs a number"),
             ("--seed -1", "\"-1\" is no number"),

@@ -4,7 +4,7 @@ use explore::{Expiry, Failure, Live, Scenario, Theme, WriteMode, play};
 use std::time::Duration;
 
 #[test]
-fn two_hundred_bad_days_end_well() {
+fn two_hundred_scenarios_pass() {
     let failures: Vec<String> = (0..200)
         .filter_map(|seed| {
             play(&Scenario::new(seed), false).failure.map(|failure| format!("seed {seed}: {failure}"))
@@ -14,7 +14,7 @@ fn two_hundred_bad_days_end_well() {
 }
 
 #[test]
-fn a_seed_plays_the_same_each_time() {
+fn seed_gives_the_same_run() {
     for seed in 0..40 {
         let scenario = Scenario::new(seed);
         let (first, second) = (play(&scenario, true), play(&scenario, true));

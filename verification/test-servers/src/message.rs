@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_head_is_read_to_its_blank_line() {
+    fn request_head_is_read_up_to_its_blank_line() {
         let mut bytes: &[u8] = b"PUT /a?b=c HTTP/1.1\r\nHost: x\r\nX-Raw: \xff \r\n\r\nbody";
         let head = read_request_head(&mut bytes).unwrap().unwrap();
         assert_eq!((head.method.as_str(), head.target.as_str(), head.http_1_0), ("PUT", "/a?b=c", false));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_cut_short_is_an_error() {
+    fn truncated_body_is_an_error() {
         for (bytes, framing) in [
             (b"abc".as_slice(), Framing::Length(4)),
             (b"3\r\nab", Framing::Chunked),

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_counts_only_with_the_record_of_its_version() {
+    fn binary_without_its_version_record_is_not_used() {
         let tools = TempDir::new().unwrap();
         let binary =
             tools.path().join("bin").join(format!("durable-streams-server{}", std::env::consts::EXE_SUFFIX));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_installer_is_explained() {
+    fn failed_installer_reports_its_output() {
         let missing = run(&mut Command::new("no-such-installer"), "It needs luck.").unwrap_err().to_string();
         assert!(missing.contains("`no-such-installer` could not be started"), "{missing}");
         assert!(missing.ends_with("It needs luck."), "{missing}");

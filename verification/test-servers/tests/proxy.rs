@@ -52,7 +52,7 @@ fn requests_pass_and_are_recorded() {
 }
 
 #[test]
-fn one_connection_serves_many_requests() {
+fn connection_serves_many_requests() {
     let (_server, proxy, _) = behind_a_proxy();
     let mut wire = Wire::connect(proxy.url());
     for _ in 0..3 {
@@ -98,7 +98,7 @@ fn refused_and_dropped_requests_do_not_reach_the_server_but_drop_after_does() {
 }
 
 #[test]
-fn a_truncated_body_ends_by_fin_or_reset_or_not_at_all() {
+fn truncated_body_ends_by_fin_by_reset_or_stays_open() {
     let (_server, proxy, _) = behind_a_proxy();
     let get = "GET /s HTTP/1.1\r\nHost: x\r\n\r\n";
     for (end, ending) in [(End::Fin, Ending::Fin), (End::Reset, Ending::Reset)] {
@@ -140,7 +140,7 @@ fn delays_hold_a_request_or_its_response() {
 }
 
 #[test]
-fn a_dribbled_body_comes_in_pieces() {
+fn slow_body_arrives_in_pieces() {
     let (_server, proxy, stream) = behind_a_proxy();
     let pause = Duration::from_millis(20);
     proxy.rule(move |_, _| Action::Dribble { chunk: 1, pause });
@@ -169,7 +169,7 @@ fn responses_are_edited() {
 }
 
 #[test]
-fn a_live_response_is_passed_on_as_it_comes_and_cut_where_asked() {
+fn live_response_is_passed_on_at_once_and_cut_at_the_given_byte() {
     let (_server, proxy, stream) = behind_a_proxy();
     let live = "GET /s?offset=-1&live=sse HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut wire = Wire::connect(proxy.url());
@@ -197,7 +197,7 @@ fn a_live_response_is_passed_on_as_it_comes_and_cut_where_asked() {
 }
 
 #[test]
-fn a_hanging_request_is_the_clients_to_end() {
+fn hanging_request_ends_with_its_client() {
     let (server, proxy, _) = behind_a_proxy();
     for (nth, action) in [Action::Hang, Action::HangAfter].into_iter().enumerate() {
         let reaches_the_server = nth == 1;
@@ -255,7 +255,7 @@ fn connections_are_killed_or_closed_while_idle_and_in_the_middle() {
 }
 
 #[test]
-fn a_dead_server_resets_the_client_and_another_can_take_its_place() {
+fn stopped_server_resets_the_client_and_can_be_replaced() {
     let (server, proxy, stream) = behind_a_proxy();
     let mut live = Wire::connect(proxy.url());
     live.send("GET /s?offset=-1&live=sse HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -272,7 +272,7 @@ fn a_dead_server_resets_the_client_and_another_can_take_its_place() {
 
 #[test]
 #[should_panic(expected = "a rule or handler panicked: no POST expected")]
-fn a_rule_that_panics_fails_the_test() {
+fn panicking_rule_fails_the_test() {
     let (_server, proxy, stream) = behind_a_proxy();
     proxy.rule(|request, _| {
         assert!(request.method != "POST", "no POST expected");
@@ -282,7 +282,7 @@ fn a_rule_that_panics_fails_the_test() {
 }
 
 #[test]
-fn a_large_body_passes_whole() {
+fn large_body_passes_complete() {
     let (_server, proxy, _) = behind_a_proxy();
     let large = format!("{}/large", proxy.url());
     let body: Vec<u8> = (0..32_000_000_u32).map(|n| (n % 251) as u8).collect();

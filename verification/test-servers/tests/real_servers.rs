@@ -8,7 +8,7 @@ use test_servers::{Durability, NodeServer, RustServer, direct, skip_without_node
 const TEXT: [(&str, &str); 1] = [("content-type", "text/plain")];
 
 #[test]
-fn the_rust_server_keeps_what_it_acknowledged_over_a_kill() {
+fn rust_server_keeps_acknowledged_data_over_a_kill() {
     let server = RustServer::builder().durability(Durability::Wal).start().unwrap();
     let stream = format!("{}/durable", server.url());
     assert_eq!(direct("PUT", &stream, TEXT, "").unwrap().status, 201);
@@ -26,7 +26,7 @@ fn the_rust_server_keeps_what_it_acknowledged_over_a_kill() {
 }
 
 #[test]
-fn two_rust_servers_know_nothing_of_each_other() {
+fn two_rust_servers_are_independent() {
     let (one, two) = (RustServer::start().unwrap(), RustServer::start().unwrap());
     assert_ne!(one.url(), two.url());
     assert_eq!(direct("PUT", &format!("{}/a", one.url()), TEXT, "").unwrap().status, 201);
@@ -34,7 +34,7 @@ fn two_rust_servers_know_nothing_of_each_other() {
 }
 
 #[test]
-fn the_long_poll_timeout_is_the_servers() {
+fn long_poll_timeout_is_passed_to_the_server() {
     let timeout = Duration::from_millis(300);
     let server = RustServer::builder().long_poll_timeout(timeout).start().unwrap();
     let stream = format!("{}/quiet", server.url());
@@ -46,13 +46,13 @@ fn the_long_poll_timeout_is_the_servers() {
 }
 
 #[test]
-fn a_server_that_cannot_run_says_why() {
+fn server_that_cannot_start_reports_why() {
     let error = RustServer::builder().argument("--no-such-option").start().unwrap_err().to_string();
     assert!(error.contains("ended at once") && error.contains("--no-such-option"), "{error}");
 }
 
 #[test]
-fn a_given_data_directory_is_left_alone() {
+fn given_data_directory_is_kept() {
     let path = std::env::temp_dir().join(format!("durable-streams-given-{}", std::process::id()));
     let server = RustServer::builder().durability(Durability::Wal).data_dir(&path).start().unwrap();
     let stream = format!("{}/mine", server.url());
@@ -67,7 +67,7 @@ fn a_given_data_directory_is_left_alone() {
 }
 
 #[test]
-fn the_reference_server_serves_and_forgets_over_a_restart() {
+fn reference_server_loses_its_data_in_a_restart() {
     let Some(server) = skip_without_node() else { return };
     let stream = format!("{}/v1/stream/a", server.url());
     assert_eq!(direct("PUT", &stream, TEXT, "").unwrap().status, 201);
@@ -78,7 +78,7 @@ fn the_reference_server_serves_and_forgets_over_a_restart() {
 }
 
 #[test]
-fn the_reference_server_injects_faults() {
+fn reference_server_injects_faults() {
     let Some(server) = skip_without_node() else { return };
     let stream = format!("{}/v1/stream/faulty", server.url());
     assert_eq!(direct("PUT", &stream, TEXT, "hello").unwrap().status, 201);
@@ -96,7 +96,7 @@ fn the_reference_server_injects_faults() {
 }
 
 #[test]
-fn the_reference_server_is_skipped_only_where_node_is_missing() {
+fn reference_server_is_skipped_only_without_node() {
     assert_eq!(NodeServer::available(), skip_without_node().is_some());
 }
 

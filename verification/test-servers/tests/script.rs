@@ -90,7 +90,7 @@ fn bodies_come_piece_by_piece_and_end_as_told() {
 }
 
 #[test]
-fn an_event_stream_is_written_event_by_event() {
+fn event_stream_is_written_event_by_event() {
     let script = Script::start(|exchange| {
         exchange.sse(sse_data("hello"));
         exchange.sse(sse_control("0_5", &[Flag::Closed]));
@@ -104,7 +104,7 @@ fn an_event_stream_is_written_event_by_event() {
 }
 
 #[test]
-fn the_clients_leaving_is_noticed() {
+fn client_that_disconnects_is_noticed() {
     let (tell, told) = std::sync::mpsc::channel();
     let script = Script::start(move |exchange| {
         exchange.head(200, ());
@@ -126,7 +126,7 @@ fn the_clients_leaving_is_noticed() {
 }
 
 #[test]
-fn a_hanging_exchange_ends_with_its_client_or_its_server() {
+fn hanging_exchange_ends_with_its_client_or_its_server() {
     let script = Script::start(|exchange| exchange.hang()).unwrap();
     let wire = ask(&script);
     assert!(script.wait_for_requests(1, SOON));
@@ -140,7 +140,7 @@ fn a_hanging_exchange_ends_with_its_client_or_its_server() {
 }
 
 #[test]
-fn a_server_may_close_a_connection_after_its_answer() {
+fn server_closes_a_connection_after_its_response() {
     let script = Script::start(|exchange| {
         exchange.respond(200, (), "bye");
         exchange.close();
@@ -153,7 +153,7 @@ fn a_server_may_close_a_connection_after_its_answer() {
 
 #[test]
 #[should_panic(expected = "a rule or handler panicked")]
-fn a_handler_that_panics_fails_the_test() {
+fn panicking_handler_fails_the_test() {
     let script = Script::start(|exchange| assert_eq!(exchange.path(), "/t")).unwrap();
     assert_eq!(ask(&script).read_to_end().1, Ending::Reset);
 }

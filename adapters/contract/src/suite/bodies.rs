@@ -94,7 +94,7 @@ pub(crate) async fn chunks_arrive_as_they_are_sent(stack: Arc<Stack>) -> Outcome
 }
 
 /// A network may cut a response at any byte.
-pub(crate) async fn a_response_may_come_byte_by_byte(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn response_sent_byte_by_byte_is_read(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(|received, connection| {
         let response = match received.target.as_str() {
             "/chunked" => {
@@ -122,7 +122,7 @@ pub(crate) async fn a_response_may_come_byte_by_byte(stack: Arc<Stack>) -> Outco
     Ok(())
 }
 
-pub(crate) async fn the_head_comes_before_the_body(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn head_arrives_before_the_body(stack: Arc<Stack>) -> Outcome {
     let gate = Gate::new();
     let script = Arc::clone(&gate);
     let server = Server::start(move |_, connection| {
@@ -151,7 +151,7 @@ pub(crate) async fn the_head_comes_before_the_body(stack: Arc<Stack>) -> Outcome
     Ok(())
 }
 
-pub(crate) async fn a_quiet_spell_is_no_timeout(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn silence_within_a_body_is_not_a_timeout(stack: Arc<Stack>) -> Outcome {
     let silence = stack.silence();
     let server = Server::start(move |_, connection| {
         std::thread::sleep(silence);
@@ -181,7 +181,7 @@ pub(crate) async fn a_quiet_spell_is_no_timeout(stack: Arc<Stack>) -> Outcome {
     plain.and(live)
 }
 
-pub(crate) async fn a_cut_body_is_an_error(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn truncated_body_is_an_error(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(|received, connection| {
         match received.target.as_str() {
             "/length" => connection.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345")?,
@@ -220,7 +220,7 @@ pub(crate) async fn a_cut_body_is_an_error(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn a_body_may_end_with_its_connection(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn body_without_a_length_ends_with_its_connection(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(|received, connection| match received.target.as_str() {
         "/close" => {
             connection.send("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nall of it")?;
@@ -239,7 +239,7 @@ pub(crate) async fn a_body_may_end_with_its_connection(stack: Arc<Stack>) -> Out
     transport.is_sound(&server, "a body without a length").await
 }
 
-pub(crate) async fn a_large_body_arrives_whole(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn large_body_arrives_complete(stack: Arc<Stack>) -> Outcome {
     const PIECE: usize = 64 * 1024;
     const PIECES: usize = 256;
     let piece: Arc<[u8]> = (0..PIECE).map(|n| (n * 31 % 251) as u8).collect();

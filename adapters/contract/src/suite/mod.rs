@@ -60,77 +60,77 @@ pub use stack::Stack;
 use stack::Check;
 use std::sync::Arc;
 
-/// Hands the names of all checks of transports to a macro.
+/// Passes the names of all checks of transports to a macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __transport_checks {
     ($then:path, $($arguments:tt)*) => {
         $then! {
             $($arguments)*,
-            answers: every_status_is_an_answer,
-            answers: unregistered_statuses_are_answers,
-            answers: redirects_are_handed_back,
+            answers: every_status_is_a_response,
+            answers: unregistered_statuses_are_responses,
+            answers: redirects_are_not_followed,
             answers: bodies_are_decoded_only_if_asked,
             answers: early_responses_are_skipped,
-            answers: large_heads_are_read,
-            answers: many_headers_are_read,
-            answers: response_headers_come_byte_for_byte,
+            answers: large_response_heads_are_read,
+            answers: many_response_headers_are_read,
+            answers: response_header_values_are_unchanged,
             bodies: responses_without_a_body_have_none,
             bodies: chunks_arrive_as_they_are_sent,
-            bodies: a_response_may_come_byte_by_byte,
-            bodies: the_head_comes_before_the_body,
-            bodies: a_quiet_spell_is_no_timeout,
-            bodies: a_cut_body_is_an_error,
-            bodies: a_body_may_end_with_its_connection,
-            bodies: a_large_body_arrives_whole,
-            sending: the_target_goes_out_as_it_is,
-            sending: request_headers_go_out_byte_for_byte,
-            sending: repeated_headers_go_out_in_order,
-            sending: headers_that_are_not_ascii,
-            sending: an_empty_write_says_its_length,
-            sending: reads_carry_no_body,
-            sending: a_body_goes_out_with_its_length,
+            bodies: response_sent_byte_by_byte_is_read,
+            bodies: head_arrives_before_the_body,
+            bodies: silence_within_a_body_is_not_a_timeout,
+            bodies: truncated_body_is_an_error,
+            bodies: body_without_a_length_ends_with_its_connection,
+            bodies: large_body_arrives_complete,
+            sending: request_target_is_sent_unchanged,
+            sending: request_header_values_are_sent_unchanged,
+            sending: repeated_headers_are_sent_in_order,
+            sending: non_ascii_header_is_sent_unchanged_or_refused,
+            sending: empty_write_has_a_content_length,
+            sending: reads_are_sent_without_a_body,
+            sending: body_is_sent_with_its_length,
             sending: connections_are_reused,
             sending: small_writes_are_not_delayed,
-            sending: requests_at_once_get_their_own_answers,
-            sending: an_answer_before_the_body_was_read,
-            failing: a_refused_connection_was_not_sent,
-            failing: an_unknown_host_was_not_sent,
-            failing: tls_to_a_plain_port_was_not_sent,
-            failing: a_scheme_it_does_not_speak_is_refused,
-            failing: a_write_that_was_taken_is_not_sent_again,
-            failing: a_bodiless_write_that_was_taken_is_not_sent_again,
-            failing: a_stale_connection_loses_and_doubles_nothing,
-            failing: a_cut_head_is_an_error,
-            failing: what_is_not_http_is_an_error,
-            failing: it_works_where_its_runtime_is_not,
-            dropping: a_dropped_live_body_lets_go,
-            dropping: a_dropped_long_poll_lets_go,
-            dropping: a_dropped_body_reaches_no_other_request,
-            dropping: a_dropped_write_reaches_no_other_request,
-            dropping: sixty_long_polls_let_a_write_through,
+            sending: concurrent_requests_get_their_own_responses,
+            sending: response_before_the_body_is_sent_is_read,
+            failing: refused_connection_reports_not_sent,
+            failing: unknown_host_reports_not_sent,
+            failing: tls_to_a_plain_port_reports_not_sent,
+            failing: unsupported_scheme_is_refused,
+            failing: received_write_is_not_sent_again,
+            failing: received_write_without_a_body_is_not_sent_again,
+            failing: write_on_a_stale_connection_is_stored_once,
+            failing: truncated_head_is_an_error,
+            failing: response_that_is_not_http_is_an_error,
+            failing: transport_works_outside_its_runtime,
+            dropping: dropped_live_body_closes_its_connection,
+            dropping: dropped_long_poll_closes_its_connection,
+            dropping: dropped_body_does_not_reach_another_request,
+            dropping: dropped_write_does_not_reach_another_request,
+            dropping: write_is_sent_beside_sixty_long_polls,
         }
     };
 }
 
-/// Hands the names of all checks of runtimes to a macro.
+/// Passes the names of all checks of runtimes to a macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __runtime_checks {
     ($then:path, $($arguments:tt)*) => {
         $then! {
             $($arguments)*,
-            runtime: a_sleep_is_never_early,
-            runtime: a_sleep_counts_from_its_call,
-            runtime: an_overlong_sleep_never_ends,
-            runtime: a_sleep_may_be_dropped,
-            runtime: many_sleeps_run_side_by_side,
-            runtime: a_sleep_works_outside,
-            runtime: a_task_runs_detached,
-            runtime: a_task_is_spawned_from_anywhere,
-            runtime: a_task_may_spawn_and_be_dropped,
-            runtime: the_clock_goes_forward,
-            runtime: random_numbers_differ,
+            runtime: sleep_never_ends_early,
+            runtime: sleep_counts_from_its_call,
+            runtime: sleep_beyond_the_clock_never_ends,
+            runtime: dropped_sleep_has_no_effect,
+            runtime: many_sleeps_run_concurrently,
+            runtime: sleep_works_outside_the_runtime,
+            runtime: task_runs_detached,
+            runtime: task_is_spawned_from_any_thread,
+            runtime: task_may_spawn_and_be_dropped,
+            runtime: clock_never_goes_back,
+            runtime: random_numbers_are_distinct,
         }
     };
 }
@@ -177,7 +177,7 @@ __runtime_checks! { list, RUNTIME }
 ///
 /// # Panics
 ///
-/// If the check fails, saying what is wrong; or if there is no check of this name.
+/// If the check fails, with what is wrong; or if there is no check of this name.
 pub fn run_check(name: &str, stack: Stack) {
     let check = TRANSPORT.iter().chain(RUNTIME).find(|(known, _)| *known == name);
     let check = check.unwrap_or_else(|| panic!("no check is called {name}"));

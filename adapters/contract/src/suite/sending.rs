@@ -14,7 +14,7 @@ fn only(server: &Server) -> Result<Received, String> {
     seen.pop().ok_or_else(|| "nothing was sent".to_owned())
 }
 
-pub(crate) async fn the_target_goes_out_as_it_is(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn request_target_is_sent_unchanged(stack: Arc<Stack>) -> Outcome {
     let target = "/a%2Fb/c%20d,e;f:@~_-.!$&()*+=/?offset=a%2Cb%26c_-1&x=%7E+1&live=sse&cursor=0:1/2?";
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     stack.transport().fetch(get(server.url(target))?).await?;
@@ -23,7 +23,7 @@ pub(crate) async fn the_target_goes_out_as_it_is(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn request_headers_go_out_byte_for_byte(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn request_header_values_are_sent_unchanged(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let long = "l".repeat(6000);
     let host = format!("127.0.0.1:{}", server.port());
@@ -53,7 +53,7 @@ pub(crate) async fn request_headers_go_out_byte_for_byte(stack: Arc<Stack>) -> O
     Ok(())
 }
 
-pub(crate) async fn repeated_headers_go_out_in_order(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn repeated_headers_are_sent_in_order(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let headers: &[(&str, &[u8])] = &[("x-twice", b"one"), ("x-twice", b"two")];
     stack.transport().fetch(request("GET", server.url("/"), headers, b"")?).await?;
@@ -62,7 +62,7 @@ pub(crate) async fn repeated_headers_go_out_in_order(stack: Arc<Stack>) -> Outco
     Ok(())
 }
 
-pub(crate) async fn headers_that_are_not_ascii(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn non_ascii_header_is_sent_unchanged_or_refused(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     for value in [&b"caf\xc3\xa9"[..], b"caf\xe9 \xff"] {
@@ -85,7 +85,7 @@ pub(crate) async fn headers_that_are_not_ascii(stack: Arc<Stack>) -> Outcome {
     transport.is_sound(&server, "a header that is not ASCII").await
 }
 
-pub(crate) async fn an_empty_write_says_its_length(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn empty_write_has_a_content_length(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     for method in ["POST", "PUT"] {
@@ -108,7 +108,7 @@ pub(crate) async fn an_empty_write_says_its_length(stack: Arc<Stack>) -> Outcome
     Ok(())
 }
 
-pub(crate) async fn reads_carry_no_body(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn reads_are_sent_without_a_body(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     for method in ["GET", "HEAD", "DELETE"] {
@@ -127,7 +127,7 @@ pub(crate) async fn reads_carry_no_body(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn a_body_goes_out_with_its_length(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn body_is_sent_with_its_length(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     for size in [1, 100, 8 * 1024, 70_000, 1_500_000] {
@@ -184,7 +184,7 @@ pub(crate) async fn small_writes_are_not_delayed(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn requests_at_once_get_their_own_answers(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn concurrent_requests_get_their_own_responses(stack: Arc<Stack>) -> Outcome {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     let answers = Arc::new(Mutex::new(Vec::new()));
@@ -212,8 +212,8 @@ pub(crate) async fn requests_at_once_get_their_own_answers(stack: Arc<Stack>) ->
     Ok(())
 }
 
-/// A refusal may come while the body is still on its way.
-pub(crate) async fn an_answer_before_the_body_was_read(stack: Arc<Stack>) -> Outcome {
+/// A refusal may arrive while the body is still being sent.
+pub(crate) async fn response_before_the_body_is_sent_is_read(stack: Arc<Stack>) -> Outcome {
     let server = Server::reading(Reads::Nothing, |_, connection| {
         connection.answer(413, "connection: close\r\n", "too large")?;
         connection.drain(Duration::from_secs(2))?;

@@ -1,5 +1,4 @@
-//! A scripted HTTP server on plain threads: it says what each check wants it to say, byte for byte, and
-//! remembers what it was sent.
+//! A scripted HTTP server on plain threads: it sends the bytes that a check gives it, and records the requests.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -32,7 +31,7 @@ impl Received {
     }
 }
 
-/// What becomes of a connection once its request was answered.
+/// What the server does with a connection after its response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     Keep,
@@ -136,7 +135,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.state.stopped.store(true, Ordering::Release);
-        // Wakes the accepting thread; where that fails, nobody is accepting.
+        // Wakes the accepting thread. If that fails, no thread accepts.
         let _ = TcpStream::connect(self.address);
     }
 }

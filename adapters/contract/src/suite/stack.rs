@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// What a check found: nothing, or what is wrong.
 pub(crate) type Outcome = Result<(), String>;
 
-/// A check: its name, and what it does.
+/// A check: its name and its function.
 pub(crate) type Check = (&'static str, fn(Arc<Stack>) -> Pin<Box<dyn Future<Output = Outcome> + Send>>);
 
 /// No check takes this long, unless it hangs. Three quiet spells of [`Stack::quiet_spell`] come on top.
@@ -92,7 +92,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Runs one check on a thread of its own, and gives up on it when it hangs.
+    /// Runs one check on a thread of its own, with a time limit.
     pub(crate) fn run(self: Arc<Self>, (name, check): Check) -> Outcome {
         let (report, reported) = mpsc::channel();
         let limit = PATIENCE + 3 * self.quiet_spell;
@@ -132,7 +132,7 @@ pub(crate) struct Whole {
     pub(crate) body: Vec<u8>,
 }
 
-/// The transport under test, with what the checks say most.
+/// The transport under test, with the calls that the checks share.
 #[derive(Clone)]
 pub(crate) struct Transport {
     inner: AnyTransport,
@@ -308,7 +308,7 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
-/// Spawns `task` and forgets it.
+/// Spawns `task`, detached.
 pub(crate) fn spawn(stack: &Stack, task: impl Future<Output = ()> + Send + 'static) {
     stack.runtime.spawn(Task::new(task));
 }

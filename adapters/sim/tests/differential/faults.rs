@@ -78,7 +78,7 @@ fn simulated(fault: &Fault, method: &str) -> (Seen, String) {
 }
 
 #[test]
-fn what_goes_wrong_looks_alike() {
+fn faults_look_the_same_as_on_the_real_servers() {
     let Some(server) = skip_without_node() else { return };
     for (number, (injected, method, fault)) in faults().into_iter().enumerate() {
         assert_eq!(

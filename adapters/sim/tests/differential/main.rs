@@ -65,13 +65,13 @@ fn hold_against(url: &str, dialect: Dialect) {
 }
 
 #[test]
-fn the_rust_server_answers_as_the_model_does() {
+fn rust_server_responds_like_the_model() {
     let server = RustServer::builder().long_poll_timeout(LONG_POLL).start().unwrap();
     hold_against(server.url(), Dialect::Rust);
 }
 
 #[test]
-fn the_node_server_answers_as_the_model_does() {
+fn node_server_responds_like_the_model() {
     if skip_without_node().is_none() {
         return;
     }

@@ -25,7 +25,7 @@ const SEEDS: u64 = 1000;
 
 #[test]
 #[ignore = "builds the explorer once for each mutation"]
-fn each_mutation_is_found() {
+fn every_mutation_is_found() {
     let tree = Tree::copy();
     let healthy = tree.explore(SEEDS).unwrap();
     assert_eq!(healthy, None, "the explorer finds something without any mutation");
@@ -54,7 +54,7 @@ fn look_for(tree: &Tree, mutation: &Mutation) -> Option<String> {
 
 /// A mutation of what is not there any more would find nothing.
 #[test]
-fn the_list_fits_the_source() {
+fn every_mutation_applies_to_the_source() {
     let names: BTreeSet<&str> = MUTATIONS.iter().map(|mutation| mutation.name).collect();
     assert_eq!(names.len(), MUTATIONS.len(), "two mutations have one name");
     for mutation in MUTATIONS {

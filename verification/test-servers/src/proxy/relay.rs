@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_found_across_pieces() {
+    fn text_is_found_across_pieces() {
         let mut cutter = Cutter::new(Cut::Text("event: control".into()));
         assert_eq!(cutter.allow(b"event: data\n\nevent: con"), None);
         assert_eq!(cutter.allow(b"t"), None);
