@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 /// Takes one request to the server and its answer back, through whatever goes wrong on the way.
 ///
-/// It is no task of the client's: what has left arrives, whether or not anybody still waits for the answer.
+/// It is not a task of the client: a request that was sent arrives even if the client has dropped its future.
 pub(crate) async fn carry(net: Arc<Net>, number: u64, request: Request<Bytes>, sending: Sending) {
     let fault = net.fault(number);
     if let Some(fault) = &fault {
@@ -36,7 +36,7 @@ struct Trip {
     sending: Sending,
 }
 
-/// What the server has to say.
+/// The server's response.
 enum Said {
     Whole(Response<Bytes>),
     Events(Response<()>, Events),
@@ -145,7 +145,7 @@ impl Trip {
         if self.net.connections() == self.connections { Ok(()) } else { Err(reset()) }
     }
 
-    /// Nothing, until the client gives up or the connection is reset.
+    /// No response until the client drops the request or the connection is reset.
     async fn silence(&self) -> Result<(), TransportError> {
         while !self.sending.is_dropped() {
             let version = self.net.version();
@@ -169,7 +169,7 @@ impl Trip {
         .await;
     }
 
-    /// The answer to a long-poll; `None` where nobody waits for it any more.
+    /// The response to a long-poll. `None` if the client has dropped it.
     async fn wait(&self, wait: &Wait) -> Result<Option<Response<Bytes>>, TransportError> {
         loop {
             let version = self.net.version();
@@ -185,7 +185,7 @@ impl Trip {
         }
     }
 
-    /// Delivers the request once more, later; nobody hears the answer.
+    /// Delivers the request once more, later. The response is discarded.
     fn again(&self, request: Request<Bytes>, later: Duration) {
         let (net, number) = (self.net.clone(), self.number);
         let sleep = self.sleep(later);
@@ -211,7 +211,7 @@ impl Trip {
             None => return answer,
             Some(RetryAfter::Seconds(seconds)) => HeaderValue::from(seconds),
             Some(RetryAfter::Date(seconds)) => {
-                // What is meant is a time on the clock of whoever reads it, or a bit later.
+                // The date is read on the client's clock, so it is that time or a bit later.
                 let time = self.net.core.wall() + Duration::from_secs(u64::from(seconds));
                 HeaderValue::from_str(&http_date(time)).unwrap_or(HeaderValue::from_static("0"))
             }

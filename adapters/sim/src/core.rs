@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The process of the network and of whoever runs the world: it cannot be killed.
+/// The process of the network and of the code that runs the world. It cannot be killed.
 pub(crate) const OUTSIDE: usize = 0;
 
 /// 2025-01-01T00:00:00Z, when every world begins.
@@ -170,7 +170,7 @@ impl Core {
         self.state().processes[process].random.next_u64()
     }
 
-    /// Moves time to the next timer and fires all that are due; false where there is none.
+    /// Moves time to the next timer and fires all that are due. False if there is none.
     pub(crate) fn advance(&self) -> bool {
         let mut state = self.state();
         let Some(((at, _), waker)) = state.timers.pop_first() else { return false };

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// Bytes that are under way, before the server has to wait for a slow reader.
+/// How many bytes may be in flight before the server waits for a slow reader.
 const WINDOW: usize = 64 << 10;
 
 /// One request and its answer, between the client's side and the network's.
@@ -77,7 +77,7 @@ impl Sending {
         locked(&self.0).writer = Some(waker.clone());
     }
 
-    /// Waits until there is room for more, or nobody wants it.
+    /// Waits until there is room for more, or the reader is gone.
     pub(crate) async fn room(&self) {
         poll_fn(|cx| {
             let mut exchange = locked(&self.0);

@@ -38,7 +38,7 @@ pub enum Fault {
         /// Bytes that arrive before.
         after: usize,
     },
-    /// Something between answers with an error of its own.
+    /// A proxy responds with an error of its own.
     Status {
         /// The status: 429, 500, 502, 503, 504, 403…
         status: u16,
@@ -68,7 +68,7 @@ pub enum RetryAfter {
     Date(u32),
 }
 
-/// What happens to the world at some moment, whoever is in it.
+/// A fault of the whole world at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incident {
@@ -79,7 +79,7 @@ pub enum Incident {
         /// What it still knows.
         memory: Memory,
     },
-    /// Nothing gets through, in either direction, and nobody is told.
+    /// No packet gets through in either direction, without an error.
     Blackout(Duration),
     /// Every connection is reset.
     ResetConnections,

@@ -1,30 +1,31 @@
 //! A simulated world for the Durable Streams client.
 //!
 //! A client that is given a [`World`]'s transport and runtime runs in virtual time, on one thread, against a
-//! server in memory. Everything that could go one way or another, the order of tasks, the length of a
-//! retry's pause, what the network does to a request, is chosen by one seed: the same seed gives the same
-//! run. An hour of outages takes a millisecond, so an application can try thousands of bad days in its
+//! server in memory. Everything that is not determined by the code, the order of tasks, the length of a
+//! retry's wait, the faults of the network, is chosen by one seed: the same seed gives the same
+//! run. An hour of outages takes a millisecond, so an application can run thousands of fault scenarios in its
 //! ordinary tests.
 //!
 //! ```
 //! use durable_streams_contract::{HttpTransport, SendOptions};
 //! use durable_streams_sim::{Fault, Schedule, World};
 //!
-//! // The very first request is carried out, but its answer is lost.
+//! // The first request is applied, but its response is lost.
 //! let mut world = World::builder(7).schedule(Schedule::new().request(0, Fault::LoseAnswer)).build();
 //! let transport = world.transport();
 //! let put = || http::Request::put("http://sim/orders").body(bytes::Bytes::new()).unwrap();
 //! world.run(async {
 //!     assert!(transport.send(put(), SendOptions::new()).await.is_err());
 //!     let again = transport.send(put(), SendOptions::new()).await.unwrap();
-//!     assert_eq!(again.status(), 200, "it was there already");
+//!     assert_eq!(again.status(), 200, "the first request created it");
 //! });
 //! assert!(world.server().stream("/orders").is_some());
 //! ```
 //!
 //! # Testing an application
 //!
-//! An application that is handed its client (`durable_streams::Client`, which names no stack) can be handed this one:
+//! An application that takes its client as a parameter (`durable_streams::Client`, independent of the stack) can take this
+//! one:
 //!
 //! ```ignore
 //! let app = world.process("app");
@@ -34,16 +35,16 @@
 //!
 //! Its own waits have to go through `client.runtime()`, or they would wait in real time. `examples/test_your_app.rs` of
 //! `durable-streams-client` is a whole test: an application with a loop of its own around reconnecting, killed at any
-//! point and started again, on hundreds of bad days; then one that is wrong, the day that shows it, what of that day was
-//! needed, and the trace. Run it with `cargo run --example test_your_app`.
+//! point and restarted, under hundreds of random schedules; then an application with a bug, the schedule that shows it, the
+//! faults of it that are needed, and the trace. Run it with `cargo run --example test_your_app`.
 //!
 //! # What there is
 //!
-//! - [`World`] runs a future with everything it starts, and says so where that comes to no end.
+//! - [`World`] runs a future with everything that it spawns, and reports a run that does not end.
 //! - [`SimRuntime`] and [`SimTransport`] are the stack to give to a client:
 //!   `ClientBuilder::new(world.transport(), world.runtime())`.
-//! - [`Process`] is an application that can be killed at any step, or whose machine goes to sleep.
-//! - [`Schedule`] is what goes wrong, as data: made by hand, or by a seed with [`Schedule::generate`]; it can
+//! - [`Process`] is an application that can be killed at any step, or whose computer sleeps.
+//! - [`Schedule`] is the faults, as data: written by hand, or generated from a seed with [`Schedule::generate`]. It can
 //!   be printed, and a failing one can be [shrunk](Schedule::shrink).
 //! - [`SimServer`] shows what the server has stored. Behind it is a [`Model`](model::Model), which can also
 //!   be used by itself.
@@ -51,12 +52,12 @@
 //! # How close it is
 //!
 //! The server is compared with the two public ones by running the same random operations on each and on the
-//! model. They do not page, and only one limits its bodies, at 1 GiB: pages are held to join to what a real server
-//! gives at once, and refusals to look alike. Faults are compared with those that one of them can be told to make.
-//! What no public server shows (a producer forgotten, a last page that does not say so) follows the protocol's text.
+//! model. They do not page, and only one limits its bodies, at 1 GiB: pages are checked to join to what a real server
+//! sends at once, and refusals to be alike. Faults are compared with those that one of the servers can inject.
+//! Behaviour that no public server shows (lost producer state, a last page without `Stream-Up-To-Date`) follows the
+//! protocol's text.
 //!
-//! The transport keeps the contract of `HttpTransport`; what it cannot show is what a particular HTTP library does
-//! wrong.
+//! The transport keeps the contract of `HttpTransport`. It does not show the faults of a particular HTTP library.
 
 mod carrier;
 mod core;

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How long a shared cache keeps an answer: fresh, then stale while it is asked for again.
 const CACHED: Duration = Duration::from_secs(360);
 
-/// How the network is on a good day.
+/// The network without faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetworkOptions {
@@ -108,7 +108,7 @@ impl Net {
         Moment { elapsed: self.core.now(), wall: self.core.server_wall() }
     }
 
-    /// Does something with the model, then wakes whoever waits for a change.
+    /// Calls `change` with the model, then wakes the requests that wait for a change.
     pub(crate) fn with_model<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
         let result = change(&mut self.state().model);
         self.changed(|_| {});
@@ -151,7 +151,7 @@ impl Net {
         });
     }
 
-    /// Handles a request at the server; `None` where nobody listens.
+    /// Handles a request at the server. `None` if the server is down.
     pub(crate) fn handle(&self, request: &Request<Bytes>) -> Option<Handled> {
         let at = self.moment();
         if at.elapsed < self.state().down_until {

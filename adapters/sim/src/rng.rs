@@ -63,7 +63,7 @@ impl Rng {
     ///
     /// # Panics
     ///
-    /// When there is none.
+    /// If there is none.
     pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.index(choices.len())]
     }

@@ -28,7 +28,7 @@ impl SimRuntime {
         self.core.now()
     }
 
-    /// Starts `future` on this runtime, and tells what comes of it.
+    /// Spawns `future` on this runtime, and returns a handle to its output.
     pub fn start<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Spawned<T> {
         let state = Arc::new(Mutex::new(Outcome::Running(None)));
         let report = Report(state.clone());
@@ -93,7 +93,7 @@ impl fmt::Debug for SimRuntime {
     }
 }
 
-/// A process of the simulated world: an application that can crash, or whose machine can go to sleep.
+/// A process of the simulated world: an application that can crash, or whose computer can sleep.
 ///
 /// Everything that runs on its [`runtime`](Self::runtime) belongs to it: a client's background tasks too.
 ///

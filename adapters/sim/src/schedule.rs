@@ -35,7 +35,7 @@ impl Schedule {
         self
     }
 
-    /// Bad days by `seed`, as `plan` says.
+    /// A random schedule of `seed`, within `plan`.
     #[must_use]
     pub fn generate(seed: u64, plan: &FaultPlan) -> Self {
         let mut rng = Rng::new(seed).fork(0x5c4e_d01e);
@@ -118,7 +118,7 @@ pub fn shrink<T: Clone>(items: &[T], mut fails: impl FnMut(&[T]) -> bool) -> Vec
 /// [`FaultPlan::refusals`].
 pub const REFUSALS: [u16; 6] = [400, 401, 403, 404, 410, 413];
 
-/// How bad the days are that [`Schedule::generate`] makes.
+/// How many and which faults [`Schedule::generate`] draws.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FaultPlan {
@@ -214,7 +214,7 @@ fn status(rng: &mut Rng) -> Fault {
         1 => Some(RetryAfter::Date(seconds)),
         _ => None,
     };
-    // A 425 and a 429 say that nothing was done.
+    // After a 425 or a 429 nothing was applied.
     Fault::Status { status, retry_after, applied: !matches!(status, 425 | 429) && rng.percent(50) }
 }
 

@@ -16,13 +16,13 @@ impl SimServer {
         Self { net }
     }
 
-    /// What is stored at `path`, if anything is.
+    /// The stored stream at `path`, if there is one.
     #[must_use]
     pub fn stream(&self, path: &str) -> Option<StreamView> {
         self.net.look(|model| model.stream(path))
     }
 
-    /// Does anything to the server's state; whoever waits for news is told.
+    /// Changes the server's state, and wakes the requests that wait for a change.
     pub fn with<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
         self.net.with_model(change)
     }

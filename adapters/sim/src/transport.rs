@@ -10,9 +10,9 @@ use http::{Request, Response, StatusCode};
 use std::fmt;
 use std::sync::Arc;
 
-/// The way from a simulated process to the simulated server.
+/// A transport from a simulated process to the simulated server.
 ///
-/// Whatever the host in a URL, there is one server; streams are told apart by their paths.
+/// There is one server for all hosts. Streams are distinguished by their paths.
 #[derive(Clone)]
 pub struct SimTransport {
     net: Arc<Net>,
@@ -53,7 +53,7 @@ impl HttpTransport for SimTransport {
     }
 }
 
-/// Writes down how a request ended, also where its future is dropped.
+/// Records how a request ended, also if its future is dropped.
 struct Entry<'a> {
     net: &'a Net,
     number: u64,

@@ -32,7 +32,7 @@ impl WorldBuilder {
         self
     }
 
-    /// How the network is on a good day. Default: [`NetworkOptions::default`].
+    /// The network without faults. Default: [`NetworkOptions::default`].
     pub fn network(mut self, options: NetworkOptions) -> Self {
         self.network = options;
         self
@@ -50,13 +50,13 @@ impl WorldBuilder {
         self
     }
 
-    /// How often tasks may be polled in one run before it is taken for a loop. Default: 10 million.
+    /// How often tasks may be polled in one run before it counts as a loop. Default: 10 million.
     pub fn max_steps(mut self, steps: u64) -> Self {
         self.max_steps = steps;
         self
     }
 
-    /// How long, in virtual time, one run may take before it is taken for an endless wait. Default: 7 days.
+    /// How long, in virtual time, one run may take before it counts as an endless wait. Default: 7 days.
     pub fn max_time(mut self, time: Duration) -> Self {
         self.max_time = time;
         self
@@ -245,7 +245,7 @@ impl World {
         })
     }
 
-    /// Lets what is running go on for `duration`, then tells how many tasks of any [`Process`] are left.
+    /// Runs all tasks for `duration`. Returns how many tasks of any [`Process`] are left.
     ///
     /// # Errors
     ///

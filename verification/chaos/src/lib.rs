@@ -1,4 +1,4 @@
-//! Exactly-once producers on a bad day: a real server in its `wal` mode that is killed by SIGKILL again and again,
+//! Exactly-once producers under faults: a real server in its `wal` mode that is killed by SIGKILL repeatedly,
 //! behind a proxy that resets, refuses and delays, while several applications append to the same streams.
 //!
 //! In the end the streams are read from the server itself. Every record has to be there once, and those of each
@@ -99,12 +99,12 @@ impl fmt::Display for Plan {
 /// How long the producers may take to come to their end once the storm is over.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Plays the plan, and says what came of it. Now and then it says on standard error where it stands.
+/// Runs the plan and returns the result. Prints its progress on standard error.
 ///
 /// # Errors
 ///
 /// What kept the run from coming to its end: a server that does not start, a producer that halts for a reason that
-/// chaos does not explain, or does not end at all. What the records tell is in the [`Outcome`] instead.
+/// chaos does not explain, or does not end at all. Violations are in the [`Outcome`] instead.
 pub fn run(plan: &Plan) -> Result<Outcome> {
     let mut server = RustServer::builder().durability(Durability::Wal);
     if plan.memory == Memory::Lost {
@@ -201,7 +201,7 @@ fn judge(
         let writers = written.iter().filter(|tally| tally.writer % plan.streams == number);
         for violation in verify::judge(&records, writers.map(|tally| (tally.writer, tally.made))) {
             match violation.twice {
-                // Whoever sent it did it right; whether that was to be expected is another question.
+                // The request was correct; whether its failure was expected is checked elsewhere.
                 Some((writer, number))
                     if plan.may_repeat() && faults.ledger.has_one_number(writer, number) =>
                 {

@@ -3,7 +3,7 @@ use crate::writer::Tally;
 use std::fmt;
 use std::sync::Arc;
 
-/// What came of a run. Its text ends with a line that says PASS or FAIL.
+/// The result of a run. Its text ends with a line PASS or FAIL.
 #[derive(Debug)]
 pub struct Outcome {
     pub(crate) faults: Arc<Faults>,

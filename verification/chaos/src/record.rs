@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// What the applications append: it says whose it is, so that it can be found again.
+/// What the applications append. Each record names its writer and number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// Who made it.

@@ -1,4 +1,4 @@
-//! What an application does when its producer has halted and nobody can say of some records whether they are stored.
+//! What an application does when its producer has halted and it is not known whether some records are stored.
 
 use crate::record::Record;
 use crate::{Error, Result};
@@ -17,7 +17,7 @@ pub(crate) struct Recovered {
     pub(crate) stored: usize,
 }
 
-/// Goes on after `halted`, whose records say whose they are and which.
+/// Continues after `halted`. Its records have their writer and number.
 pub(crate) async fn recover(
     stream: &DurableStream,
     configured: impl Fn(u64) -> ProducerBuilder,

@@ -35,7 +35,7 @@ impl fmt::Display for Stack {
     }
 }
 
-/// A client on one of the stacks, and what keeps it alive. From here on nobody needs to know which it is.
+/// A client on one of the stacks, and what keeps it alive. The rest of the program is independent of the stack.
 pub(crate) struct Host {
     client: Client,
     _runtime: Option<tokio::runtime::Runtime>,

@@ -20,7 +20,7 @@ pub(crate) struct Faults {
     pub(crate) ledger: Ledger,
 }
 
-/// What may become of a request, and of how many in a thousand.
+/// The faults of requests, with their probability in thousandths.
 const KINDS: [(&str, u64); 9] = [
     ("resets before the server", 15),
     ("resets after it", 15),

@@ -17,7 +17,7 @@ pub(crate) fn stored(url: &str) -> Result<Vec<Record>> {
         .collect::<std::result::Result<_, _>>()?)
 }
 
-/// Something that is wrong with a stream.
+/// A violation found in a stream.
 pub(crate) struct Violation {
     pub(crate) text: String,
     /// Which record of which writer is stored twice, if it is that.

@@ -24,7 +24,7 @@ impl Failure {
             "errorCode": self.code,
             "message": self.message,
         });
-        // The runner tells a missing status from an empty one.
+        // The runner distinguishes a missing status from an empty one.
         if let Some(status) = self.status {
             answer["status"] = status.into();
         }

@@ -37,7 +37,7 @@ impl<S: Stack> Session<S> {
                 Ok(fields(json!({ "status": 200, "offset": offset, "duplicate": ack.duplicate })))
             }
             Err(error) => {
-                // A producer that has halted says so for ever: the next command gets a new one.
+                // A halted producer stays halted: the next command gets a new one.
                 self.producers.0.remove(&key(&command));
                 Err(error.into())
             }

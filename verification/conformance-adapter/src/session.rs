@@ -1,4 +1,4 @@
-//! What lasts from one command to the next, and the commands that are one request each.
+//! The state between commands, and the commands that are one request each.
 
 use crate::answer::{During, Failure};
 use crate::command::{Append, Benchmark, Close, Command, Create, Headers};
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// One conversation with the runner.
+/// One session with the runner.
 pub(crate) struct Session<S: Stack> {
     client: Option<Client<S::Transport, S::Runtime>>,
-    /// What each path was created with, since appends do not say it.
+    /// The content type of each created path, because append commands do not have it.
     content_types: HashMap<String, String>,
     pub(crate) dynamic: Dynamic,
     pub(crate) producers: Producers<S>,
@@ -35,7 +35,7 @@ impl<S: Stack> Default for Session<S> {
 }
 
 impl<S: Stack> Session<S> {
-    /// The answer to one line, and whether the conversation goes on.
+    /// The result for one line, and whether the session continues.
     pub(crate) async fn answer(&mut self, line: &str) -> (Value, bool) {
         let kind =
             serde_json::from_str::<Value>(line).ok().and_then(|v| Some(v.get("type")?.as_str()?.to_owned()));

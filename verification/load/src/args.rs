@@ -92,7 +92,7 @@ impl Live {
 }
 
 impl Scenario {
-    /// How many records, each how large, where the command line does not say.
+    /// The default number and size of the records.
     fn defaults(self) -> (u64, usize) {
         match self {
             Self::Produce => (2_000_000, 100),
@@ -153,7 +153,7 @@ impl Args {
                 "--raw" => args.raw = true,
                 "--rounds" => args.rounds = Some(number(&option, &value()?)?),
                 "--vs" => args.vs = Some(Scenario::parse(&value()?)?),
-                // What rounds compare with unless told otherwise; it may be said.
+                // The default of rounds; it may be given.
                 "--vs-raw" => args.vs = None,
                 _ => return Err(format!("there is no option {option:?}").into()),
             }

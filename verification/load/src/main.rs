@@ -1,6 +1,6 @@
 //! Load on a Durable Streams server, through the client and through the stack's HTTP library alone.
 //!
-//! Every run moves real records and compares what it moved; a run that could not compare says
+//! Every run moves real records and compares what it moved; a run that could not compare reports
 //! `"verified":false` and fails.
 
 mod args;

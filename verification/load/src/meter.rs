@@ -41,7 +41,7 @@ pub(crate) fn reset_peak() {
     }
 }
 
-/// The most memory that was resident, in bytes; `None` where the system does not tell.
+/// The peak resident memory, in bytes. `None` if the system does not report it.
 pub(crate) fn peak_memory() -> Option<u64> {
     status("VmHWM:")
 }

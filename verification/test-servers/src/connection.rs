@@ -85,7 +85,7 @@ impl Connection {
         inbox.gone || inbox.killed
     }
 
-    /// Waits for at most `timeout` for the connection to be over, and says whether it is.
+    /// Waits for at most `timeout` for the connection to end. Returns whether it has.
     pub(crate) fn wait_over(&self, timeout: Duration) -> bool {
         self.wait(timeout, |inbox| inbox.gone || inbox.killed)
     }
@@ -229,7 +229,7 @@ pub(crate) fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
 }
 
-/// Shuts a socket down. One that the other side has closed already needs none, so a failure says nothing.
+/// Shuts a socket down. One that the other side has closed already needs none, so a failure is expected.
 pub(crate) fn shut(stream: &TcpStream, how: Shutdown) {
     stream.shutdown(how).unwrap_or_default();
 }

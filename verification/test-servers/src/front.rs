@@ -16,10 +16,10 @@ use crate::port::PortLease;
 use crate::recorded::Recorded;
 use crate::sync::{lock, wait_until};
 
-/// How long connections may take to end once they are told to.
+/// How long connections may take to end at a shutdown.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What becomes of a connection after an answer.
+/// What happens to a connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
     KeepAlive,
@@ -203,13 +203,13 @@ impl Shared {
         connection.end(farewell);
         let closed = Arc::downgrade(&connection);
         drop(connection);
-        // The reading thread lets go within microseconds.
+        // The reading thread ends within microseconds.
         wait_until(END_TIMEOUT, || closed.strong_count() == 0);
         lock(&self.state).connections.remove(&number);
         self.changed.notify_all();
     }
 
-    /// Answers one request after the other, and says how the connection is to end.
+    /// Serves one request after another. Returns how the connection must end.
     fn serve_requests(&self, number: u64, connection: &Arc<Connection>) -> Farewell {
         let mut incoming = Incoming::new(Arc::clone(connection));
         loop {

@@ -44,7 +44,7 @@ impl Headers {
         self.append(name, value);
     }
 
-    /// Adds a field, beside those that have its name already.
+    /// Adds a field. Others with the same name stay.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.0.push((name.to_owned(), value.as_ref().to_owned()));
     }

@@ -1,4 +1,4 @@
-//! Servers to test against: two real ones, a proxy that injects faults, and one that says exactly what a test wrote.
+//! Servers to test against: two real ones, a proxy that injects faults, and a scripted one.
 //!
 //! | what | from where | good for |
 //! |---|---|---|

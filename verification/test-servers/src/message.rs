@@ -86,7 +86,7 @@ fn malformed(what: &dyn std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP/1.1: {what}"))
 }
 
-/// How a body's end is told.
+/// How the end of a body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// There is no body, whatever the headers say.
@@ -149,7 +149,7 @@ impl<R: BufRead> BodyReader<R> {
         let size = std::str::from_utf8(size).ok().and_then(|s| u64::from_str_radix(s, 16).ok());
         self.left = size.ok_or_else(|| malformed(&line.escape_ascii()))?;
         if self.left == 0 {
-            // Trailers, which nobody here sends on.
+            // Trailers are not passed on.
             while !read_line(&mut self.from)?.ok_or(io::ErrorKind::UnexpectedEof)?.is_empty() {}
             self.ended = true;
         }

@@ -20,10 +20,10 @@ await new DurableStreamTestServer({ port, longPollTimeout }).start();
 "#;
 
 /// The reference server for Node (0.3.7) in a process of its own, on a free loopback port. It keeps its
-/// streams in memory: a restart forgets them.
+/// streams in memory: a restart loses them.
 ///
 /// The first start on a machine installs it with `npm` under `<target directory>/tools/node-server`, which
-/// takes some seconds and says so on standard error; parallel test processes wait for one another.
+/// takes some seconds and prints that on standard error; parallel test processes wait for one another.
 ///
 /// Tests get it from [`skip_without_node`]. Dropping the value kills the server.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl NodeServerBuilder {
     /// # Errors
     ///
     /// When there is no Node (see [`NodeServer::available`]), the server cannot be installed, or does not
-    /// come up within a minute; the message says which, and has the server's last words.
+    /// come up within a minute. The message has the reason and the server's last output.
     pub fn start(self) -> io::Result<NodeServer> {
         if let Some(reason) = unavailable() {
             return Err(io::Error::new(io::ErrorKind::NotFound, reason));

@@ -16,15 +16,15 @@ use crate::front::{After, Front, Service};
 use crate::recorded::Recorded;
 use crate::sync::lock;
 
-/// A proxy on a free loopback port, which records every request and does to it what the rule says. Without
+/// A proxy on a free loopback port, which records every request and applies the rule to it. Without
 /// a rule it passes everything on.
 ///
 /// It speaks HTTP/1.1. A request is read whole before anything is decided; a response is passed on piece by
 /// piece as it comes, live ones included. Requests go to the server on connections of their own, so killing
-/// the server breaks the client's connection only while a response is on its way; where the server cannot be
+/// the server breaks the client's connection only while a response is being sent; where the server cannot be
 /// reached, the client's connection is reset. When the client leaves, the server's connection is closed.
 ///
-/// Dropping the proxy closes everything. If a rule has panicked, say by a failed assertion, the drop panics.
+/// Dropping the proxy closes everything. If a rule has panicked, by a failed assertion for instance, the drop panics.
 ///
 /// ```no_run
 /// use test_servers::{Action, Proxy, RustServer};
@@ -94,7 +94,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// Decides from now on what becomes of requests, instead of the rule before. The number is how many
+    /// Replaces the rule for all requests from now on. The number is how many
     /// requests this rule has seen before, whatever their kind: 0 for its first.
     ///
     /// Rules are called on the connections' threads, perhaps at the same time. One that blocks holds up only
@@ -119,7 +119,7 @@ impl Proxy {
         self.front.forget_requests();
     }
 
-    /// Waits until `count` requests are recorded, for at most `timeout`, and says whether they are.
+    /// Waits until `count` requests are recorded, for at most `timeout`. Returns whether they are.
     #[must_use]
     pub fn wait_for_requests(&self, count: usize, timeout: Duration) -> bool {
         self.front.wait_for_requests(count, timeout)

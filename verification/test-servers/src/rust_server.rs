@@ -32,7 +32,7 @@ impl Durability {
 /// The public Rust server (0.1.5) in a process of its own, on a free loopback port.
 ///
 /// The first start on a machine installs it with `cargo install` under `<target directory>/tools`, which
-/// takes about a minute and says so on standard error; parallel test processes wait for one another. The
+/// takes about a minute and prints that on standard error; parallel test processes wait for one another. The
 /// environment variable `DURABLE_STREAMS_SERVER_BIN` names a binary to use instead.
 ///
 /// Dropping the value kills the server and removes its data directory, unless one was given.
@@ -143,7 +143,7 @@ impl RustServerBuilder {
     ///
     /// # Errors
     ///
-    /// When it cannot be installed (no cargo, no network; the message says what to do), or does not come up
+    /// When it cannot be installed (no cargo, no network; the message has the way out), or does not come up
     /// within a minute (the message has its last words).
     pub fn start(self) -> io::Result<RustServer> {
         let binary = tools::rust_server()?;

@@ -1,4 +1,4 @@
-//! A server that answers exactly what a test says.
+//! A scripted server: it sends what a test wrote.
 
 mod exchange;
 mod stream;
@@ -14,10 +14,10 @@ use crate::connection::Connection;
 use crate::front::{After, Front, Service};
 use crate::recorded::Recorded;
 
-/// A server on a free loopback port whose answers are written by the test, byte for byte where need be. A
+/// A server on a free loopback port whose responses are written by the test, byte for byte if needed. A
 /// handler is called for each request, on a thread for each connection.
 ///
-/// Dropping it closes everything. If a handler has panicked, say by a failed assertion, the drop panics.
+/// Dropping it closes everything. If a handler has panicked, by a failed assertion for instance, the drop panics.
 ///
 /// ```no_run
 /// use test_servers::{Flag, Script, stream_headers};
@@ -58,12 +58,12 @@ impl Script {
         self.front.requests()
     }
 
-    /// Forgets the requests received so far. [`Exchange::nth`] goes on counting.
+    /// Clears the recorded requests. [`Exchange::nth`] continues to count.
     pub fn forget_requests(&self) {
         self.front.forget_requests();
     }
 
-    /// Waits until `count` requests are recorded, for at most `timeout`, and says whether they are.
+    /// Waits until `count` requests are recorded, for at most `timeout`. Returns whether they are.
     #[must_use]
     pub fn wait_for_requests(&self, count: usize, timeout: Duration) -> bool {
         self.front.wait_for_requests(count, timeout)

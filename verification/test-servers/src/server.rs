@@ -45,7 +45,7 @@ impl Server {
         for attempt in 1.. {
             match server.launch() {
                 Ok(()) => break,
-                // Somebody without a lease took the port between our look and the server's.
+                // A process without a lease took the port between our check and the server's bind.
                 Err(StartError::Server { address_in_use: true, .. }) if attempt < PORT_ATTEMPTS => {
                     server.port = PortLease::new()?;
                 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` holds, for at most `timeout`, and says whether it came to hold.
+/// Waits until `condition` holds, for at most `timeout`. Returns whether it does.
 ///
 /// The condition is asked every few milliseconds, and once more when the time is up.
 pub fn wait_until(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {

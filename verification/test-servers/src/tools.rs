@@ -12,7 +12,7 @@ const NODE_SERVER_VERSION: &str = "0.3.7";
 
 /// Tells the person at the terminal. Not `eprintln!`, which the test harness holds back until a test has ended.
 pub(crate) fn say(message: &str) {
-    // Without a standard error there is nobody to tell.
+    // Without a standard error the message is lost.
     writeln!(io::stderr(), "test-servers: {message}").unwrap_or_default();
 }
 
@@ -142,7 +142,7 @@ fn install_node_server(place: &Path) -> io::Result<()> {
     std::fs::write(installed_mark(place), NODE_SERVER_VERSION)
 }
 
-/// Runs an installer whose own words go to standard error, never to standard output, which may be a protocol.
+/// Runs an installer. Its output goes to standard error, because standard output may carry a protocol.
 fn run(command: &mut Command, advice: &str) -> io::Result<()> {
     let line = command.get_args().fold(command.get_program().to_owned(), |mut line, argument| {
         line.push(" ");

@@ -18,7 +18,7 @@ struct Producer<'a> {
     seq: u64,
 }
 
-/// What a producer's numbers say about its append.
+/// What a producer's numbers mean for its append.
 enum Judgement {
     New,
     Duplicate,

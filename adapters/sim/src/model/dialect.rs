@@ -14,12 +14,12 @@ impl Dialect {
         self == Self::Rust
     }
 
-    /// The answer to a duplicate, a stale epoch and a `Stream-Seq` that goes back says where the tail is.
+    /// The response to a duplicate, a stale epoch and a lower `Stream-Seq` has the tail.
     pub(super) fn refusals_say_tail(self) -> bool {
         self.rust()
     }
 
-    /// The answer to an append tells the tail of the moment in which it is given: later appends may be before that.
+    /// The response to an append has the tail at the time of the response: later appends may be before it.
     pub(crate) fn tells_late_tails(self) -> bool {
         self.rust()
     }
@@ -29,7 +29,7 @@ impl Dialect {
         !self.rust()
     }
 
-    /// JSON is validated before anything is said of a closed stream or a duplicate.
+    /// JSON is validated before the stream's closure and duplicates are checked.
     pub(super) fn judges_json_first(self) -> bool {
         self.rust()
     }
@@ -39,12 +39,12 @@ impl Dialect {
         self.rust()
     }
 
-    /// A closing append of another content type is told that, also where the stream is closed already.
+    /// A closing append of another content type is refused for that, even if the stream is closed.
     pub(super) fn closing_judges_type_first(self) -> bool {
         self.rust()
     }
 
-    /// `Stream-Closed: TRUE` closes, as the protocol says.
+    /// `Stream-Closed: TRUE` closes the stream, as the protocol requires.
     pub(super) fn closes_in_any_case(self) -> bool {
         self.rust()
     }
@@ -59,7 +59,7 @@ impl Dialect {
         !self.rust()
     }
 
-    /// A 304 says how far its page reaches.
+    /// A 304 has the offset of its page's end.
     pub(super) fn not_modified_says_end(self) -> bool {
         self.rust()
     }
@@ -119,7 +119,7 @@ impl Dialect {
         self.rust()
     }
 
-    /// The last control event of a closed stream says `upToDate` too.
+    /// The last control event of a closed stream has `upToDate` too.
     pub(super) fn closed_says_up_to_date(self) -> bool {
         self.rust()
     }

@@ -8,17 +8,17 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// Whose ways it has where the protocol leaves a choice. Default: [`Dialect::Rust`].
+    /// Which public server it follows where the protocol leaves a choice. Default: [`Dialect::Rust`].
     pub dialect: Dialect,
     /// What its offsets look like. Default: [`OffsetStyle::Padded`].
     pub offsets: OffsetStyle,
     /// Most bytes of a page; one message may be larger. Default: no limit.
     pub page_bytes: usize,
-    /// Whether a page may also be smaller, by chance: behind the server's name are several. Default: false.
+    /// Whether a page may be smaller at random, as if several servers had the same name. Default: false.
     pub page_varies: bool,
     /// Most JSON messages of a page. Default: no limit.
     pub page_messages: usize,
-    /// Whether the last page says that it is the last. Default: true.
+    /// Whether the last page has `Stream-Up-To-Date`. Default: true.
     pub last_page_up_to_date: bool,
     /// How long a long-poll waits. Default: 2 s.
     pub long_poll: Duration,

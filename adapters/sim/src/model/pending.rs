@@ -22,7 +22,7 @@ impl Wait {
     }
 }
 
-/// Server-sent events on their way: where they are in the stream.
+/// An event stream at its position.
 #[derive(Clone, Debug)]
 pub struct Events {
     pub(super) path: String,
@@ -34,14 +34,14 @@ pub struct Events {
     pub(super) begun: bool,
 }
 
-/// The next of some [`Events`].
+/// The next step of [`Events`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// These bytes, and there may be more at once.
+    /// These bytes; there may be more at once.
     Send(Bytes),
     /// These bytes, and the end.
     End(Bytes),
-    /// Nothing until the stream changes, or this time has come.
+    /// Nothing until the stream changes or this time is reached.
     Wait(Duration),
 }
 

@@ -11,21 +11,21 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use std::collections::BTreeMap;
 
-/// What comes of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub enum Handled {
-    /// An answer.
+    /// A response.
     Answer(Response<Bytes>),
-    /// A long-poll that has nothing to say yet.
+    /// A long-poll that waits for data.
     Wait(Wait),
-    /// Server-sent events: the head, and where the rest comes from.
+    /// An event stream: the head, and the source of its events.
     Events(Response<()>, Events),
 }
 
-/// A Durable Streams server in memory: requests in, answers out.
+/// A Durable Streams server in memory: requests in, responses out.
 ///
-/// It holds no clock, no connections and no tasks: who drives it says what time it is. It is compared with
-/// the public servers by running the same operations on both.
+/// It has no clock, no connections and no tasks: the caller passes the time. Its behaviour is compared with
+/// the public servers' by running the same operations on both.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(super) options: ServerOptions,
@@ -56,7 +56,7 @@ impl Model {
     pub fn handle(&mut self, request: &Request<Bytes>, at: Moment) -> Handled {
         let path = request.uri().path();
         self.expire(path, at);
-        // Judged by its declared length, before anybody looks at the stream.
+        // Checked by its declared length, before the stream.
         if request.body().len() > self.options.max_body {
             return Handled::Answer(error(413, "body too large"));
         }
@@ -72,7 +72,7 @@ impl Model {
         Handled::Answer(answer)
     }
 
-    /// What is stored at `path`, if anything is.
+    /// The stored stream at `path`, if there is one.
     #[must_use]
     pub fn stream(&self, path: &str) -> Option<StreamView> {
         self.streams.get(path).filter(|stream| !stream.deleted).map(|stream| stream.view(&self.options))
@@ -85,12 +85,12 @@ impl Model {
         Some(self.options.offsets.encode(stream.tail() as u64))
     }
 
-    /// The paths at which a stream is, in order.
+    /// The paths of all streams, in order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.streams.iter().filter(|(_, stream)| !stream.deleted).map(|(path, _)| path.as_str())
     }
 
-    /// What a restart does to it.
+    /// Restarts the server, with the given loss of memory.
     pub fn restart(&mut self, memory: Memory) {
         match memory {
             Memory::Kept => {}
@@ -110,7 +110,7 @@ impl Model {
         options
     }
 
-    /// The stream at `path`, or the answer that says why not.
+    /// The stream at `path`, or the response that refuses the request.
     pub(super) fn find(&mut self, path: &str) -> Result<&mut Stream, Response<Bytes>> {
         match self.streams.get_mut(path) {
             None => Err(error(404, "stream not found")),

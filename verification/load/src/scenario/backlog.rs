@@ -1,8 +1,8 @@
 //! A backlog as server-sent events.
 //!
 //! The Rust server writes the whole backlog into one event, and sends its first byte when it has all of it: that
-//! time is in both figures. The reader takes no event above its limit, and goes on by plain requests: the report
-//! says which requests there were.
+//! time is in both figures. The reader takes no event above its limit, and continues with plain requests. The report
+//! lists the requests.
 
 use super::common::{ClientOn, measured};
 use crate::Result;
@@ -110,7 +110,7 @@ impl<T: HttpTransport> HttpTransport for Recording<T> {
     }
 }
 
-/// The last event is complete, and says that nothing is left.
+/// The last event is complete, and reports that nothing is left.
 fn is_up_to_date(events: &[u8]) -> bool {
     let tail = &events[events.len().saturating_sub(400)..];
     events.ends_with(b"\n\n") && memchr::memmem::find(tail, b"\"upToDate\":true").is_some()

@@ -108,7 +108,7 @@ fn spawn<S: Stack>(
             Ok(()) => News::Done,
             Err(error) => News::Failed(error),
         };
-        // Where the scenario has failed, nobody is left to tell.
+        // If the scenario has failed, the receiver is gone.
         let _gone = sender.send(last).await;
     }));
 }

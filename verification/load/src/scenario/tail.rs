@@ -55,7 +55,7 @@ pub(super) async fn run<S: Stack>(args: &Args, server: &Server) -> Result<Measur
     Ok(Measured { latencies: Some(delivered.latencies), ..measured })
 }
 
-/// Appends one record in each period, and says before each when it started. Ends at the first failure.
+/// Appends one record in each period, and sends the start time of each before it. Ends at the first failure.
 async fn appends<S: Stack, F: Future<Output = Result<()>>>(
     args: Args,
     started: Sender<Result<Instant>>,
@@ -70,7 +70,7 @@ async fn appends<S: Stack, F: Future<Output = Result<()>>>(
             runtime.sleep(early).await;
         }
         let record = serde_json::to_vec(&Record::at(index, args.size)).map_err(Error::from);
-        // The other side is gone where it has failed: nobody is left to tell.
+        // If the other side has failed, the receiver is gone.
         let done = match record {
             Ok(record) => {
                 if started.send(Ok(Instant::now())).await.is_err() {

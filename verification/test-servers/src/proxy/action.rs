@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::headers::Headers;
 
-/// What becomes of one request.
+/// What the proxy does with one request.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Action {
@@ -27,9 +27,9 @@ pub enum Action {
     DropBefore,
     /// The server answers, but the client's connection is reset instead of passing that on.
     DropAfter,
-    /// The proxy does nothing until the client gives up; the server never sees the request.
+    /// The proxy does nothing until the client disconnects. The server never gets the request.
     Hang,
-    /// The server answers, but the proxy keeps that and does nothing until the client gives up.
+    /// The server responds, but the proxy holds the response until the client disconnects.
     HangAfter,
     /// Only so many bytes of the response's body are passed on, while its head promises all of it. A shorter
     /// body passes whole. The same as [`Action::CutAfter`] with [`Cut::Bytes`].
@@ -58,7 +58,7 @@ pub enum Action {
         /// The pause after each.
         pause: Duration,
     },
-    /// The response's head is changed on its way. The body is passed on as it comes, so this serves live
+    /// The proxy changes the response's head. The body is passed on as it comes, so this serves live
     /// responses too. See [`Action::edit_head`].
     EditHead(Arc<dyn Fn(&mut ResponseHead) + Send + Sync>),
     /// The whole response is read, changed, and passed on with a `Content-Length` that fits. Not for live
@@ -122,7 +122,7 @@ impl fmt::Debug for Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cut {
-    /// After so many bytes, at once: also a live response that has no more to say.
+    /// After this many bytes, at once, also within a live response.
     Bytes(u64),
     /// After the first occurrence of this, which is passed on: the way to end a live response between a data
     /// event and its control event.
@@ -142,7 +142,7 @@ pub enum End {
     Hang,
 }
 
-/// A response's head on its way to the client.
+/// A response's head, before it is sent to the client.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResponseHead {

@@ -10,11 +10,11 @@ use crate::headers::Headers;
 use crate::message::status_line;
 use crate::recorded::Recorded;
 
-/// One request to a [`Script`](crate::Script), and the means to answer it. The request's parts are at hand:
+/// One request to a [`Script`](crate::Script), and the methods to respond to it. It has the request's parts:
 /// `exchange.method`, `exchange.query("offset")` and the rest of [`Recorded`].
 ///
-/// Writing to a client that has gone is no error, since many a test makes it go:
-/// [`Exchange::client_is_gone`] tells. When the handler returns, the connection is kept for another request
+/// Writing to a client that has disconnected is not an error, because many tests disconnect it:
+/// [`Exchange::client_is_gone`] checks for it. When the handler returns, the connection is kept for another request
 /// if the answer was complete (and the request did not ask otherwise); else it is closed by a FIN, so an
 /// answer that was begun and not finished is one that was cut short.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Exchange {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// Nothing that this type can vouch for: nothing at all, raw bytes, or a part.
+    /// No complete response: nothing, raw bytes, or a part.
     Incomplete,
     /// A head, with the framing that pieces have to be given.
     Begun {
@@ -153,7 +153,7 @@ impl Exchange {
         self.answer = Answer::Complete;
     }
 
-    /// Waits, for a pause between two pieces, and says whether the client is still there; it does not wait
+    /// Waits, for a pause between two pieces. Returns whether the client is still connected; it does not wait
     /// longer than the client does.
     pub fn pause(&mut self, duration: Duration) -> bool {
         !self.connection.wait_over(duration)
@@ -171,7 +171,7 @@ impl Exchange {
         self.connection.is_over()
     }
 
-    /// Waits for at most `timeout` for the client to close the connection, and says whether it did.
+    /// Waits for at most `timeout` for the client to close the connection. Returns whether it did.
     #[must_use]
     pub fn client_closed(&self, timeout: Duration) -> bool {
         self.connection.wait_over(timeout)

@@ -1,10 +1,10 @@
-//! What a Durable Streams server says, for scripts to say.
+//! Headers and bodies of a Durable Streams server, for scripts.
 
 use std::fmt::Write;
 
 use crate::headers::Headers;
 
-/// What a successful answer says beside its offset.
+/// The flags of a successful response besides its offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flag<'a> {
@@ -20,7 +20,7 @@ pub enum Flag<'a> {
     ETag(&'a str),
 }
 
-/// The headers of a successful answer: `Stream-Next-Offset`, a content type, and what the flags say.
+/// The headers of a successful response: `Stream-Next-Offset`, a content type, and the flags.
 #[must_use]
 pub fn stream_headers(offset: &str, flags: &[Flag<'_>]) -> Headers {
     let mut headers =
