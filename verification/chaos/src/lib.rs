@@ -1,19 +1,18 @@
 //! Exactly-once producers under faults: a real server in its `wal` mode that is killed by SIGKILL repeatedly,
 //! behind a proxy that resets, refuses and delays, while several applications append to the same streams.
 //!
-//! In the end the streams are read from the server itself. Every record has to be there once, and those of each
-//! producer in the order in which it made them.
+//! At the end the streams are read from the server itself. Every record must be stored once, and the records of each
+//! producer in the order in which it appended them.
 //!
-//! A server that is killed keeps what it acknowledged, but not what it knew of its producers. They notice, and halt where
-//! nobody can tell any more what became of a request; then the application finds out by reading. `recover` is how, and is
-//! meant to be read.
+//! A killed server keeps the data that it acknowledged, but not the state of its producers. A producer notices, and halts
+//! if the outcome of a request is not known any more. Then the application reads the stream to find out: `recover` does
+//! that, and is written to be read.
 //!
-//! What this server remembers of a producer after a kill is not nothing, but what it had written down last, seconds ago
-//! perhaps. Where that is one batch behind, and just that batch is under way when it is killed, it takes the batch for a new
-//! one when it is sent again, under the same number, and stores it twice. It says so itself, and no client can know. Hence
-//! the storm lets it write nothing down, which is the harder case for the producers: it forgets them at each kill. With
-//! [`Memory::Lagging`] it does as it usually does; what it then stores twice under one number is told apart from what was
-//! sent under two.
+//! After a kill this server has the producer state that it saved last, possibly seconds ago. If that state is one batch
+//! old, and that batch is in flight when the server is killed, the server stores the resent batch as a new one. It
+//! documents this, and no client can detect it. By default the server therefore saves no producer state, which is harder
+//! for the producers: every kill loses it. With [`Memory::Lagging`] it saves as usual, and the check distinguishes what
+//! it stored twice under one number from what was sent under two numbers.
 
 mod ledger;
 mod outcome;
