@@ -181,7 +181,7 @@ impl Faults {
 }
 
 /// The result of one run.
-struct Outcome {
+struct Report {
     account: Account,
     requests: usize,
     /// How long the run took, in virtual time.
@@ -190,7 +190,7 @@ struct Outcome {
     trace: Vec<String>,
 }
 
-impl Outcome {
+impl Report {
     /// What must hold at the end of every run.
     fn is_correct(&self) -> bool {
         (self.account.payments, self.account.cents) == (PAYMENTS, CENTS)
@@ -198,7 +198,7 @@ impl Outcome {
 }
 
 /// One run. Everything in it follows from the seed and the faults, so it can be repeated exactly.
-fn simulate(seed: u64, faults: &Faults, save: SaveCheckpoint) -> Result<Outcome, Failure> {
+fn simulate(seed: u64, faults: &Faults, save: SaveCheckpoint) -> Result<Report, Failure> {
     let mut world = World::builder(seed).schedule(faults.schedule.clone()).trace(true).build();
     let (transport, runtime) = (world.transport(), world.runtime());
     // Creating the stream is not what is tested: this client retries until it succeeds.
@@ -213,7 +213,7 @@ fn simulate(seed: u64, faults: &Faults, save: SaveCheckpoint) -> Result<Outcome,
     // Time advances only while every task waits, so an outage takes no real time. A deadlock is an error.
     world.try_run(reading)??;
     world.try_run(writing)???;
-    Ok(Outcome {
+    Ok(Report {
         account: database.load(),
         requests: world.requests().len(),
         elapsed: world.elapsed(),

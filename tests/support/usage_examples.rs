@@ -14,7 +14,7 @@ macro_rules! examples {
             use test_servers::{Action, Proxy, RustServer, direct};
             use $facade as facade;
 
-            type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+            type UsageResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
             fn put(url: &str, content_type: &str, closed: bool, data: &str) {
                 let headers = [("content-type", content_type), ("stream-closed", if closed { "true" } else { "false" })];
@@ -28,7 +28,7 @@ macro_rules! examples {
                 #[allow(unused_imports, reason = "the inherent `next` goes before it")]
                 use futures_lite::StreamExt;
 
-                async fn main(url: &str) -> Outcome {
+                async fn main(url: &str) -> UsageResult {
                     // Create client
                     let client = Client::builder()
                         .default_header("Authorization", "Bearer token")
@@ -79,7 +79,7 @@ macro_rules! examples {
                     data: serde_json::Value,
                 }
 
-                async fn main(url: &str) -> Outcome {
+                async fn main(url: &str) -> UsageResult {
                     let client = Client::builder().build()?;
                     let stream = client.stream(url);
 
@@ -122,7 +122,7 @@ macro_rules! examples {
             fn producer_example_stores_records_in_order() {
                 use facade::Client;
 
-                async fn main(url: &str) -> Outcome {
+                async fn main(url: &str) -> UsageResult {
                     let client = Client::builder().build()?;
                     let stream = client.stream(url);
 
@@ -177,7 +177,7 @@ macro_rules! examples {
                 }
 
                 #[allow(unused_variables)]
-                async fn main(url: &str) -> Outcome {
+                async fn main(url: &str) -> UsageResult {
                     let client = Client::builder()
                         .header_provider(|| {
                             // Refresh auth token on each request

@@ -37,7 +37,7 @@ struct Trip {
 }
 
 /// The server's response.
-enum Said {
+enum ServerResponse {
     Whole(Response<Bytes>),
     Events(Response<()>, Events),
 }
@@ -79,14 +79,14 @@ impl Trip {
             self.again(request.clone(), *later);
         }
         let said = match handled {
-            Handled::Answer(answer) => Said::Whole(answer),
-            Handled::Events(head, events) => Said::Events(head, events),
+            Handled::Answer(answer) => ServerResponse::Whole(answer),
+            Handled::Events(head, events) => ServerResponse::Events(head, events),
             Handled::Wait(wait) => match self.wait(&wait).await? {
-                Some(answer) => Said::Whole(answer),
+                Some(answer) => ServerResponse::Whole(answer),
                 None => return Ok(()),
             },
         };
-        if let Said::Whole(answer) = &said {
+        if let ServerResponse::Whole(answer) = &said {
             self.note(|| format!("server says {}", describe_answer(answer)));
             self.net.remember(&request, answer);
         }
@@ -102,14 +102,14 @@ impl Trip {
         }
         self.way(back).await?;
         match said {
-            Said::Whole(answer) if *request.method() == Method::HEAD => {
+            ServerResponse::Whole(answer) if *request.method() == Method::HEAD => {
                 self.deliver(answer.map(|_| Bytes::new())).await
             }
-            Said::Whole(mut answer) => {
+            ServerResponse::Whole(mut answer) => {
                 self.net.retell(&request, &mut answer);
                 self.deliver(answer).await
             }
-            Said::Events(head, events) => self.deliver_events(head, events).await,
+            ServerResponse::Events(head, events) => self.deliver_events(head, events).await,
         }
     }
 

@@ -30,13 +30,13 @@ impl SimRuntime {
 
     /// Spawns `future` on this runtime, and returns a handle to its output.
     pub fn start<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Spawned<T> {
-        let state = Arc::new(Mutex::new(Outcome::Running(None)));
+        let state = Arc::new(Mutex::new(Completion::Running(None)));
         let report = Report(state.clone());
         self.core.spawn(
             self.process,
             Box::pin(async move {
                 let output = future.await;
-                report.settle(Outcome::Done(output));
+                report.settle(Completion::Done(output));
             }),
         );
         Spawned(state)
@@ -168,9 +168,9 @@ impl std::error::Error for Killed {}
 
 /// What a task comes to that [`Process::spawn`] or [`SimRuntime::start`] started. Dropping it does not cancel the task.
 #[must_use = "the task's result is lost; drop it on purpose with `drop`"]
-pub struct Spawned<T>(Arc<Mutex<Outcome<T>>>);
+pub struct Spawned<T>(Arc<Mutex<Completion<T>>>);
 
-enum Outcome<T> {
+enum Completion<T> {
     Running(Option<Waker>),
     Done(T),
     Killed,
@@ -181,12 +181,12 @@ impl<T> Future for Spawned<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = locked(&self.0);
-        if let Outcome::Running(waker) = &mut *state {
+        if let Completion::Running(waker) = &mut *state {
             *waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(match std::mem::replace(&mut *state, Outcome::Killed) {
-            Outcome::Done(output) => Ok(output),
+        Poll::Ready(match std::mem::replace(&mut *state, Completion::Killed) {
+            Completion::Done(output) => Ok(output),
             _ => Err(Killed),
         })
     }
@@ -195,20 +195,20 @@ impl<T> Future for Spawned<T> {
 impl<T> fmt::Debug for Spawned<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &*locked(&self.0) {
-            Outcome::Running(_) => "Spawned(running)",
-            Outcome::Done(_) => "Spawned(done)",
-            Outcome::Killed => "Spawned(killed)",
+            Completion::Running(_) => "Spawned(running)",
+            Completion::Done(_) => "Spawned(done)",
+            Completion::Killed => "Spawned(killed)",
         })
     }
 }
 
 /// Tells a [`Spawned`] how its task ended, also where it is dropped half-way.
-struct Report<T>(Arc<Mutex<Outcome<T>>>);
+struct Report<T>(Arc<Mutex<Completion<T>>>);
 
 impl<T> Report<T> {
-    fn settle(&self, outcome: Outcome<T>) {
+    fn settle(&self, outcome: Completion<T>) {
         let mut state = locked(&self.0);
-        if let Outcome::Running(waker) = &mut *state {
+        if let Completion::Running(waker) = &mut *state {
             let waker = waker.take();
             *state = outcome;
             drop(state);
@@ -221,6 +221,6 @@ impl<T> Report<T> {
 
 impl<T> Drop for Report<T> {
     fn drop(&mut self) {
-        self.settle(Outcome::Killed);
+        self.settle(Completion::Killed);
     }
 }

@@ -14,27 +14,27 @@
 //! for the producers: every kill loses it. With [`Memory::Lagging`] it saves as usual, and the check distinguishes what
 //! it stored twice under one number from what was sent under two numbers.
 
-mod ledger;
-mod outcome;
+mod faults;
 mod random;
 mod record;
 mod recover;
+mod report;
+mod request_log;
 mod stack;
-mod storm;
 mod verify;
 mod writer;
 
-pub use outcome::Outcome;
+pub use report::Report;
 pub use stack::Stack;
 
 use durable_streams::Client;
+use faults::{FaultInjector, Faults};
 use record::Record;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
-use storm::{Faults, Storm};
 use test_servers::{Durability, Proxy, RustServer, direct};
 use writer::{Tally, Writer};
 
@@ -46,10 +46,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What a run is to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// How long the storm lasts.
+    /// How long the faults last.
     pub duration: Duration,
     /// What chance draws from. The requests of several producers race each other, so that a seed gives the same kind
-    /// of storm again, and not the same storm to the byte.
+    /// of similar faults, not exactly the same ones.
     pub seed: u64,
     /// What the producers run on.
     pub stack: Stack,
@@ -95,16 +95,16 @@ impl fmt::Display for Plan {
     }
 }
 
-/// How long the producers may take to come to their end once the storm is over.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the producers may take to end once the faults are over.
+const END_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs the plan and returns the result. Prints its progress on standard error.
 ///
 /// # Errors
 ///
 /// What kept the run from coming to its end: a server that does not start, a producer that halts for a reason that
-/// chaos does not explain, or does not end at all. Violations are in the [`Outcome`] instead.
-pub fn run(plan: &Plan) -> Result<Outcome> {
+/// chaos does not explain, or does not end at all. Violations are in the [`Report`] instead.
+pub fn run(plan: &Plan) -> Result<Report> {
     let mut server = RustServer::builder().durability(Durability::Wal);
     if plan.memory == Memory::Lost {
         // It writes down what it knows of producers at its checkpoints: there is to be none.
@@ -123,7 +123,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         Err(mpsc::RecvTimeoutError::Timeout) => Ok(()),
         Err(mpsc::RecvTimeoutError::Disconnected) => Err("a producer's thread panicked".into()),
     };
-    let storm = Storm::start(server.clone(), proxy.clone(), plan.seed);
+    let injector = FaultInjector::start(server.clone(), proxy.clone(), plan.seed);
     let began = Instant::now();
     let mut minutes = 0;
     while let Some(left) = plan.duration.checked_sub(began.elapsed()) {
@@ -131,18 +131,18 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         take(left.min(Duration::from_secs(1)))?;
         if began.elapsed().as_secs() / 60 > minutes {
             minutes += 1;
-            eprintln!("chaos: {minutes} min: {}", storm.faults());
+            eprintln!("chaos: {minutes} min: {}", injector.faults());
         }
     }
-    let faults = storm.end()?;
+    let faults = injector.end()?;
     over.store(true, Ordering::Relaxed);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + END_TIMEOUT;
     for _ in 0..plan.producers {
         take(deadline.saturating_duration_since(Instant::now()))?;
     }
     if written.len() < plan.producers as usize {
         let ended = written.len();
-        return Err(format!("{PATIENCE:?} after the storm only {ended} producers have come to an end").into());
+        return Err(format!("{END_TIMEOUT:?} after the faults only {ended} producers have ended").into());
     }
 
     written.sort_by_key(|tally: &Tally| tally.writer);
@@ -164,7 +164,7 @@ fn create_streams(plan: &Plan, url: &str) -> Result<Vec<String>> {
     (0..plan.streams).zip(CONTENT_TYPES.into_iter().cycle()).map(create).collect()
 }
 
-/// Each in a thread of its own, as if it were a program of its own, until the storm is over.
+/// Each in a thread of its own, as if it were a program of its own, until the faults are over.
 fn start_writers(
     plan: &Plan,
     client: &Client,
@@ -193,8 +193,8 @@ fn judge(
     paths: &[String],
     faults: Arc<Faults>,
     written: Vec<Tally>,
-) -> Result<Outcome> {
-    let (mut violations, mut repeated) = (faults.ledger.two_under_one_number(), 0);
+) -> Result<Report> {
+    let (mut violations, mut repeated) = (faults.request_log.two_under_one_number(), 0);
     for (path, number) in paths.iter().zip(0..) {
         let records = verify::stored(&format!("{url}/{path}"))?;
         let writers = written.iter().filter(|tally| tally.writer % plan.streams == number);
@@ -202,7 +202,7 @@ fn judge(
             match violation.twice {
                 // The request was correct; whether its failure was expected is checked elsewhere.
                 Some((writer, number))
-                    if plan.may_repeat() && faults.ledger.has_one_number(writer, number) =>
+                    if plan.may_repeat() && faults.request_log.has_one_number(writer, number) =>
                 {
                     repeated += 1;
                 }
@@ -210,5 +210,5 @@ fn judge(
             }
         }
     }
-    Ok(Outcome { faults, written, violations, repeated })
+    Ok(Report { faults, written, violations, repeated })
 }

@@ -8,7 +8,7 @@ const USAGE: &str = "\
 usage: chaos [--seconds S] [--seed N] [--stack STACK] [--producers N] [--streams N] [--memory MEMORY]
              [--auto-claim]
 
-  --seconds S     how long the storm lasts (default: 600)
+  --seconds S     how long the faults last (default: 600)
   --seed N        what chance draws from (default: 1)
   --stack STACK   tokio (default), async-std or smol
   --producers N   how many append (default: 4)

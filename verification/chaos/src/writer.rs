@@ -1,4 +1,4 @@
-//! One application: makes records as long as the storm lasts, and does not lose one.
+//! One application: appends records as long as the faults last, and loses none.
 
 use crate::Result;
 use crate::random::Random;
@@ -77,7 +77,7 @@ impl Writer {
         Self { stream, number, auto_claim, random, run: 0, pending: VecDeque::new(), tally }
     }
 
-    /// Appends until the storm is over, and ends with everything stored.
+    /// Appends until the faults are over, and ends with everything stored.
     pub(crate) async fn write(mut self, over: &AtomicBool) -> Result<Tally> {
         let (mut producer, run) = recover::begin(|epoch| self.configured(epoch), 0, self.number, 0).await?;
         self.run = run;

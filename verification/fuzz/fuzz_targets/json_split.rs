@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-type Outcome<T> = (Vec<T>, Option<FramingError>);
+type Collected<T> = (Vec<T>, Option<FramingError>);
 
 /// Everything that `next` gives for a body in pieces, up to its first error.
 fn drive<T>(
@@ -18,7 +18,7 @@ fn drive<T>(
     limit: usize,
     pieces: Vec<Bytes>,
     mut next: impl FnMut(&mut JsonSplitter) -> Option<Result<T, FramingError>>,
-) -> Outcome<T> {
+) -> Collected<T> {
     let mut splitter = JsonSplitter::new(framing, limit);
     if let Some(piece) = pieces.first() {
         // What is left of a body that was given up must not show in the next one.
@@ -48,12 +48,12 @@ fn drive<T>(
     (all, failure)
 }
 
-fn messages(framing: Framing, limit: usize, pieces: Vec<Bytes>) -> Outcome<Bytes> {
+fn messages(framing: Framing, limit: usize, pieces: Vec<Bytes>) -> Collected<Bytes> {
     drive(framing, limit, pieces, JsonSplitter::next_message)
 }
 
 /// `None` stands for a message that is no JSON.
-fn items(framing: Framing, limit: usize, pieces: Vec<Bytes>) -> Outcome<Option<Value>> {
+fn items(framing: Framing, limit: usize, pieces: Vec<Bytes>) -> Collected<Option<Value>> {
     drive(framing, limit, pieces, |splitter| match splitter.next_item() {
         Some(Ok(item)) => Some(Ok(Some(item))),
         Some(Err(ItemError::Value(_))) => Some(Ok(None)),
@@ -86,7 +86,7 @@ fn is_json(text: &[u8]) -> bool {
 }
 
 /// What serde_json says about a body that is one array.
-fn check_array(body: &[u8], (messages, error): &Outcome<Bytes>) {
+fn check_array(body: &[u8], (messages, error): &Collected<Bytes>) {
     let valid = serde_json::from_slice::<Vec<IgnoredAny>>(body).is_ok();
     assert_eq!(valid, error.is_none() && messages.iter().all(|message| is_json(message)));
     if let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(body) {
@@ -96,7 +96,7 @@ fn check_array(body: &[u8], (messages, error): &Outcome<Bytes>) {
 }
 
 /// What serde_json says about a body of texts one after the other.
-fn check_texts(body: &[u8], (messages, error): &Outcome<Bytes>) {
+fn check_texts(body: &[u8], (messages, error): &Collected<Bytes>) {
     let texts: Result<Vec<&RawValue>, _> = serde_json::Deserializer::from_slice(body).into_iter().collect();
     if let Ok(texts) = texts {
         let texts: Vec<&str> = texts.into_iter().map(RawValue::get).collect();

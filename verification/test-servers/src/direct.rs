@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::headers::Headers;
-use crate::message::{BodyReader, Framing, read_response_head};
+use crate::message::{BodyFraming, BodyReader, read_response_head};
 
 /// Longer than any answer that is not live takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// What a server answered to [`direct`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct DirectResponse {
     /// The status code.
     pub status: u16,
     /// The header fields.
@@ -24,7 +24,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
+impl DirectResponse {
     /// The body as text; bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
@@ -65,7 +65,7 @@ pub fn direct(
     url: &str,
     headers: impl Into<Headers>,
     body: impl AsRef<[u8]>,
-) -> io::Result<Answer> {
+) -> io::Result<DirectResponse> {
     let (authority, target) = split_url(url)?;
     let body = body.as_ref();
     let mut headers = headers.into();
@@ -86,10 +86,10 @@ pub fn direct(
 
     let mut from = BufReader::new(&stream);
     let head = read_response_head(&mut from)?;
-    let framing = Framing::of_response(method, &head)?;
+    let framing = BodyFraming::of_response(method, &head)?;
     let mut body = Vec::new();
     BodyReader::new(from, framing).read_to_end(&mut body)?;
-    Ok(Answer { status: head.status, headers: head.headers, body: body.into() })
+    Ok(DirectResponse { status: head.status, headers: head.headers, body: body.into() })
 }
 
 /// `host:port` and the request's target.

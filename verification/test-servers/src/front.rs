@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Farewell, Incoming};
-use crate::message::{BodyReader, Framing, read_request_head};
+use crate::message::{BodyFraming, BodyReader, read_request_head};
 use crate::port::PortLease;
 use crate::recorded::Recorded;
 use crate::sync::{lock, wait_until};
@@ -243,7 +243,7 @@ fn receive(
     if head.headers.lists("expect", "100-continue") {
         connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    let framing = Framing::of_request(&head.headers)?;
+    let framing = BodyFraming::of_request(&head.headers)?;
     let mut body = Vec::new();
     BodyReader::new(incoming, framing).read_to_end(&mut body)?;
     let last = head.http_1_0 || head.headers.lists("connection", "close");

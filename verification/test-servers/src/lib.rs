@@ -31,7 +31,7 @@ mod sync;
 mod temp;
 mod tools;
 
-pub use direct::{Answer, direct};
+pub use direct::{DirectResponse, direct};
 pub use headers::Headers;
 pub use node_server::{NodeServer, NodeServerBuilder, skip_without_node};
 pub use proxy::{Action, Cut, End, Proxy, ResponseHead};

@@ -88,7 +88,7 @@ fn malformed(what: &dyn std::fmt::Display) -> io::Error {
 
 /// How the end of a body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub(crate) enum BodyFraming {
     /// There is no body, whatever the headers say.
     None,
     Length(u64),
@@ -96,7 +96,7 @@ pub(crate) enum Framing {
     UntilClose,
 }
 
-impl Framing {
+impl BodyFraming {
     pub(crate) fn of_request(headers: &Headers) -> io::Result<Self> {
         Ok(match Self::declared(headers)? {
             Self::UntilClose => Self::None,
@@ -126,7 +126,7 @@ impl Framing {
 /// was cut short is an error of the kind `UnexpectedEof`.
 pub(crate) struct BodyReader<R> {
     from: R,
-    framing: Framing,
+    framing: BodyFraming,
     /// Bytes to come: of the body, or of the current chunk.
     left: u64,
     begun: bool,
@@ -134,8 +134,8 @@ pub(crate) struct BodyReader<R> {
 }
 
 impl<R: BufRead> BodyReader<R> {
-    pub(crate) fn new(from: R, framing: Framing) -> Self {
-        let left = if let Framing::Length(length) = framing { length } else { 0 };
+    pub(crate) fn new(from: R, framing: BodyFraming) -> Self {
+        let left = if let BodyFraming::Length(length) = framing { length } else { 0 };
         Self { from, framing, left, begun: false, ended: false }
     }
 
@@ -168,16 +168,16 @@ impl<R: BufRead> Read for BodyReader<R> {
             return Ok(0);
         }
         match self.framing {
-            Framing::None => return Ok(0),
-            Framing::UntilClose => return self.from.read(buffer),
-            Framing::Length(_) => {}
-            Framing::Chunked if self.left == 0 => {
+            BodyFraming::None => return Ok(0),
+            BodyFraming::UntilClose => return self.from.read(buffer),
+            BodyFraming::Length(_) => {}
+            BodyFraming::Chunked if self.left == 0 => {
                 self.next_chunk()?;
                 if self.ended {
                     return Ok(0);
                 }
             }
-            Framing::Chunked => {}
+            BodyFraming::Chunked => {}
         }
         if self.left == 0 {
             return Ok(0);
@@ -223,7 +223,7 @@ pub(crate) fn status_line(status: u16) -> String {
 mod tests {
     use super::*;
 
-    fn body(bytes: &[u8], framing: Framing) -> io::Result<Vec<u8>> {
+    fn body(bytes: &[u8], framing: BodyFraming) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         BodyReader::new(bytes, framing).read_to_end(&mut out).map(|_| out)
     }
@@ -249,25 +249,25 @@ mod tests {
 
     #[test]
     fn bodies_end_where_their_framing_says() {
-        assert_eq!(body(b"abcdef", Framing::Length(4)).unwrap(), b"abcd");
+        assert_eq!(body(b"abcdef", BodyFraming::Length(4)).unwrap(), b"abcd");
         assert_eq!(
-            body(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nt: v\r\n\r\nrest", Framing::Chunked).unwrap(),
+            body(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nt: v\r\n\r\nrest", BodyFraming::Chunked).unwrap(),
             b"abcde"
         );
-        assert_eq!(body(b"abc", Framing::UntilClose).unwrap(), b"abc");
-        assert_eq!(body(b"abc", Framing::None).unwrap(), b"");
+        assert_eq!(body(b"abc", BodyFraming::UntilClose).unwrap(), b"abc");
+        assert_eq!(body(b"abc", BodyFraming::None).unwrap(), b"");
     }
 
     #[test]
     fn truncated_body_is_an_error() {
         for (bytes, framing) in [
-            (b"abc".as_slice(), Framing::Length(4)),
-            (b"3\r\nab", Framing::Chunked),
-            (b"3\r\nabc\r\n", Framing::Chunked),
-            (b"0\r\n", Framing::Chunked),
+            (b"abc".as_slice(), BodyFraming::Length(4)),
+            (b"3\r\nab", BodyFraming::Chunked),
+            (b"3\r\nabc\r\n", BodyFraming::Chunked),
+            (b"0\r\n", BodyFraming::Chunked),
         ] {
             assert_eq!(body(bytes, framing).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         }
-        assert_eq!(body(b"zz\r\n", Framing::Chunked).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(body(b"zz\r\n", BodyFraming::Chunked).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::limit::Limit;
 use super::server::{Server, Then};
-use super::stack::{Outcome, Stack, describe, ensure, get, request, sound};
+use super::stack::{CheckResult, Stack, describe, ensure, get, request, sound};
 use crate::{Sent, TransportError, TransportErrorKind};
 use std::sync::Arc;
 
 /// Asserts the error that a limit is declared to show.
-pub(crate) fn limited(error: &TransportError, what: &str) -> Outcome {
+pub(crate) fn limited(error: &TransportError, what: &str) -> CheckResult {
     let text = describe(error);
     ensure!(
         error.kind() == TransportErrorKind::Malformed,
@@ -20,7 +20,7 @@ pub(crate) fn limited(error: &TransportError, what: &str) -> Outcome {
     Ok(())
 }
 
-async fn status_is_passed_on(stack: &Stack, status: u16) -> Outcome {
+async fn status_is_passed_on(stack: &Stack, status: u16) -> CheckResult {
     let server = Server::start(move |received, connection| match received.target.as_str() {
         "/status" => connection.answer(status, "x-mark: here\r\n", format!("body of {status}")),
         _ => sound(received, connection),
@@ -40,7 +40,7 @@ async fn status_is_passed_on(stack: &Stack, status: u16) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn every_status_is_a_response(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn every_status_is_a_response(stack: Arc<Stack>) -> CheckResult {
     for status in
         [200, 201, 202, 206, 400, 401, 403, 404, 405, 409, 410, 412, 413, 429, 500, 501, 502, 503, 504]
     {
@@ -49,14 +49,14 @@ pub(crate) async fn every_status_is_a_response(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn unregistered_statuses_are_responses(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn unregistered_statuses_are_responses(stack: Arc<Stack>) -> CheckResult {
     for status in [299, 499, 599] {
         status_is_passed_on(&stack, status).await?;
     }
     Ok(())
 }
 
-pub(crate) async fn redirects_are_not_followed(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn redirects_are_not_followed(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         let status = received.target.rsplit('/').next().and_then(|last| last.parse().ok()).unwrap_or(200);
         connection.answer(status, "location: /elsewhere\r\n", "moved")
@@ -85,7 +85,7 @@ const GZIP: &[u8] = &[
     0x00, 0x00,
 ];
 
-pub(crate) async fn bodies_are_decoded_only_if_asked(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn bodies_are_decoded_only_if_asked(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|_, connection| connection.answer(200, "content-encoding: gzip\r\n", GZIP))
         .map_err(|error| error.to_string())?;
     let transport = stack.transport();
@@ -103,7 +103,7 @@ pub(crate) async fn bodies_are_decoded_only_if_asked(stack: Arc<Stack>) -> Outco
     Ok(())
 }
 
-pub(crate) async fn early_responses_are_skipped(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn early_responses_are_skipped(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         match received.target.as_str() {
             "/100" => connection.send("HTTP/1.1 100 Continue\r\n\r\n")?,
@@ -138,7 +138,7 @@ pub(crate) async fn early_responses_are_skipped(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn large_response_heads_are_read(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn large_response_heads_are_read(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| match received.target.as_str() {
         "/large" => {
             let value = "v".repeat(2000);
@@ -163,7 +163,7 @@ pub(crate) async fn large_response_heads_are_read(stack: Arc<Stack>) -> Outcome 
     Ok(())
 }
 
-pub(crate) async fn many_response_headers_are_read(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn many_response_headers_are_read(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|_, connection| {
         let headers: String = (0..90).map(|n| format!("x-{n}: {n}\r\n")).collect();
         connection.answer(200, &headers, "")
@@ -176,7 +176,7 @@ pub(crate) async fn many_response_headers_are_read(stack: Arc<Stack>) -> Outcome
     Ok(())
 }
 
-pub(crate) async fn response_header_values_are_unchanged(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn response_header_values_are_unchanged(stack: Arc<Stack>) -> CheckResult {
     let plain = "HTTP/1.1 200 OK\r\nX-Mixed-Case: Kept As Is\r\nx-empty:\r\nx-signs: !#$%&'*+-.^_`|~ ,;=\"\\\r\n\
                  x-twice: one\r\nx-twice: two\r\netag: \"0_5:-1:7\"\r\ncontent-length: 0\r\n\r\n";
     let server = Server::start(move |received, connection| {

@@ -3,13 +3,13 @@
 use super::answers::limited;
 use super::limit::Limit;
 use super::server::{Server, Then};
-use super::stack::{Outcome, Stack, describe, ensure, get, request, sound, within};
+use super::stack::{CheckResult, Stack, describe, ensure, get, request, sound, within};
 use crate::{SendOptions, Sent, TransportErrorKind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) async fn responses_without_a_body_have_none(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn responses_without_a_body_have_none(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         match received.target.as_str() {
             "/head" => connection.send("HTTP/1.1 200 OK\r\ncontent-length: 123\r\nx-mark: here\r\n\r\n")?,
@@ -56,7 +56,7 @@ impl Gate {
         Arc::new(Self { open, wait: Mutex::new(wait) })
     }
 
-    fn open(&self) -> Outcome {
+    fn open(&self) -> CheckResult {
         self.open.send(()).map_err(|error| error.to_string())
     }
 
@@ -67,7 +67,7 @@ impl Gate {
     }
 }
 
-pub(crate) async fn chunks_arrive_as_they_are_sent(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn chunks_arrive_as_they_are_sent(stack: Arc<Stack>) -> CheckResult {
     let gate = Gate::new();
     let script = Arc::clone(&gate);
     let server = Server::start(move |_, connection| {
@@ -94,7 +94,7 @@ pub(crate) async fn chunks_arrive_as_they_are_sent(stack: Arc<Stack>) -> Outcome
 }
 
 /// A network may cut a response at any byte.
-pub(crate) async fn response_sent_byte_by_byte_is_read(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn response_sent_byte_by_byte_is_read(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         let response = match received.target.as_str() {
             "/chunked" => {
@@ -122,7 +122,7 @@ pub(crate) async fn response_sent_byte_by_byte_is_read(stack: Arc<Stack>) -> Out
     Ok(())
 }
 
-pub(crate) async fn head_arrives_before_the_body(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn head_arrives_before_the_body(stack: Arc<Stack>) -> CheckResult {
     let gate = Gate::new();
     let script = Arc::clone(&gate);
     let server = Server::start(move |_, connection| {
@@ -151,7 +151,7 @@ pub(crate) async fn head_arrives_before_the_body(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn silence_within_a_body_is_not_a_timeout(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn silence_within_a_body_is_not_a_timeout(stack: Arc<Stack>) -> CheckResult {
     let silence = stack.silence();
     let server = Server::start(move |_, connection| {
         std::thread::sleep(silence);
@@ -181,7 +181,7 @@ pub(crate) async fn silence_within_a_body_is_not_a_timeout(stack: Arc<Stack>) ->
     plain.and(live)
 }
 
-pub(crate) async fn truncated_body_is_an_error(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn truncated_body_is_an_error(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         match received.target.as_str() {
             "/length" => connection.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345")?,
@@ -220,7 +220,7 @@ pub(crate) async fn truncated_body_is_an_error(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn body_without_a_length_ends_with_its_connection(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn body_without_a_length_ends_with_its_connection(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| match received.target.as_str() {
         "/close" => {
             connection.send("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nall of it")?;
@@ -239,7 +239,7 @@ pub(crate) async fn body_without_a_length_ends_with_its_connection(stack: Arc<St
     transport.is_sound(&server, "a body without a length").await
 }
 
-pub(crate) async fn large_body_arrives_complete(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn large_body_arrives_complete(stack: Arc<Stack>) -> CheckResult {
     const PIECE: usize = 64 * 1024;
     const PIECES: usize = 256;
     let piece: Arc<[u8]> = (0..PIECE).map(|n| (n * 31 % 251) as u8).collect();

@@ -1,7 +1,7 @@
 //! What dropping does.
 
 use super::server::{Server, Then};
-use super::stack::{Outcome, Stack, describe, drop_after, ensure, get, post, sound, spawn};
+use super::stack::{CheckResult, Stack, describe, drop_after, ensure, get, post, sound, spawn};
 use crate::{SendOptions, Timer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ fn live() -> SendOptions {
     SendOptions::new().with_live(true)
 }
 
-pub(crate) async fn dropped_live_body_closes_its_connection(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn dropped_live_body_closes_its_connection(stack: Arc<Stack>) -> CheckResult {
     let released = Arc::new(AtomicUsize::new(0));
     let script = Arc::clone(&released);
     let server = Server::start(move |received, connection| {
@@ -43,7 +43,7 @@ pub(crate) async fn dropped_live_body_closes_its_connection(stack: Arc<Stack>) -
     Ok(())
 }
 
-pub(crate) async fn dropped_long_poll_closes_its_connection(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn dropped_long_poll_closes_its_connection(stack: Arc<Stack>) -> CheckResult {
     let released = Arc::new(AtomicUsize::new(0));
     let script = Arc::clone(&released);
     let server = Server::start(move |received, connection| {
@@ -70,7 +70,7 @@ pub(crate) async fn dropped_long_poll_closes_its_connection(stack: Arc<Stack>) -
 }
 
 /// Any response may be dropped in the middle: its leftovers must not answer the next request.
-pub(crate) async fn dropped_body_does_not_reach_another_request(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn dropped_body_does_not_reach_another_request(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| match received.target.as_str() {
         "/length" => {
             // What is left over reads like an answer.
@@ -114,7 +114,7 @@ pub(crate) async fn dropped_body_does_not_reach_another_request(stack: Arc<Stack
 }
 
 /// A write that is dropped before its answer must not hand that answer to the next.
-pub(crate) async fn dropped_write_does_not_reach_another_request(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn dropped_write_does_not_reach_another_request(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         if received.is("/slow") {
             std::thread::sleep(Duration::from_millis(60));
@@ -133,7 +133,7 @@ pub(crate) async fn dropped_write_does_not_reach_another_request(stack: Arc<Stac
     Ok(())
 }
 
-pub(crate) async fn write_is_sent_beside_sixty_long_polls(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn write_is_sent_beside_sixty_long_polls(stack: Arc<Stack>) -> CheckResult {
     const POLLS: usize = 60;
     let server = Server::start(|received, connection| {
         if !received.is("/poll") {

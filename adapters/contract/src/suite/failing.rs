@@ -2,14 +2,14 @@
 
 use super::limit::Limit;
 use super::server::{Reads, Server, Then};
-use super::stack::{Outcome, Stack, describe, ensure, get, post, request, sound};
+use super::stack::{CheckResult, Stack, describe, ensure, get, post, request, sound};
 use crate::{SendOptions, Sent, TransportErrorKind};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub(crate) async fn refused_connection_reports_not_sent(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn refused_connection_reports_not_sent(stack: Arc<Stack>) -> CheckResult {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = port.map_err(|error| error.to_string())?.port();
     let error = stack.transport().fails(post(format!("http://127.0.0.1:{port}/"), "x")?).await?;
@@ -19,7 +19,7 @@ pub(crate) async fn refused_connection_reports_not_sent(stack: Arc<Stack>) -> Ou
     Ok(())
 }
 
-pub(crate) async fn unknown_host_reports_not_sent(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn unknown_host_reports_not_sent(stack: Arc<Stack>) -> CheckResult {
     let error = stack.transport().fails(post("http://no-such-host.invalid/", "x")?).await?;
     let text = describe(&error);
     let fits = matches!(error.kind(), TransportErrorKind::Dns | TransportErrorKind::Timeout);
@@ -28,7 +28,7 @@ pub(crate) async fn unknown_host_reports_not_sent(stack: Arc<Stack>) -> Outcome 
     Ok(())
 }
 
-pub(crate) async fn tls_to_a_plain_port_reports_not_sent(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn tls_to_a_plain_port_reports_not_sent(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let url = format!("https://127.0.0.1:{}/", server.port());
     let error = stack.transport().fails(post(url, "x")?).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn tls_to_a_plain_port_reports_not_sent(stack: Arc<Stack>) -> O
     Ok(())
 }
 
-pub(crate) async fn unsupported_scheme_is_refused(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn unsupported_scheme_is_refused(stack: Arc<Stack>) -> CheckResult {
     for url in ["ftp://127.0.0.1/x", "file:///etc/hosts", "ws://127.0.0.1/x"] {
         let Ok(request) = request("GET", url, &[], b"") else { continue };
         let error = stack.transport().fails(request).await?;
@@ -64,7 +64,7 @@ enum Exit {
 
 /// The server takes the request and goes away without an answer, on a fresh connection and on one that was used
 /// before: libraries like to send again there.
-async fn goes_away(stack: &Stack, exit: Exit, method: &str, body: &str, warm: bool) -> Outcome {
+async fn goes_away(stack: &Stack, exit: Exit, method: &str, body: &str, warm: bool) -> CheckResult {
     let script = |received: &super::server::Received, connection: &mut super::server::Connection| {
         if received.is("/gone") { Ok(Then::Close) } else { sound(received, connection) }
     };
@@ -92,7 +92,7 @@ async fn goes_away(stack: &Stack, exit: Exit, method: &str, body: &str, warm: bo
     Ok(())
 }
 
-pub(crate) async fn received_write_is_not_sent_again(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn received_write_is_not_sent_again(stack: Arc<Stack>) -> CheckResult {
     for exit in [Exit::Close, Exit::Reset] {
         for warm in [false, true] {
             for (method, body) in [("POST", "a record"), ("PUT", "a record")] {
@@ -103,7 +103,7 @@ pub(crate) async fn received_write_is_not_sent_again(stack: Arc<Stack>) -> Outco
     Ok(())
 }
 
-pub(crate) async fn received_write_without_a_body_is_not_sent_again(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn received_write_without_a_body_is_not_sent_again(stack: Arc<Stack>) -> CheckResult {
     for warm in [false, true] {
         for method in ["POST", "PUT", "DELETE"] {
             goes_away(&stack, Exit::Close, method, "", warm).await?;
@@ -113,7 +113,7 @@ pub(crate) async fn received_write_without_a_body_is_not_sent_again(stack: Arc<S
 }
 
 /// The server closes the idle connection, and the client may not have noticed when it sends the next write.
-pub(crate) async fn write_on_a_stale_connection_is_stored_once(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn write_on_a_stale_connection_is_stored_once(stack: Arc<Stack>) -> CheckResult {
     let noticed = if stack.is_limited(Limit::StaleConnection) { 1500 } else { 200 };
     for (wait, body) in
         [(noticed, "a record"), (noticed, ""), (1, "a record"), (1, ""), (0, "a record"), (0, "")]
@@ -150,7 +150,7 @@ pub(crate) async fn write_on_a_stale_connection_is_stored_once(stack: Arc<Stack>
     Ok(())
 }
 
-pub(crate) async fn truncated_head_is_an_error(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn truncated_head_is_an_error(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         match received.target.as_str() {
             "/status-line" => connection.send("HTTP/1.1 200 O")?,
@@ -181,7 +181,7 @@ pub(crate) async fn truncated_head_is_an_error(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn response_that_is_not_http_is_an_error(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn response_that_is_not_http_is_an_error(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         match received.target.as_str() {
             "/greeting" => connection.send("220 mail.example.com ESMTP\r\n\r\n")?,
@@ -216,7 +216,7 @@ pub(crate) async fn response_that_is_not_http_is_an_error(stack: Arc<Stack>) -> 
     Ok(())
 }
 
-pub(crate) async fn transport_works_outside_its_runtime(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn transport_works_outside_its_runtime(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     let url = server.url("/sound/outside");

@@ -1,6 +1,6 @@
 //! What an executor and a timer must do.
 
-use super::stack::{Outcome, Stack, drop_after, ensure, spawn, within};
+use super::stack::{CheckResult, Stack, drop_after, ensure, spawn, within};
 use crate::{Executor, Sleep, Task, Timer};
 use futures_lite::future::{block_on, poll_once};
 use std::collections::HashSet;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-pub(crate) async fn sleep_never_ends_early(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn sleep_never_ends_early(stack: Arc<Stack>) -> CheckResult {
     for millis in [0, 1, 2, 5, 10, 25, 50, 100, 250] {
         let duration = Duration::from_millis(millis);
         let start = Instant::now();
@@ -25,7 +25,7 @@ pub(crate) async fn sleep_never_ends_early(stack: Arc<Stack>) -> Outcome {
 }
 
 /// The time counts from the call, not from the first poll.
-pub(crate) async fn sleep_counts_from_its_call(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn sleep_counts_from_its_call(stack: Arc<Stack>) -> CheckResult {
     let sleep = stack.runtime().sleep(Duration::from_millis(100));
     std::thread::sleep(Duration::from_millis(150));
     let start = Instant::now();
@@ -38,7 +38,7 @@ pub(crate) async fn sleep_counts_from_its_call(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn sleep_beyond_the_clock_never_ends(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn sleep_beyond_the_clock_never_ends(stack: Arc<Stack>) -> CheckResult {
     for duration in
         [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::from_secs(u64::from(u32::MAX) * 100)]
     {
@@ -49,7 +49,7 @@ pub(crate) async fn sleep_beyond_the_clock_never_ends(stack: Arc<Stack>) -> Outc
     Ok(())
 }
 
-pub(crate) async fn dropped_sleep_has_no_effect(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn dropped_sleep_has_no_effect(stack: Arc<Stack>) -> CheckResult {
     for _ in 0..200 {
         let mut sleep = stack.runtime().sleep(Duration::from_secs(3600));
         ensure!(poll_once(&mut sleep).await.is_none(), "a sleep of an hour was ready at once");
@@ -58,7 +58,7 @@ pub(crate) async fn dropped_sleep_has_no_effect(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn many_sleeps_run_concurrently(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn many_sleeps_run_concurrently(stack: Arc<Stack>) -> CheckResult {
     const COUNT: usize = 500;
     let ended = Arc::new(AtomicUsize::new(0));
     let start = Instant::now();
@@ -76,7 +76,7 @@ pub(crate) async fn many_sleeps_run_concurrently(stack: Arc<Stack>) -> Outcome {
 }
 
 /// Made and polled where no runtime is, and moved between threads after its first poll.
-pub(crate) async fn sleep_works_outside_the_runtime(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn sleep_works_outside_the_runtime(stack: Arc<Stack>) -> CheckResult {
     let duration = Duration::from_millis(50);
     let runtime = stack.runtime().clone();
     let start = Instant::now();
@@ -93,7 +93,7 @@ pub(crate) async fn sleep_works_outside_the_runtime(stack: Arc<Stack>) -> Outcom
     Ok(())
 }
 
-pub(crate) async fn task_runs_detached(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn task_runs_detached(stack: Arc<Stack>) -> CheckResult {
     let done = Arc::new(AtomicBool::new(false));
     let (flag, runtime) = (Arc::clone(&done), stack.runtime().clone());
     stack.runtime().spawn(Task::new(async move {
@@ -105,7 +105,7 @@ pub(crate) async fn task_runs_detached(stack: Arc<Stack>) -> Outcome {
     stack.until("a spawned task ends", || done.load(Ordering::Acquire)).await
 }
 
-pub(crate) async fn task_is_spawned_from_any_thread(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn task_is_spawned_from_any_thread(stack: Arc<Stack>) -> CheckResult {
     const COUNT: usize = 1000;
     let done = Arc::new(AtomicUsize::new(0));
     let (count, runtime) = (Arc::clone(&done), stack.runtime().clone());
@@ -121,7 +121,7 @@ pub(crate) async fn task_is_spawned_from_any_thread(stack: Arc<Stack>) -> Outcom
     thread.join().map_err(|_| "spawning panicked in a plain thread".to_owned())
 }
 
-pub(crate) async fn task_may_spawn_and_be_dropped(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn task_may_spawn_and_be_dropped(stack: Arc<Stack>) -> CheckResult {
     let done = Arc::new(AtomicUsize::new(0));
     let (count, runtime) = (Arc::clone(&done), stack.runtime().clone());
     spawn(&stack, async move {
@@ -136,7 +136,7 @@ pub(crate) async fn task_may_spawn_and_be_dropped(stack: Arc<Stack>) -> Outcome 
     stack.until("tasks of a task end", || done.load(Ordering::Acquire) == 10).await
 }
 
-pub(crate) async fn clock_never_goes_back(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn clock_never_goes_back(stack: Arc<Stack>) -> CheckResult {
     let before = stack.runtime().now();
     stack.runtime().sleep(Duration::from_millis(20)).await;
     let passed = stack.runtime().now().duration_since(before);
@@ -146,7 +146,7 @@ pub(crate) async fn clock_never_goes_back(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn random_numbers_are_distinct(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn random_numbers_are_distinct(stack: Arc<Stack>) -> CheckResult {
     let drawn: HashSet<u64> = (0..1000).map(|_| stack.runtime().random()).collect();
     ensure!(drawn.len() == 1000, "{} different numbers of 1000", drawn.len());
     let ones: u32 = drawn.iter().map(|number| number.count_ones()).sum();

@@ -2,7 +2,7 @@
 
 use super::limit::Limit;
 use super::server::{Reads, Received, Server, Then};
-use super::stack::{Outcome, Stack, describe, ensure, get, post, request, sound, spawn};
+use super::stack::{CheckResult, Stack, describe, ensure, get, post, request, sound, spawn};
 use crate::{Sent, TransportErrorKind};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ fn only(server: &Server) -> Result<Received, String> {
     seen.pop().ok_or_else(|| "nothing was sent".to_owned())
 }
 
-pub(crate) async fn request_target_is_sent_unchanged(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn request_target_is_sent_unchanged(stack: Arc<Stack>) -> CheckResult {
     let target = "/a%2Fb/c%20d,e;f:@~_-.!$&()*+=/?offset=a%2Cb%26c_-1&x=%7E+1&live=sse&cursor=0:1/2?";
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     stack.transport().fetch(get(server.url(target))?).await?;
@@ -23,7 +23,7 @@ pub(crate) async fn request_target_is_sent_unchanged(stack: Arc<Stack>) -> Outco
     Ok(())
 }
 
-pub(crate) async fn request_header_values_are_sent_unchanged(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn request_header_values_are_sent_unchanged(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let long = "l".repeat(6000);
     let host = format!("127.0.0.1:{}", server.port());
@@ -53,7 +53,7 @@ pub(crate) async fn request_header_values_are_sent_unchanged(stack: Arc<Stack>) 
     Ok(())
 }
 
-pub(crate) async fn repeated_headers_are_sent_in_order(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn repeated_headers_are_sent_in_order(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let headers: &[(&str, &[u8])] = &[("x-twice", b"one"), ("x-twice", b"two")];
     stack.transport().fetch(request("GET", server.url("/"), headers, b"")?).await?;
@@ -62,7 +62,7 @@ pub(crate) async fn repeated_headers_are_sent_in_order(stack: Arc<Stack>) -> Out
     Ok(())
 }
 
-pub(crate) async fn non_ascii_header_is_sent_unchanged_or_refused(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn non_ascii_header_is_sent_unchanged_or_refused(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     for value in [&b"caf\xc3\xa9"[..], b"caf\xe9 \xff"] {
@@ -85,7 +85,7 @@ pub(crate) async fn non_ascii_header_is_sent_unchanged_or_refused(stack: Arc<Sta
     transport.is_sound(&server, "a header that is not ASCII").await
 }
 
-pub(crate) async fn empty_write_has_a_content_length(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn empty_write_has_a_content_length(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     for method in ["POST", "PUT"] {
@@ -108,7 +108,7 @@ pub(crate) async fn empty_write_has_a_content_length(stack: Arc<Stack>) -> Outco
     Ok(())
 }
 
-pub(crate) async fn reads_are_sent_without_a_body(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn reads_are_sent_without_a_body(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     for method in ["GET", "HEAD", "DELETE"] {
@@ -127,7 +127,7 @@ pub(crate) async fn reads_are_sent_without_a_body(stack: Arc<Stack>) -> Outcome 
     Ok(())
 }
 
-pub(crate) async fn body_is_sent_with_its_length(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn body_is_sent_with_its_length(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     for size in [1, 100, 8 * 1024, 70_000, 1_500_000] {
@@ -151,7 +151,7 @@ pub(crate) async fn body_is_sent_with_its_length(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn connections_are_reused(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn connections_are_reused(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     for method in ["GET", "POST"] {
         let transport = stack.transport();
@@ -168,7 +168,7 @@ pub(crate) async fn connections_are_reused(stack: Arc<Stack>) -> Outcome {
 }
 
 /// Nagle's algorithm with a delayed acknowledgement costs about 40 ms for each request that is written in two parts.
-pub(crate) async fn small_writes_are_not_delayed(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn small_writes_are_not_delayed(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     let mut times = Vec::new();
@@ -184,7 +184,7 @@ pub(crate) async fn small_writes_are_not_delayed(stack: Arc<Stack>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn concurrent_requests_get_their_own_responses(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn concurrent_requests_get_their_own_responses(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(sound).map_err(|error| error.to_string())?;
     let transport = stack.transport();
     let answers = Arc::new(Mutex::new(Vec::new()));
@@ -213,7 +213,7 @@ pub(crate) async fn concurrent_requests_get_their_own_responses(stack: Arc<Stack
 }
 
 /// A refusal may arrive while the body is still being sent.
-pub(crate) async fn response_before_the_body_is_sent_is_read(stack: Arc<Stack>) -> Outcome {
+pub(crate) async fn response_before_the_body_is_sent_is_read(stack: Arc<Stack>) -> CheckResult {
     let server = Server::reading(Reads::Nothing, |_, connection| {
         connection.answer(413, "connection: close\r\n", "too large")?;
         connection.drain(Duration::from_secs(2))?;

@@ -13,10 +13,10 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// What a check found: nothing, or what is wrong.
-pub(crate) type Outcome = Result<(), String>;
+pub(crate) type CheckResult = Result<(), String>;
 
 /// A check: its name and its function.
-pub(crate) type Check = (&'static str, fn(Arc<Stack>) -> Pin<Box<dyn Future<Output = Outcome> + Send>>);
+pub(crate) type Check = (&'static str, fn(Arc<Stack>) -> Pin<Box<dyn Future<Output = CheckResult> + Send>>);
 
 /// No check takes this long, unless it hangs. Three quiet spells of [`Stack::quiet_spell`] come on top.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -81,7 +81,7 @@ impl Stack {
     }
 
     /// Waits on the stack's own timer until `condition` holds.
-    pub(crate) async fn until(&self, what: &str, condition: impl Fn() -> bool) -> Outcome {
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn() -> bool) -> CheckResult {
         let start = Instant::now();
         while !condition() {
             if start.elapsed() > Duration::from_secs(5) {
@@ -93,7 +93,7 @@ impl Stack {
     }
 
     /// Runs one check on a thread of its own, with a time limit.
-    pub(crate) fn run(self: Arc<Self>, (name, check): Check) -> Outcome {
+    pub(crate) fn run(self: Arc<Self>, (name, check): Check) -> CheckResult {
         let (report, reported) = mpsc::channel();
         let limit = PATIENCE + 3 * self.quiet_spell;
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -207,7 +207,7 @@ impl Transport {
     }
 
     /// A request that must come back with its own answer, whatever went before.
-    pub(crate) async fn is_sound(&self, server: &Server, after: &str) -> Outcome {
+    pub(crate) async fn is_sound(&self, server: &Server, after: &str) -> CheckResult {
         for turn in 0..3 {
             let path = format!("/sound/{turn}");
             let whole = self
@@ -298,7 +298,7 @@ pub(crate) fn post(url: impl AsRef<str>, body: impl AsRef<[u8]>) -> Result<http:
     request("POST", url, &[("content-type", b"text/plain")], body.as_ref())
 }
 
-/// An [`Outcome`] from a condition.
+/// An [`CheckResult`] from a condition.
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
         if !$condition {

@@ -9,7 +9,7 @@ use super::action::{Action, Cut, End, ResponseHead};
 use crate::connection::{Connection, Farewell, is_pause};
 use crate::front::After;
 use crate::headers::Headers;
-use crate::message::{BodyReader, Framing, StatusHead, read_response_head, status_line};
+use crate::message::{BodyFraming, BodyReader, StatusHead, read_response_head, status_line};
 use crate::recorded::Recorded;
 
 /// What concerns one connection and is not passed on.
@@ -117,7 +117,7 @@ fn exchange(
         return Ok(After::End(Farewell::Fin));
     }
 
-    let framing = Framing::of_response(&request.method, &head)?;
+    let framing = BodyFraming::of_response(&request.method, &head)?;
     for name in HOP_BY_HOP {
         head.headers.remove(name);
     }
@@ -126,10 +126,10 @@ fn exchange(
         BodyReader::new(from, framing).read_to_end(&mut body)?;
         let mut head = edit(&plan.edit_head, head, &mut body);
         let framing = match framing {
-            Framing::None if body.is_empty() => Framing::None,
-            _ => Framing::Length(body.len() as u64),
+            BodyFraming::None if body.is_empty() => BodyFraming::None,
+            _ => BodyFraming::Length(body.len() as u64),
         };
-        if framing != Framing::None {
+        if framing != BodyFraming::None {
             head.headers.set("content-length", body.len().to_string());
         }
         return pass_on(client, server, head, BodyReader::new(body.as_slice(), framing), framing, plan);
@@ -175,10 +175,10 @@ fn pass_on(
     server: &TcpStream,
     mut head: StatusHead,
     mut body: impl Read,
-    framing: Framing,
+    framing: BodyFraming,
     plan: Plan,
 ) -> io::Result<After> {
-    let chunked = matches!(framing, Framing::Chunked | Framing::UntilClose);
+    let chunked = matches!(framing, BodyFraming::Chunked | BodyFraming::UntilClose);
     if chunked {
         head.headers.set("transfer-encoding", "chunked");
     }

@@ -22,11 +22,11 @@ pub struct Exchange {
     connection: Arc<Connection>,
     request: Recorded,
     nth: usize,
-    answer: Answer,
+    answer: ResponseState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+enum ResponseState {
     /// No complete response: nothing, raw bytes, or a part.
     Incomplete,
     /// A head, with the framing that pieces have to be given.
@@ -39,7 +39,7 @@ enum Answer {
 
 impl Exchange {
     pub(crate) fn new(connection: Arc<Connection>, request: Recorded, nth: usize) -> Self {
-        Self { connection, request, nth, answer: Answer::Incomplete }
+        Self { connection, request, nth, answer: ResponseState::Incomplete }
     }
 
     /// The request.
@@ -67,14 +67,14 @@ impl Exchange {
             bytes.extend_from_slice(body);
         }
         self.write(&bytes);
-        self.answer = Answer::Complete;
+        self.answer = ResponseState::Complete;
     }
 
     /// Sends these bytes and nothing else: a status line, a head, anything. The connection is closed when the
     /// handler returns, unless [`Exchange::keep_open`] is called.
     pub fn raw(&mut self, bytes: impl AsRef<[u8]>) {
         self.write(bytes.as_ref());
-        self.answer = Answer::Incomplete;
+        self.answer = ResponseState::Incomplete;
     }
 
     /// Sends a head, for a body that follows piece by piece. The body is chunked unless the headers say
@@ -90,7 +90,7 @@ impl Exchange {
         let mut bytes = status_line(status).into_bytes();
         headers.write_to(&mut bytes);
         self.write(&bytes);
-        self.answer = Answer::Begun { chunked: !framed };
+        self.answer = ResponseState::Begun { chunked: !framed };
     }
 
     /// Sends a piece of the body, at once. An empty one sends nothing (it would end a chunked body).
@@ -99,7 +99,7 @@ impl Exchange {
         if bytes.is_empty() {
             return;
         }
-        if self.answer == (Answer::Begun { chunked: true }) {
+        if self.answer == (ResponseState::Begun { chunked: true }) {
             let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
             framed.extend_from_slice(bytes);
             framed.extend_from_slice(b"\r\n");
@@ -111,9 +111,9 @@ impl Exchange {
 
     /// Ends a body that [`Exchange::head`] began, in good order.
     pub fn finish(&mut self) {
-        if self.answer == (Answer::Begun { chunked: true }) {
+        if self.answer == (ResponseState::Begun { chunked: true }) {
             self.write(b"0\r\n\r\n");
-            self.answer = Answer::Complete;
+            self.answer = ResponseState::Complete;
         }
     }
 
@@ -131,7 +131,7 @@ impl Exchange {
     /// Sends text of an event stream as one piece, sending the head first if there was none. Written out by
     /// hand, or by [`sse_data`](crate::sse_data) and [`sse_control`](crate::sse_control).
     pub fn sse(&mut self, text: impl AsRef<[u8]>) {
-        if !matches!(self.answer, Answer::Begun { .. }) {
+        if !matches!(self.answer, ResponseState::Begun { .. }) {
             self.sse_head(());
         }
         self.chunk(text);
@@ -139,18 +139,18 @@ impl Exchange {
 
     /// Has the connection reset when the handler returns.
     pub fn reset(&mut self) {
-        self.answer = Answer::Reset;
+        self.answer = ResponseState::Reset;
     }
 
     /// Has the connection closed by a FIN when the handler returns, also after a complete answer.
     pub fn close(&mut self) {
-        self.answer = Answer::Incomplete;
+        self.answer = ResponseState::Incomplete;
     }
 
     /// Has the connection kept for another request when the handler returns: for [`Exchange::raw`] answers
     /// that are complete.
     pub fn keep_open(&mut self) {
-        self.answer = Answer::Complete;
+        self.answer = ResponseState::Complete;
     }
 
     /// Waits, for a pause between two pieces. Returns whether the client is still connected; it does not wait
@@ -162,7 +162,7 @@ impl Exchange {
     /// Does nothing more until the client has gone. The connection then ends, whatever was sent.
     pub fn hang(&mut self) {
         self.connection.wait_over_forever();
-        self.answer = Answer::Incomplete;
+        self.answer = ResponseState::Incomplete;
     }
 
     /// Whether the client has closed the connection by now.
@@ -184,9 +184,9 @@ impl Exchange {
 
     pub(crate) fn after(&self) -> After {
         match self.answer {
-            Answer::Complete => After::KeepAlive,
-            Answer::Reset => After::End(Farewell::Reset),
-            Answer::Incomplete | Answer::Begun { .. } => After::End(Farewell::Fin),
+            ResponseState::Complete => After::KeepAlive,
+            ResponseState::Reset => After::End(Farewell::Reset),
+            ResponseState::Incomplete | ResponseState::Begun { .. } => After::End(Farewell::Fin),
         }
     }
 }

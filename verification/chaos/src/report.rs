@@ -1,11 +1,11 @@
-use crate::storm::Faults;
+use crate::faults::Faults;
 use crate::writer::Tally;
 use std::fmt;
 use std::sync::Arc;
 
 /// The result of a run. Its text ends with a line PASS or FAIL.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Report {
     pub(crate) faults: Arc<Faults>,
     pub(crate) written: Vec<Tally>,
     pub(crate) violations: Vec<String>,
@@ -16,7 +16,7 @@ pub struct Outcome {
 /// So many violations are named one by one.
 const NAMED: usize = 20;
 
-impl Outcome {
+impl Report {
     /// Whether every record is stored once, and those of each producer in order; but for what a server that forgets
     /// stored twice under one number, where the plan allows for that.
     #[must_use]
@@ -49,7 +49,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "what was done to them: {}", self.faults)?;
         let Tally { made, batches, requests, resent, duplicates, gaps, claims, .. } =

@@ -8,7 +8,7 @@ use test_servers::Recorded;
 /// The first and the last record of each batch. A batch is sent as often as need be, but under one number, and no other
 /// batch is sent under that.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<Pages>);
+pub(crate) struct RequestLog(Mutex<Pages>);
 
 #[derive(Debug, Default)]
 struct Pages {
@@ -23,7 +23,7 @@ struct Number {
     seq: u64,
 }
 
-impl Ledger {
+impl RequestLog {
     /// Notes an append; anything else is of no interest.
     pub(crate) fn note(&self, request: &Recorded) {
         let (Some(number), Some(records)) = (number(request), records(&request.text())) else { return };

@@ -1,8 +1,8 @@
 //! What goes wrong: one request after another, and the server itself.
 
 use crate::Result;
-use crate::ledger::Ledger;
 use crate::random::Random;
+use crate::request_log::RequestLog;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -17,7 +17,7 @@ pub(crate) struct Faults {
     counts: [AtomicU64; KINDS.len()],
     kills: AtomicU64,
     /// What the producers sent, whatever became of it.
-    pub(crate) ledger: Ledger,
+    pub(crate) request_log: RequestLog,
 }
 
 /// The faults of requests, with their probability in thousandths.
@@ -90,19 +90,19 @@ impl fmt::Display for Faults {
 }
 
 /// A storm that is on until it is ended.
-pub(crate) struct Storm {
+pub(crate) struct FaultInjector {
     faults: Arc<Faults>,
     proxy: Arc<Proxy>,
     calm: mpsc::Sender<()>,
     killer: JoinHandle<std::io::Result<()>>,
 }
 
-impl Storm {
+impl FaultInjector {
     pub(crate) fn start(server: Arc<RustServer>, proxy: Arc<Proxy>, seed: u64) -> Self {
         let faults = Arc::new(Faults::default());
         let (counting, random) = (faults.clone(), Mutex::new(Random::new(seed)));
         proxy.rule(move |request, _| {
-            counting.ledger.note(request);
+            counting.request_log.note(request);
             counting.decide(&mut random.lock().unwrap_or_else(PoisonError::into_inner))
         });
         let (calm, until) = mpsc::channel();
@@ -132,14 +132,14 @@ impl Storm {
         self.killer.join().map_err(|_| "the thread that kills the server panicked")??;
         let noting = self.faults.clone();
         self.proxy.rule(move |request, _| {
-            noting.ledger.note(request);
+            noting.request_log.note(request);
             Action::Pass
         });
         Ok(self.faults)
     }
 }
 
-/// Waits so many milliseconds, or until the storm is over; whether it is.
+/// Waits so many milliseconds, or until the faults are over; whether it is.
 fn is_calm(until: &mpsc::Receiver<()>, millis: u64) -> bool {
     let waited = until.recv_timeout(Duration::from_millis(millis));
     !matches!(waited, Err(mpsc::RecvTimeoutError::Timeout))
