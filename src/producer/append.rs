@@ -47,6 +47,7 @@ impl Handles {
     ) -> Result<Delivery, Refusal> {
         let (kind, record) = self.check(kind, record)?;
         let state = self.shared.lock();
+        // An append that does not wait may take room that others wait for: it would have to fail otherwise.
         let is_turn = fairness == Fairness::Barge || state.room.is_turn(None);
         match self.try_push(state, kind, record, is_turn) {
             Err((state, Refusal::NotValidated)) => {
@@ -77,6 +78,7 @@ impl Handles {
         if !matches!(state.life, Life::Open) {
             return Err((state, Refusal::NotOpen));
         }
+        // The content type became known after `check`. Validation takes time, so it happens without the lock.
         if kind == RecordKind::Bytes && state.queue.framing() == Some(BatchFraming::Array) {
             return Err((state, Refusal::NotValidated));
         }
@@ -87,6 +89,7 @@ impl Handles {
         }
         let (index, wake) = state.queue.push(kind, record, || self.host.now());
         let delivery = Delivery::new(state.queue.receipt().clone(), index);
+        // `|`, not `||`: a full batch must be sealed also if the driver is woken anyway.
         if state.queue.seal_if_full() | wake {
             self.wake_driver(state);
         }
@@ -96,6 +99,7 @@ impl Handles {
     /// Wakes the driver, and starts it with the first record. Releases the lock first.
     #[cold]
     fn wake_driver(&self, mut state: MutexGuard<'_, State>) {
+        // Taken, not cloned: until the driver has run, further records need not wake it.
         let waker = state.driver.take();
         let start = state.start_task();
         drop(state);
@@ -113,6 +117,7 @@ impl Handles {
         poll_fn(|cx| {
             loop {
                 let state = self.shared.lock();
+                // Without a ticket yet, it is behind every waiting append.
                 let is_turn = state.room.is_turn(guard.ticket);
                 match self.try_push(state, kind, record, is_turn) {
                     Err((mut state, Refusal::Full)) => {
@@ -143,6 +148,7 @@ impl Handles {
         if record.is_empty() {
             return Err(self.empty());
         }
+        // Outside the lock. The hint may be stale; `try_push` checks again.
         if kind == RecordKind::Bytes && self.shared.is_json() {
             return validated(record).map(|record| (RecordKind::Json, record));
         }

@@ -255,8 +255,10 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
         if self.drain_timeout.is_zero() {
             return Err(StreamError::config("drain_timeout", "0s", "it must be above zero").into());
         }
+        // Without a limit of its own a producer retries without end, so the client's policy is not bounded here.
         let retry = self.retry.unwrap_or_else(|| self.stream.http().defaults().retry.clone());
         retry.validate()?;
+        // A configured type wins over the one that the handle knows. Without either, the driver asks the server.
         let content_type = match &self.content_type {
             Some(given) => Some(content_type_value(given)?),
             None => match self.stream.known_content_type() {

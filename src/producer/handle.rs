@@ -326,10 +326,12 @@ impl<T, R> IdempotentProducer<T, R> {
         let mut guard = WaitGuard::new(shared, Waiting::Flushes);
         let (target, waker, room) = {
             let mut state = shared.lock();
+            // Everything appended so far is before this target. Later records do not delay the flush.
             let target = state.queue.flush();
             let mut room = Vec::new();
             if close {
                 state.close();
+                // Waiting appends are refused now.
                 room = state.room.take_if(|_| true);
             }
             // No record was appended, and none will be: the task never starts.
@@ -342,6 +344,9 @@ impl<T, R> IdempotentProducer<T, R> {
         poll_fn(|cx| {
             let mut state = shared.lock();
             let failed = matches!(state.life, Life::Failed(_));
+            // A flush waits for its target, a close and a failed producer for the end of the task: only then are all
+            // unacknowledged
+            // records available.
             let done =
                 state.task == Task::Finished || !close && !failed && state.queue.is_settled_before(target);
             if done {
@@ -357,6 +362,7 @@ impl<T, R> IdempotentProducer<T, R> {
 
     async fn close_stream_inner(&self, last: Option<Bytes>) -> Result<Ack, ProducerError> {
         let shared = &self.handles.shared;
+        // Validated before the lock, like any record.
         let last = match &last {
             None => None,
             Some(data) => Some(
@@ -368,6 +374,7 @@ impl<T, R> IdempotentProducer<T, R> {
         let (receipt, wakers, start) = {
             let mut state = shared.lock();
             match (&state.life, &state.close) {
+                // Closing again waits for the same result.
                 (_, Some(receipt)) => (receipt.clone(), Vec::new(), false),
                 (Life::Open, None) => {
                     // The content type may have become known since the check.
@@ -382,6 +389,8 @@ impl<T, R> IdempotentProducer<T, R> {
                         last => last,
                     };
                     if let Some((kind, record)) = last
+                        // A queue that is full for now does not matter: no record follows, so its limit is exceeded by
+                        // one record at most.
                         && state.queue.room(kind, record.len()) == Room::Never
                     {
                         let record = Bytes::copy_from_slice(record);
@@ -390,6 +399,7 @@ impl<T, R> IdempotentProducer<T, R> {
                     }
                     let receipt = state.queue.push_close(last, || self.handles.host.now());
                     state.close = Some(receipt.clone());
+                    // `Ending`, not `Closed`: if the last record fails on its own, the producer is open again.
                     state.life = Life::Ending;
                     let mut wakers = state.room.take_if(|_| true);
                     wakers.extend(state.driver.take());
@@ -403,6 +413,7 @@ impl<T, R> IdempotentProducer<T, R> {
         if start {
             self.handles.host.start(shared.clone());
         }
+        // The close has the first and only slot of its receipt.
         Delivery::new(receipt, 0).await
     }
 }

@@ -25,6 +25,7 @@ impl Handles {
     pub(super) fn detach(&self) {
         let waker = {
             let mut state = self.shared.lock();
+            // Not set by a plain `close`, which a caller waits for: only without a caller is the delivery bounded.
             state.is_detached = true;
             state.close();
             state.driver.take()

@@ -64,11 +64,13 @@ impl Future for Delivery {
             return Poll::Ready(result);
         }
         let before = match state.waiting.get_mut(this.slot as usize) {
+            // Polled again by the same task: nothing to store.
             Some((_, Some(waker))) if waker.will_wake(cx.waker()) => None,
             Some((_, waker)) => waker.replace(cx.waker().clone()),
             None => {
                 // At most one slot for each record, whose number fits into 32 bits.
                 this.slot = state.waiting.len() as u32;
+                // Tasks usually wait in the order of the records. Then the concerned slots are found by binary search.
                 state.mixed |= state.waiting.last().is_some_and(|(last, _)| *last > this.index);
                 state.waiting.push((this.index, Some(cx.waker().clone())));
                 None
@@ -139,14 +141,17 @@ impl Receipt {
         let State { settled, waiting, mixed } = &mut *state;
         let mut wakers = Vec::new();
         for (Range { start: from, end: to }, result) in runs {
+            // Pieces do not overlap: each record is settled once.
             let at = settled.partition_point(|piece| piece.from <= from);
             settled.insert(at, Piece { from, to, result });
+            // Each run finds its slots directly.
             if !*mixed {
                 let place = |record: u32| waiting.partition_point(|(index, _)| *index < record);
                 let concerned = place(from)..place(to);
                 wakers.extend(waiting[concerned].iter_mut().filter_map(|(_, waker)| waker.take()));
             }
         }
+        // One pass over all slots, for all runs together.
         if *mixed {
             let done = waiting.iter_mut().filter(|(index, _)| piece_of(settled, *index).is_some());
             wakers.extend(done.filter_map(|(_, waker)| waker.take()));

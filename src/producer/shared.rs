@@ -143,9 +143,11 @@ impl Shared {
         // Under the lock: a flush must return a failure that a receipt has returned.
         let closing = unframed.closing;
         let framed = unframed.frame(framing);
+        // Its last record was refused, so there is nothing that could close the stream.
         if closing && framed.batches.is_empty() {
             state.reopen();
         }
+        // Before framing, the queue counted one byte for each record, which bytes do not need.
         let saved = cost - framed.batches.iter().map(Batch::cost).sum::<usize>();
         let mut wakers = framed.wakers;
         state.stats.failed_records += framed.refused as u64;
@@ -187,6 +189,7 @@ impl State {
         // Under the lock: a task that sees one of these changes sees all of them.
         wakers.extend(batch.settle(result.clone()));
         wakers.extend(self.freed(id, records, cost));
+        // The batch is returned, so that its memory is released without the lock.
         let Err(error) = result else {
             self.stats.acked_records += records as u64;
             self.stats.acked_bytes += batch.body.len() as u64;
@@ -194,6 +197,7 @@ impl State {
             return Some(batch);
         };
         self.stats.failed_records += records as u64;
+        // A single record has failed, and the producer continues.
         let Some(cause) = halted else {
             if batch.closing {
                 self.reopen();
@@ -202,6 +206,7 @@ impl State {
             return Some(batch);
         };
         self.halt(cause);
+        // The records stay in the batch's buffer until the application takes them.
         self.unacked.push(Unacked::Batch { batch, may_be_stored });
         None
     }
@@ -227,6 +232,7 @@ impl State {
     fn freed(&mut self, id: u64, records: usize, cost: usize) -> Vec<Waker> {
         self.queue.settle(id, records, cost);
         let mut wakers = self.room_wakers();
+        // The queue is full. If nothing is in flight, only the open batch can make room.
         if !self.room.is_turn(None) {
             // Some appends still have no room.
             self.queue.flush_if_idle();
@@ -242,6 +248,9 @@ impl State {
         self.room.take_while(|size| {
             let fits = *size <= bytes && records > 0;
             if fits {
+                // Room is promised to each woken task, so that no more are woken than fit. An append that does not wait
+                // may still
+                // take it; then the woken one waits again with its old ticket.
                 bytes -= *size;
                 records -= 1;
             }
@@ -287,6 +296,7 @@ impl State {
     /// The result of a flush whose batches are settled.
     pub(super) fn flush_result(&mut self) -> Result<(), ProducerError> {
         match (&self.life, self.unreported.take()) {
+            // The cause of a halt comes before the failure of a single record.
             (Life::Failed(cause), _) => Err(cause.clone()),
             (_, Some(failure)) => Err(failure),
             (_, None) => Ok(()),

@@ -28,6 +28,7 @@ impl Drop for WaitGuard<'_> {
         let Some(ticket) = self.ticket else { return };
         let wakers = {
             let mut state = self.shared.lock();
+            // Without this, a dropped future would keep its place, and block all waiting tasks behind it.
             match self.waiting {
                 Waiting::Flushes => {
                     state.flushes.leave(ticket);

@@ -29,6 +29,7 @@ pub(super) async fn probe<T: HttpTransport, R: Runtime>(
             Err(error) => error.with_operation(Operation::Append.name()),
         };
         let mut retry = error.is_retryable();
+        // The application decides about a refusal only if the probe cannot do without its result.
         if !retry
             && needs_content_type
             && let Decision::Retry { headers } = config.decide(&error)
@@ -44,6 +45,7 @@ pub(super) async fn probe<T: HttpTransport, R: Runtime>(
         match wait {
             Some(wait) => runtime.sleep(wait).await,
             None if error.is_retryable() || is_foreign_response(&error) => return Err(error),
+            // A configured content type needs no metadata: the batches are sent without a tail to compare with.
             None if needs_content_type => return Err(refused(error)),
             None => return Ok(None),
         }

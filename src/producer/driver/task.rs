@@ -84,6 +84,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     /// Does everything that can be done now. Returns whether anything was.
     fn round(&mut self, cx: &mut Context<'_>) -> bool {
+        // The order is documented on the module's page.
         let mut progress = self.poll_probes(cx);
         progress |= self.poll_attempts(cx);
         self.publish_settled();
@@ -111,6 +112,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     self.machine.on_metadata(tail);
                     self.learn_content_type(&content_type);
                 }
+                // The server does not report its metadata, and the content type is configured.
                 Ok(None) => {}
                 Err(error) => self.machine.halt(error.into()),
             }
@@ -134,6 +136,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     /// Records that are appended from now on are encoded at once.
     fn learn_content_type(&mut self, content_type: &str) {
+        // A configured content type is not replaced.
         if self.wire.content_type.is_some() {
             return;
         }
@@ -162,6 +165,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 continue;
             };
             let key = *key;
+            // The order of `attempts` does not matter: the machine finds the batch by its key.
             drop(self.attempts.swap_remove(index));
             let result = self.ask_application(result);
             let runtime = self.wire.stream.client().runtime();
@@ -192,6 +196,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     fn publish_settled(&mut self) {
         let settled = self.machine.take_settled();
         let halted = self.machine.halted().cloned();
+        // Only once: `finish` sets `is_finished`.
         let final_cause = halted.as_ref().filter(|_| self.machine.is_idle() && !self.is_finished);
         if settled.is_empty() && final_cause.is_none() {
             return;
@@ -206,6 +211,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             .collect();
         if let Some(cause) = final_cause {
             state.halt(cause);
+            // In the order in which they were appended: first the batches that were framed late, then the queue.
             for sealed in self.ready.drain(..).map(Sealed::Ready).chain(state.queue.take_all()) {
                 state.fail(sealed, cause, &mut wakers);
             }
@@ -224,6 +230,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         let mut progress = false;
         loop {
             let mut state = shared.lock();
+            // Set under the same lock under which the queue is read: a record that is appended after it wakes the task.
             if state.driver.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
                 state.driver = Some(cx.waker().clone());
             }
@@ -233,9 +240,11 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 self.drain_until = now.checked_add(self.config.drain_timeout);
             }
             // After a halt as well: attempts in flight must not delay the end beyond the drain timeout.
+            // With nothing left to deliver the task ends below, whatever the time.
             let is_unsettled =
                 !self.attempts.is_empty() || self.machine.halted().is_none() && !state.queue.is_settled();
             if is_unsettled && self.drain_until.is_some_and(|until| until <= now) {
+                // For the error. Read before `abort` settles them.
                 let (records, bytes) = (state.queue.records(), state.queue.bytes());
                 drop(state);
                 self.attempts.clear();
@@ -255,6 +264,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 return progress;
             }
             if !matches!(state.life, Life::Open) {
+                // No record will follow, so the open batch need not wait for more.
                 state.queue.flush();
                 if state.queue.is_settled() && self.attempts.is_empty() {
                     let mut wakers = Vec::new();
@@ -264,11 +274,14 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     return progress;
                 }
             }
+            // In this order: `may_send` starts the metadata probe as soon as there is a record, while the window may be
+            // full.
             if !self.may_send(&mut state) || !self.machine.wants_batch() {
                 return progress;
             }
             let next = match self.ready.pop_front() {
                 Some(batch) => Some(Sealed::Ready(batch)),
+                // Without a batch that is due, `poll_timer` waits for the linger time.
                 None => state.queue.pop(now),
             };
             drop(state);
@@ -304,6 +317,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 return true;
             }
         }
+        // With a known content type the probe is for the tail only, and a server may refuse to report it.
         let needs_content_type = self.wire.content_type.is_none();
         let probe = probe(self.wire.clone(), self.config.clone(), needs_content_type);
         self.metadata = Metadata::Requested(Box::pin(probe));
@@ -313,6 +327,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     fn frame(&mut self, unframed: Unframed) {
         let framing = match &self.wire.content_type {
             Some(value) => value.to_str().map_or(BatchFraming::Bytes, BatchFraming::of),
+            // The probe was refused, and the content type is not needed.
             None => BatchFraming::Bytes,
         };
         self.ready.extend(self.shared.frame(unframed, framing));
@@ -355,6 +370,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     /// Sleeps until the next deadline. Returns whether it has passed.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        // The linger time matters only if a batch could be sent.
         let mut deadlines = [self.machine.deadline(), self.drain_until, None];
         if matches!(self.metadata, Metadata::Known) && self.machine.wants_batch() {
             deadlines[2] = self.shared.lock().queue.due_at();
@@ -395,6 +411,7 @@ impl<T: HttpTransport, R: Runtime> Future for Driver<T, R> {
                 return Poll::Pending;
             }
         }
+        // There is more to do: other tasks of the executor run first.
         cx.waker().wake_by_ref();
         Poll::Pending
     }

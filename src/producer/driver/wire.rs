@@ -124,7 +124,9 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
 
     async fn refused(&self, status: StatusCode, head: &Head, error: Error) -> AttemptResult {
         match (status.as_u16(), head.producer_epoch, head.expected_seq) {
+            // Without an epoch a 403 is about credentials.
             (403, Some(server_epoch), _) => return AttemptResult::Stale { server_epoch },
+            // Closure before the gap: a closed stream reports both.
             (409, ..) if head.closed => {
                 return AttemptResult::Closed { error, final_offset: head.next_offset.clone() };
             }
@@ -136,6 +138,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         }
         let retry = error.is_retryable();
         // A server does not apply what it refuses (4xx, 501). It may have applied what it failed at.
+        // 408 and 425: the request may have been received in part, or be repeated by a proxy.
         let failed = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
             || !(status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED);
         let fate = if failed { Fate::Unknown } else { Fate::Refused };
@@ -147,6 +150,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         if !matches!(error.kind(), StreamError::SeqConflict(_)) {
             return error;
         }
+        // A configured type with parameters is compared without them.
         let sent = self.content_type.as_ref().and_then(|value| value.to_str().ok());
         match (self.head().await, sent) {
             (Ok(metadata), Some(sent)) if !content_type::same(&metadata.content_type, sent) => {
@@ -196,6 +200,7 @@ fn without_response(error: AttemptError, call: &Call) -> AttemptResult {
         // A refused redirect may come from a server that has applied the request.
         AttemptError::Refused(error) => {
             let is_own = matches!(error.kind(), StreamError::Config(_));
+            // A configuration error is found before the request is sent.
             let fate = if is_own { Fate::NoEffect } else { Fate::Unknown };
             AttemptResult::Failed { error, fate, retry: false }
         }
@@ -210,6 +215,7 @@ fn check_success(
     call: &Call,
 ) -> Result<AttemptResult, Error> {
     let broken = |message: String| Err(call.error(StreamError::protocol(message)));
+    // Protocol §5.2.1: 200 for a new batch, 204 for a duplicate.
     let duplicate = status == StatusCode::NO_CONTENT;
     if !duplicate && status != StatusCode::OK {
         return broken(format!("the response to an append has the unexpected status {status}"));
@@ -223,6 +229,7 @@ fn check_success(
                 .into(),
         );
     }
+    // A success for another epoch or a lower number belongs to another request: a proxy may have mixed them up.
     if let Some(epoch) = head.producer_epoch
         && epoch != attempt.epoch
     {

@@ -24,6 +24,7 @@ impl Claims {
         {
             self.count = 0;
         }
+        // Without a time the claim still counts. The next one with a time is compared to the last known.
         self.last = now.or(self.last);
         self.count += 1;
         self.count <= MAX_CLAIMS

@@ -57,12 +57,14 @@ impl Entry {
     /// Gives it a number under which nothing was sent yet.
     pub(super) fn renumber(&mut self, seq: u64) {
         self.seq = seq;
+        // No attempt was made under the new number, so nothing is in doubt. `stored_after` is set by the next attempt.
         self.worst_fate = None;
         self.retry_at = None;
     }
 
     /// An attempt under this number may have been applied.
     pub(super) fn is_in_doubt(&self) -> bool {
+        // `Unknown` is the worst fate: one attempt in doubt is enough.
         self.worst_fate == Some(Fate::Unknown)
     }
 

@@ -14,6 +14,9 @@ use std::time::Instant;
 impl Machine {
     /// Makes every transition that is only allowed while nothing is in flight.
     pub(super) fn advance(&mut self, now: Option<Instant>) {
+        // A transition may enable the next one: a claim that fails halts, and a halt fails the batches. Each step
+        // either leaves
+        // the loop or moves to a later phase, so the loop ends.
         while self.in_flight() == 0 {
             match &self.phase {
                 Phase::Halting(cause) => {
@@ -52,6 +55,7 @@ impl Machine {
         let above = server_epoch.saturating_add(1);
         self.phase = match &self.phase {
             Phase::Running => Phase::Claiming { epoch: above },
+            // Several batches in flight may report different epochs. The highest one counts.
             Phase::Claiming { epoch } => Phase::Claiming { epoch: above.max(*epoch) },
             // The server has a state of this producer after all.
             Phase::StateLost { .. } => Phase::Claiming { epoch: above },
@@ -61,6 +65,7 @@ impl Machine {
 
     /// The server seems to have lost this producer's state. The tail is checked at `check_at` or later.
     pub(super) fn lose_state(&mut self, error: ProducerError, check_at: Option<Instant>) {
+        // In any other phase a decision is pending already. The first cause decides.
         if matches!(self.phase, Phase::Running) {
             #[cfg(feature = "tracing")]
             tracing::info!(
@@ -77,6 +82,8 @@ impl Machine {
         let is_quiet = self.in_flight() == 0;
         match &mut self.phase {
             Phase::StateLost { check_at, .. } if is_quiet && check_at.is_none_or(|at| at <= now) => {
+                // The driver asks in every round. Without a deadline `deadline` does not wake it again while the check
+                // runs.
                 *check_at = None;
                 true
             }
@@ -96,9 +103,11 @@ impl Machine {
     /// | where it was before that batch was sent | some | new epoch: nothing was stored since |
     /// | any other | some | halt: the outcome is not known |
     pub(in crate::producer) fn on_tail(&mut self, tail: Option<&Offset>, now: Instant) {
+        // A result that arrives after a halt or a claim has no use any more.
         let Phase::StateLost { error, .. } = &self.phase else { return };
         let error = error.clone();
         self.settle_stored();
+        // Tokens compare byte by byte, and a stream only grows: an earlier tail means that stored data is gone.
         let is_data_lost = matches!((tail, &self.tail_seen), (Some(tail), Some(seen)) if tail < seen);
         let in_doubt = self.entries.iter().find(|entry| entry.is_data_in_doubt());
         match (tail, in_doubt) {
@@ -152,10 +161,12 @@ impl Machine {
 
     /// Continues in `epoch`, with the remaining batches renumbered from 0. Halts with `too_often` after too many claims.
     pub(super) fn start_epoch(&mut self, epoch: u64, too_often: ProducerError, now: Option<Instant>) {
+        // 2^53-1: some servers store epochs in a double.
         if epoch > MAX_NUMBER {
             let (server_epoch, our_epoch) = (epoch.saturating_sub(1), self.epoch.number);
             return self.halt(ProducerError::StaleEpoch { server_epoch, our_epoch });
         }
+        // Two producers with the same id would otherwise take it from one another without end.
         if !self.claims.allow(now) {
             return self.halt(too_often);
         }
@@ -169,6 +180,7 @@ impl Machine {
         self.counters.claims += 1;
         self.phase = Phase::Running;
         self.epoch = Epoch::new(epoch);
+        // An epoch begins with seq 0. The batches keep their order and their bytes.
         self.renumber(0);
     }
 
@@ -185,6 +197,7 @@ impl Machine {
     /// The server accepts numbers in order, so a stored number implies the ones before it, unless another producer used
     /// this epoch as well.
     fn settle_stored(&mut self) {
+        // Another producer's batch may have used an earlier number of ours.
         if self.epoch.is_shared {
             return;
         }
@@ -204,6 +217,8 @@ impl Machine {
     /// The end: fails all batches that are left.
     fn fail_remaining(&mut self, cause: ProducerError) {
         self.settle_stored();
+        // Everything before the oldest batch in doubt is settled. If nothing is in doubt, nothing was stored after the
+        // last tail.
         let unacked_from = match self.entries.iter().find(|entry| entry.is_in_doubt()) {
             Some(oldest) => oldest.stored_after.clone(),
             None => self.tail_seen.clone(),
@@ -211,6 +226,7 @@ impl Machine {
         let was_closed = matches!(&cause, ProducerError::Stream(error) if matches!(error.kind(), StreamError::StreamClosed { .. }));
         for entry in self.entries.drain(..) {
             let may_be_stored = entry.is_in_doubt();
+            // The batch in doubt may be the one that another client saw before it closed the stream.
             let result = if was_closed && may_be_stored {
                 let reason = "an attempt had no response, and the stream is closed now".to_owned();
                 Err(ProducerError::OutcomeUnknown { reason })

@@ -19,6 +19,7 @@ impl Machine {
         now: Instant,
         random: u64,
     ) {
+        // Measured before the attempt is removed: it counts towards the window that it was sent in.
         let was_full = self.in_flight() >= self.allowed_in_flight();
         let Some(index) = self.entries.iter().position(|entry| entry.key == key) else { return };
         let Some(InFlight { was_oldest }) = self.entries[index].in_flight.take() else { return };
@@ -30,6 +31,7 @@ impl Machine {
             AttemptResult::Gap { expected, received } => {
                 self.on_gap(index, was_oldest, expected, received, now);
             }
+            // Split once nothing is in flight: the halves need two numbers, and later batches have the next ones.
             AttemptResult::TooLarge(error) => self.entries[index].too_large = Some(error),
             AttemptResult::Closed { error, final_offset } => self.on_closed(index, error, final_offset),
             AttemptResult::Failed { error, fate, retry } => {
@@ -49,6 +51,7 @@ impl Machine {
     ) {
         let entry = &self.entries[index];
         let (epoch, seq) = (self.epoch.number, entry.seq);
+        // The server has a number that was never sent by this producer: another one uses the id and the epoch.
         let is_above_sent = highest > self.epoch.sent_to;
         let meaning = classify(Success {
             duplicate,
@@ -84,8 +87,11 @@ impl Machine {
                 return self.halt(ProducerError::OutcomeUnknown { reason });
             }
         };
+        // From here on the batch is stored, and it is ours.
         self.counters.duplicates += u64::from(duplicate);
         self.epoch.stored_to = self.epoch.stored_to.max(Some(seq));
+        // The tail may lie behind later batches of ours that are in flight. `tail_seen` documents how far it may be
+        // used.
         self.note_tail(offset.as_ref());
         if let Some(entry) = self.entries.remove(index) {
             let ack = Ack { offset, duplicate, epoch, seq };
@@ -117,6 +123,7 @@ impl Machine {
         if was_oldest && matches!(error.kind(), StreamError::Timeout) {
             self.window.shrink();
         }
+        // Without a wait the budget is spent, or another attempt cannot succeed.
         let wait = random.and_then(|random| entry.backoff.next(now, random, error.retry_after()));
         match wait {
             // The server may have crashed over the first batch of a reclaimed epoch, and lost that epoch too. It would
@@ -161,7 +168,9 @@ impl Machine {
     fn refused_in_sequence(&mut self, index: usize, was_oldest: bool, error: ProducerError, now: Instant) {
         if !was_oldest {
             // It arrived too early. It is resent once it is the oldest, and then at once.
+            // Not a failure: its fate is not recorded, and a duplicate response to the resend stays unexpected.
             self.entries[index].retry_at = Some(now);
+        // The tail decides whether a new epoch is safe.
         } else if self.settings.auto_claim {
             // All batches before it were acknowledged when it was sent, so the server has lost them from its state.
             self.lose_state(error, None);

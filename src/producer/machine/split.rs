@@ -14,6 +14,7 @@ impl Machine {
     /// be applied later: if one of them is in doubt, a new epoch is needed.
     pub(super) fn split_oldest(&mut self, now: Option<Instant>) {
         let Some(mut entry) = self.entries.pop_front() else { return };
+        // The mark belongs to the whole batch. Its halves are new to the server.
         let Some(error) = entry.too_large.take() else { return };
         if entry.is_in_doubt() {
             self.entries.push_front(entry);
@@ -44,14 +45,19 @@ impl Machine {
         );
         if entry.batch.records() > 1 {
             let backoff = entry.backoff.clone();
+            // The tail is pushed first, so that the head ends up before it. Both get their numbers from `renumber`
+            // below.
             let (head, tail) = entry.batch.split();
             for (key, half) in [(self.next_key, tail), (self.next_key + 1, head)] {
                 let mut half = Entry::new(key, seq, half, backoff.clone());
+                // Its records were sent before, so the next request counts as a resend.
                 half.was_sent = true;
                 self.entries.push_front(half);
             }
             self.next_key += 2;
         } else {
+            // The record is smaller than any limit of ours. Only the server can accept it, so it fails alone, and the
+            // rest continues.
             let result = Err(error.into());
             self.settled.push(Settled { batch: entry.batch, result, may_be_stored: false });
         }

@@ -165,6 +165,7 @@ impl Machine {
     pub(in crate::producer) fn push_batch(&mut self, batch: Batch) {
         let seq = self.epoch.next_seq;
         let backoff = Backoff::new(self.settings.retry.clone());
+        // The key outlives the number: a new epoch renumbers the batch while the driver may still report on it.
         self.entries.push_back(Entry::new(self.next_key, seq, batch, backoff));
         self.next_key += 1;
         self.epoch.next_seq += 1;
@@ -185,22 +186,29 @@ impl Machine {
         let allowed = self.allowed_in_flight();
         // In order: no batch is sent before an earlier one that waits for its retry.
         let index = self.entries.iter().position(|entry| entry.in_flight.is_none())?;
+        // Only entries before it are in flight. If it is the oldest, everything before it is settled.
         let is_oldest = index == 0;
         let entry = &mut self.entries[index];
+        // It waits until nothing is in flight, and is then split. Nothing behind it may be sent before.
         if entry.too_large.is_some() {
             return None;
         }
         match entry.retry_at {
+            // A retry is sent alone, as the oldest, and not before its time.
+            // A close is sent alone too: the server must not close the stream before an earlier batch is stored.
             Some(at) if !is_oldest || at > now => return None,
             _ if !is_oldest && (in_flight >= allowed || entry.batch.closing) => return None,
             _ => {}
         }
         entry.in_flight = Some(InFlight { was_oldest: is_oldest });
+        // An attempt in doubt may be stored already. The tail known now could lie behind it, so the earlier one is
+        // kept.
         if !entry.is_in_doubt() {
             entry.stored_after = self.tail_seen.clone();
         }
         self.counters.requests += 1;
         self.counters.resent += u64::from(std::mem::replace(&mut entry.was_sent, true));
+        // A resend does not lower it: the highest number that the server can have from us stays the same.
         self.epoch.sent_to = self.epoch.sent_to.max(Some(entry.seq));
         Some(Attempt {
             key: entry.key,
@@ -216,8 +224,11 @@ impl Machine {
         match &self.phase {
             Phase::Running => {
                 let oldest = self.entries.front()?;
+                // Only the oldest batch is retried. All others wait until it is settled, so they have no deadline.
                 if oldest.in_flight.is_some() || oldest.too_large.is_some() { None } else { oldest.retry_at }
             }
+            // While a batch is in flight its result comes first: the tail must not be read before every request has
+            // ended.
             Phase::StateLost { check_at, .. } if self.in_flight() == 0 => *check_at,
             _ => None,
         }
@@ -233,6 +244,7 @@ impl Machine {
         if self.halted().is_none() {
             #[cfg(feature = "tracing")]
             tracing::warn!(epoch = self.epoch.number, error = %cause, "the producer halts");
+            // If nothing is in flight, `advance` fails the remaining batches at once.
             self.phase = Phase::Halting(cause);
             self.advance(None);
         }

@@ -38,10 +38,12 @@ impl Window {
     /// A batch was acknowledged. `was_full` says whether the window prevented more from being in flight: if it did
     /// not, a wider one would not help.
     pub(super) fn acknowledged(&mut self, was_full: bool) {
+        // A window that was not full proves nothing about a wider one.
         if !was_full || self.size >= self.limit {
             return;
         }
         self.clean += 1;
+        // Slow start: one step for each acknowledgement. After the first gap, one step for `needed` of them.
         if self.starting || self.clean >= self.needed {
             self.size += 1;
             self.clean = 0;
@@ -52,6 +54,7 @@ impl Window {
     pub(super) fn shrink(&mut self) {
         self.size = (self.size / 2).max(1);
         if !self.starting {
+            // Each failed attempt at a wider window makes the next one rarer.
             self.needed = (self.needed * 2).min(MAX_NEEDED);
         }
         self.starting = false;

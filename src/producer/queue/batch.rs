@@ -106,7 +106,10 @@ impl Batch {
     /// Two batches of about half the size, in order. For batches with more than one record only.
     pub(in crate::producer) fn split(mut self) -> (Self, Self) {
         let half = self.ends.last().map_or(0, |end| end / 2);
+        // At least one record on each side, even if one record is larger than all others together.
         let head_records = self.ends.partition_point(|end| *end <= half).clamp(1, self.ends.len() - 1);
+        // The ends of the tail are relative to the cut. In an array, the bracket replaces the comma, so the lengths
+        // match.
         let tail_ends = self.ends.split_off(head_records);
         let cut = self.ends[head_records - 1];
         let (head, tail) = match self.framing {
@@ -120,9 +123,11 @@ impl Batch {
             framing: self.framing,
             ends: tail_ends.into_iter().map(|end| end - cut).collect(),
             receipt: self.receipt.clone(),
+            // Both halves settle parts of the same receipt.
             first: self.first + head_records as u32,
         };
         self.body = head;
+        // The second half closes the stream.
         self.closing = false;
         (self, tail)
     }
@@ -166,6 +171,7 @@ impl Open {
             // Records that are there may still get a byte each.
             None => self.ends.len() + 1,
         };
+        // The closing bracket of an array.
         let close = if framing == Some(BatchFraming::Bytes) { 0 } else { 1 };
         self.buffer.len() + length + frame + close
     }
@@ -188,6 +194,8 @@ impl Open {
                 self.buffer.len()
             }
         };
+        // Framing needs the kind later: JSON values get a line feed on other streams, and bytes are validated on JSON
+        // streams.
         if framing.is_none() {
             self.kinds.push(kind);
         }
@@ -286,6 +294,7 @@ impl Unframed {
         let mut framed = Framed::default();
         let receipt = self.open.receipt.clone();
         let mut next = Open::with_capacity(self.open.buffer.len() + self.records() + 1, self.records());
+        // The index in the receipt of the first record of `next`.
         let mut first = 0;
         let mut refused = Vec::new();
         let seal = |open: Open, first: u32, batches: &mut Vec<Batch>| {
@@ -311,6 +320,8 @@ impl Unframed {
                     let error = ProducerError::from(StreamError::from(error));
                     let index = index as u32;
                     framed.error.get_or_insert_with(|| error.clone());
+                    // The receipts of the refused records are settled together below, with one pass over the waiting
+                    // tasks.
                     refused.push((index..index + 1, Err(error)));
                     seal(std::mem::take(&mut next), first, &mut framed.batches);
                     first = index + 1;
@@ -320,6 +331,7 @@ impl Unframed {
         seal(next, first, &mut framed.batches);
         framed.refused = refused.len();
         framed.wakers = receipt.settle_all(refused);
+        // If every record was refused there is no batch to close with: the caller reopens the producer.
         if let (true, Some(last)) = (self.closing, framed.batches.last_mut()) {
             last.closing = true;
         }

@@ -102,6 +102,7 @@ impl Queue {
 
     #[inline]
     pub(in crate::producer) fn room(&self, kind: RecordKind, length: usize) -> Room {
+        // `Never` first: a caller that waits for room would wait without end.
         let cost = self.cost(kind, length);
         if cost > self.limits.buffered_bytes || length > MAX_RECORD {
             Room::Never
@@ -141,8 +142,10 @@ impl Queue {
             self.begin(now(), record.len());
             wake = true;
         }
+        // The batch has room for it now, or has this record only.
         let index = self.open.push(self.framing, kind, record);
         self.records += 1;
+        // The accounts include batches in flight, so that a slow server cannot make the memory grow.
         self.bytes += self.cost(kind, record.len());
         (index, wake)
     }
@@ -156,6 +159,7 @@ impl Queue {
     /// Seals the open batch if no record fits into it. Returns whether it was full.
     #[inline]
     pub(in crate::producer) fn seal_if_full(&mut self) -> bool {
+        // A batch without room for one more byte is sealed now: to wait for the linger time would gain nothing.
         let full = self.open.records() >= self.limits.batch_items
             || self.open.len_with(self.framing, RecordKind::Bytes, 1) > self.limits.batch_bytes;
         if full && self.open.records() > 0 {
@@ -169,6 +173,7 @@ impl Queue {
         // An eighth more than the last batch: cheaper than to grow the buffer by doubling.
         let bytes = (bytes + bytes / 8).min(self.limits.batch_bytes).max(length + 2);
         let records = (records + records / 8).min(self.limits.batch_items).max(1);
+        // A new receipt with it: each batch has its own.
         self.open = Open::with_capacity(bytes, records);
         self.since = Some(now);
         self.flushed = false;
@@ -178,6 +183,7 @@ impl Queue {
         let open = std::mem::take(&mut self.open);
         let records = open.records();
         let sealed = open.seal(self.next_id(), self.framing, closing);
+        // Load rarely changes from one batch to the next.
         self.expected = match &sealed {
             Sealed::Ready(batch) => (batch.body.len(), records),
             Sealed::Unframed(unframed) => (unframed.cost(), records),
@@ -211,6 +217,7 @@ impl Queue {
             None => {
                 let receipt = Arc::<Receipt>::default();
                 self.sealed.push_back(Sealed::Ready(Batch::close_only(self.next_id(), receipt.clone())));
+                // A close has no record, and counts as one, so that a flush waits for it.
                 self.unsettled.push_back(1);
                 receipt
             }
@@ -223,12 +230,14 @@ impl Queue {
             return self.next_id();
         }
         self.flushed = true;
+        // The open batch will get `next_id`, so all before the one after it must be settled.
         self.next_id() + 1
     }
 
     /// Makes the open batch due if nothing is in flight. Called when the queue is full: only the open batch can make room
     /// then. Returns whether the driver must be woken.
     pub(in crate::producer) fn flush_if_idle(&mut self) -> bool {
+        // With a batch in flight, its acknowledgement makes room and wakes the waiting appends.
         let alone = self.open.records() > 0 && self.unsettled.is_empty();
         alone && !std::mem::replace(&mut self.flushed, true)
     }
@@ -287,6 +296,8 @@ impl Queue {
         let index = (id - self.first_unsettled) as usize;
         // A close without a record counts as one.
         self.unsettled[index] -= records.max(1);
+        // Batches may be settled out of order. A flush waits for a prefix, so the front advances only over settled
+        // ones.
         while self.unsettled.front() == Some(&0) {
             self.unsettled.pop_front();
             self.first_unsettled += 1;

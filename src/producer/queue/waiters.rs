@@ -19,6 +19,7 @@ impl<V> Default for Waiters<V> {
 impl<V> Waiters<V> {
     /// Waits with `ticket`, or with a new one behind all others.
     pub(in crate::producer) fn wait(&mut self, ticket: &mut Option<u64>, value: V, waker: &Waker) {
+        // A task that is polled again keeps its place.
         let ticket = *ticket.get_or_insert_with(|| {
             self.next += 1;
             self.next
@@ -43,6 +44,7 @@ impl<V> Waiters<V> {
     pub(in crate::producer) fn take_while(&mut self, mut ready: impl FnMut(&V) -> bool) -> Vec<Waker> {
         let mut wakers = Vec::new();
         while let Some(first) = self.waiting.first_entry() {
+            // Later ones must not overtake it, even if they need less.
             if !ready(&first.get().0) {
                 break;
             }
