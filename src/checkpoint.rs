@@ -105,6 +105,7 @@ impl FromStr for Checkpoint {
         let (offset, skip) = match text.split_once(',') {
             None => (text, Skip::None),
             Some((offset, skip)) => {
+                // The first byte may be a part of a longer character: then there are no digits.
                 let digits = skip.get(1..).unwrap_or_default();
                 // `u64::from_str` takes a leading plus sign; the text form has exactly one spelling.
                 if !digits.starts_with(|c: char| c.is_ascii_digit()) {

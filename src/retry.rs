@@ -135,10 +135,12 @@ impl Backoff {
         random: u64,
         retry_after: Option<Duration>,
     ) -> Option<Duration> {
+        // The budget counts from the first failure since the last progress.
         let first_failure = *self.first_failure.get_or_insert(now);
         if self.config.max_retries.is_some_and(|max| self.retries >= max) {
             return None;
         }
+        // With a large exponent the power is infinite, and `min` gives the longest wait.
         let exponent = i32::try_from(self.retries).unwrap_or(i32::MAX);
         let ceiling = (self.config.initial_backoff.as_secs_f64() * self.config.multiplier.powi(exponent))
             .min(self.config.max_backoff.as_secs_f64());
@@ -147,6 +149,7 @@ impl Backoff {
             .min(MAX_WAIT);
         if let Some(bound) = self.config.max_elapsed {
             let elapsed = now.saturating_duration_since(first_failure);
+            // Checked before the wait, not after it.
             if elapsed.saturating_add(wait) > bound {
                 return None;
             }

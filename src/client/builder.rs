@@ -243,6 +243,7 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
                 return Err(StreamError::config(option, "0s", "it must be above zero").into());
             }
         }
+        // The runtime first: some transports need one to be built.
         let runtime = match self.runtime {
             Source::Given(runtime) => runtime,
             Source::Default(find) => find().map_err(StreamError::from)?,

@@ -157,6 +157,7 @@ impl Error {
 
 impl From<StreamError> for Error {
     fn from(kind: StreamError) -> Self {
+        // Also readable from the error, like the one of any other status.
         let retry_after = match &kind {
             StreamError::RateLimited { retry_after } => *retry_after,
             _ => None,
@@ -167,6 +168,7 @@ impl From<StreamError> for Error {
 
 impl From<TransportError> for Error {
     fn from(error: TransportError) -> Self {
+        // The kind `Timeout` has no field for the transport's text, which says which deadline passed.
         let detail = (error.kind() == TransportErrorKind::Timeout).then(|| error.to_string());
         Self::with_context(error.into(), Context { detail, ..Context::default() })
     }

@@ -103,8 +103,12 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
                 Wait::LongPoll(idle) => (idle, options.with_live(true)),
                 Wait::EventStream => (head, options.with_live(true)),
             };
+            // A timeout of the provider alone is safe to retry, even for an append.
             let handed_over = AtomicBool::new(false);
             let attempt = inner.follow(call, options, &handed_over);
+            // The deadline covers the header provider, redirects and the upload, up to the response's head. The body
+            // has a deadline
+            // of its own, the idle timeout, which the reader keeps.
             let result = inner.timers.timeout(&inner.runtime, deadline, attempt).await;
             result.unwrap_or_else(|| {
                 let error = TransportError::new(TransportErrorKind::Timeout);
@@ -131,6 +135,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         handed_over: &AtomicBool,
     ) -> Result<Response, AttemptError> {
         let configured = self.configured_headers(&call.extra_headers).await?;
+        // Headers of a provider were not checked when the client was built.
         configured.keys().try_for_each(check_framing).map_err(AttemptError::Refused)?;
         let mut endpoint = self.endpoint(call).map_err(AttemptError::Refused)?;
         // Once a redirect has left the origin, the configured headers stay out, even if a later one leads back:
@@ -138,6 +143,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         let mut same_origin = true;
         for _ in 0..=MAX_REDIRECTS {
             let request = build(call, &endpoint, same_origin.then_some(&configured));
+            // Relaxed: the same future reads it.
             handed_over.store(true, Ordering::Relaxed);
             let response =
                 self.transport.send(request, options).await.map_err(|error| match same_origin {
@@ -146,6 +152,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
                 })?;
             let (head, body) = response.into_parts();
             if !is_redirect(head.status) {
+                // Errors name the other origin: the caller knows only the stream's URL.
                 let redirected_to = (!same_origin).then_some(endpoint);
                 return Ok(Response { status: head.status, headers: head.headers, body, redirected_to });
             }
@@ -163,6 +170,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
 
     /// The client's headers, the provider's and the call's. The last of these that has a name wins.
     async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, TransportError> {
+        // From the weakest to the strongest. Each replaces a whole name, so that a token is never sent twice.
         let mut headers = self.defaults.headers.clone();
         if let Some(provider) = &self.defaults.header_provider {
             replace(&mut headers, provider.headers().await?);
@@ -175,6 +183,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
 
     /// The call's endpoint, with the query of this attempt.
     fn endpoint(&self, call: &Call) -> Result<Endpoint, Error> {
+        // The usual append: no URL is built.
         if call.query.is_empty() && self.defaults.query_provider.is_none() && call.url().query().is_none() {
             return Ok(call.endpoint.clone());
         }
@@ -190,11 +199,13 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
 
 /// The deadline for the response to a request with a body of this size. The body has to be sent first.
 fn with_upload_time(header_timeout: Duration, body_bytes: usize) -> Duration {
+    // Saturating: a huge body has no deadline, rather than one that is too short.
     let units = u32::try_from(body_bytes / UPLOAD_UNIT).unwrap_or(u32::MAX);
     header_timeout.saturating_add((header_timeout / 16).saturating_mul(units))
 }
 
 fn build(call: &Call, endpoint: &Endpoint, configured: Option<&HeaderMap>) -> Request<Bytes> {
+    // The protocol's headers come first, and no configured header replaces or repeats one of them.
     let mut headers = call.headers.clone();
     for (name, value) in configured.into_iter().flatten() {
         if !call.headers.contains_key(name) {

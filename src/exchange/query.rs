@@ -38,9 +38,11 @@ pub(super) fn with_query<'q>(
     let own = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let mut pairs: Vec<(&str, Cow<'_, str>)> = own
         .map(|pair| (pair.split_once('=').map_or(pair, |(key, _)| key), Cow::Borrowed(pair)))
+        // An added parameter replaces the URL's own. That is how a redirect's query is corrected.
         .filter(|(key, _)| added.iter().all(|(added, _)| added != key))
         .collect();
     pairs.extend(added.iter().map(|(key, value)| (key.as_str(), Cow::Owned(format!("{key}={value}")))));
+    // A stable sort: repeated keys keep their order.
     pairs.sort_by(|a, b| a.0.cmp(b.0));
     let query = pairs.iter().map(|(_, pair)| &**pair).collect::<Vec<_>>().join("&");
     let mut url = url.clone();

@@ -33,12 +33,15 @@ pub(super) fn redirect_target(
     let Some(location) = headers.get(header::LOCATION).map(HeaderValue::as_bytes) else {
         return refuse("the response has no Location".into());
     };
+    // A Location may be relative. It is resolved like a link on a page.
     let location = String::from_utf8_lossy(location);
     let Ok(mut to) = from.join(&location) else {
         return refuse(format!("the Location is not a URL: {:?}", truncate_for_display(&location)));
     };
+    // A fragment is not sent, and would make the URL invalid for the transport.
     to.set_fragment(None);
     let shown = truncate_for_display(to.as_str()).into_owned();
+    // Clients turn a POST into a GET after 301, 302 and 303. Only 307 and 308 keep the method.
     let is_read = matches!(call.operation, Operation::Read | Operation::Head);
     if !is_read && !matches!(status.as_u16(), 307 | 308) {
         let method = call.method();
@@ -49,6 +52,7 @@ pub(super) fn redirect_target(
     if !matches!(to.scheme(), "http" | "https") || to.host_str().is_none() {
         return refuse(format!("{shown} is neither http nor https"));
     }
+    // The headers of the protocol and the data would be readable on the network.
     if from.scheme() == "https" && to.scheme() == "http" {
         return refuse(format!("{shown} would be without encryption; use an https URL"));
     }
@@ -65,6 +69,7 @@ pub(super) fn refused(call: &Call, status: Option<StatusCode>, reason: String) -
 
 /// The transport's error of a request to a redirect target. The caller knows only the call's own URL.
 pub(super) fn with_redirect_context(error: &TransportError, endpoint: &Endpoint) -> TransportError {
+    // The kind's text is a prefix of the error's. The new message keeps what follows it.
     let text = error.to_string();
     let kind = error.kind().to_string();
     let message = format!("{}{}", redirected_to(endpoint), text.strip_prefix(&kind).unwrap_or_default());

@@ -67,6 +67,7 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
                     (call.transport_error(&error), error.sent() == Sent::No, false)
                 }
             };
+            // The first attempt is not a retry.
             let error = error.with_attempts(backoff.retries() + 1);
             // A response that another attempt would get again means that nothing was applied. A missing response
             // does not.
@@ -81,6 +82,8 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
                 let error = error.with_kind(StreamError::OutcomeUnknown { reason });
                 return Err(OperationError { error, ambiguous });
             }
+            // An earlier attempt may be the one that was applied. It explains a later 404 of a delete, or 409 of a
+            // close.
             ambiguous |= !unapplied;
             let runtime = self.runtime();
             match backoff.next(runtime.now(), runtime.random(), error.retry_after()) {
@@ -115,6 +118,7 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             let detail = format!("{}, which is not sent the configured headers", redirected_to(&endpoint));
             error = error.with_detail(detail);
         }
+        // A rate limit refuses a request before it is applied.
         (error, status == StatusCode::TOO_MANY_REQUESTS)
     }
 
@@ -127,6 +131,7 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             let mut seen = 0;
             while let Some(Ok(chunk)) = body.next_chunk().await {
                 seen += chunk.len();
+                // Only the start is kept, for the error's text. The rest is read for the connection's sake.
                 let room = Context::MAX_MESSAGE - start.len();
                 start.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 if seen > MAX_DRAIN {

@@ -64,6 +64,7 @@ fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
     if text.is_empty() {
         return Err(refuse("url", text, "it is empty"));
     }
+    // Not by parsing: `a:b` is a path of a stream to the caller, and a URL with a scheme to the standard.
     let is_absolute = text.split_once("://").is_some_and(|(scheme, _)| {
         scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) && !scheme.is_empty()
     });
@@ -87,6 +88,7 @@ fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
 
 /// The URL of `path` below `base`.
 fn join(base: &Url, path: &str) -> Result<Url, Error> {
+    // Joined as text: `Url::join` would drop the last segment of the base, and take `//host` for another host.
     let joined = format!("{}/{}", base.as_str().trim_end_matches('/'), path.trim_start_matches('/'));
     let url = parse("url", &joined)?;
     // `..` must lead neither above the base nor to a sibling: `/v10` is not below `/v1`.

@@ -21,6 +21,7 @@ pub fn decode(data: &[u8]) -> Result<Bytes, InvalidBase64> {
     let decoded = if ends.peek().is_none() {
         STANDARD.decode(data)
     } else {
+        // Line ends are dropped; any other foreign byte is an error of the decoder.
         let mut text = Vec::with_capacity(data.len());
         let mut start = 0;
         for end in ends.chain([data.len()]) {

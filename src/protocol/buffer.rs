@@ -28,6 +28,7 @@ impl Input {
 
     /// Moves to the next buffer, and releases the current one. False if there is no next buffer.
     pub(super) fn next_buffer(&mut self) -> bool {
+        // For `position`: the consumed buffers are gone.
         self.passed += self.chunk.len() as u64;
         self.pos = 0;
         self.chunk = self.queue.pop_front().unwrap_or_default();
@@ -108,6 +109,7 @@ impl Joined {
         {
             self.copied += self.bytes.len();
         }
+        // Doubling, up to the limit. `needed` is within the limit, so the target is as well.
         let target = needed.max((self.bytes.capacity() * 2).min(limit));
         self.bytes.reserve_exact(target - self.bytes.len());
     }

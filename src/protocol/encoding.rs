@@ -26,6 +26,7 @@ fn unusual(headers: &HeaderMap, name: &HeaderName, usual: &str) -> Option<String
         let coding = coding.trim_ascii();
         ["", "identity", usual].iter().any(|known| coding.eq_ignore_ascii_case(known.as_bytes()))
     };
+    // Both headers are lists, and may be repeated.
     let mut lists = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let list = lists.find(|list| !list.split(|byte| *byte == b',').all(is_usual))?;
     Some(truncate_for_display(&String::from_utf8_lossy(list.trim_ascii())).into_owned())

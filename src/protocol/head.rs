@@ -145,6 +145,7 @@ fields! {
 impl Fields<'_> {
     fn for_read(&self) -> Result<Head, StreamError> {
         // Only caches use these two. A value that could not be sent back is dropped.
+        // Their values are sent back unchanged. One that is not text is worth less than the page.
         let (cursor, etag) = (self.cursor.text().ok().flatten(), self.etag.text().ok().flatten());
         Ok(Head {
             next_offset: self.next_offset()?,
@@ -192,6 +193,7 @@ struct Field<'h> {
 impl<'h> Field<'h> {
     fn add(&mut self, name: &'h HeaderName, value: &'h HeaderValue) {
         let (_, first) = *self.first.get_or_insert((name, value));
+        // Two equal values are a repetition, which proxies produce. Only another value is a contradiction.
         if first != value {
             self.other = Some(value);
         }
@@ -216,6 +218,7 @@ impl<'h> Field<'h> {
 
     fn number(self) -> Result<Option<u64>, StreamError> {
         let (Some(value), Some((name, _))) = (self.text()?, self.first) else { return Ok(None) };
+        // `u64::from_str` accepts a leading plus sign, which the protocol does not.
         let digits = value.trim();
         digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit())).map(Some).ok_or_else(
             || {

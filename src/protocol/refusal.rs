@@ -29,6 +29,7 @@ impl Refusal<'_> {
         // An encoded body has no text to show.
         let message = check_encoding(self.headers).ok().and_then(|()| describe(self.message));
         let retry_after = retry_after(self.headers, now);
+        // The epoch is meaningful only in the refusal of an append: elsewhere a 403 is about credentials.
         let is_append = matches!(self.operation, Operation::Append | Operation::Close);
         let server_epoch = match self.status {
             StatusCode::FORBIDDEN if is_append => Head::for_refusal(self.headers).producer_epoch,
@@ -63,6 +64,8 @@ impl Refusal<'_> {
             403 => StreamError::Forbidden,
             404 => StreamError::NotFound { url: url() },
             405 | 501 => StreamError::NotSupported,
+            // On a create, 409 is about the configuration. On an append it has three meanings, which the headers
+            // distinguish.
             409 if self.operation == Operation::Create => StreamError::Conflict,
             409 => match Head::for_refusal(self.headers) {
                 Head { closed: true, next_offset, .. } => {
@@ -76,12 +79,14 @@ impl Refusal<'_> {
                 }
                 _ => StreamError::SeqConflict(message_or_reason()),
             },
+            // On a read, the data before some offset is gone. Elsewhere the stream is.
             410 => match self.offset {
                 Some(offset) => StreamError::OffsetGone { offset: offset.to_string() },
                 None => StreamError::Gone { url: url() },
             },
             413 => StreamError::PayloadTooLarge { size: self.size },
             429 => StreamError::RateLimited { retry_after },
+            // 408 and 425 are the client's by number, but the server's by meaning: the same request may succeed later.
             408 | 425 | 500.. => {
                 StreamError::ServerError { status: self.status.as_u16(), message: message_or_reason() }
             }

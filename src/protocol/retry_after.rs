@@ -17,6 +17,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     }
     let date = http_date(value)?;
     let now = headers.get(header::DATE).and_then(|date| http_date(date.to_str().ok()?.trim())).unwrap_or(now);
+    // A date in the past asks for no wait.
     Some(date.duration_since(now).unwrap_or_default())
 }
 

@@ -131,6 +131,7 @@ impl<T: HttpTransport, R: Runtime> Future for Append<T, R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AppendResult> {
         loop {
             match &mut self.0 {
+                // The state changes before the result is returned, so that a panic below cannot poll the future again.
                 State::InFlight(future) => {
                     let result = std::task::ready!(future.as_mut().poll(cx));
                     self.0 = State::Completed;
@@ -177,6 +178,7 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
 
     async fn call(&mut self) -> Result<Call, Error> {
         let mut call = self.stream.call(Operation::Append)?;
+        // An error of serialisation was kept until now, so that `append_json` need not return a `Result`.
         let data = std::mem::replace(&mut self.data, Ok(Bytes::new()))?;
         if data.is_empty() {
             let reason = "the protocol has no empty append; to close a stream use close()";
@@ -201,6 +203,7 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
         if self.closing {
             call.headers.insert(headers::STREAM_CLOSED, HeaderValue::from_static("true"));
         }
+        // The last step, because it may send a HEAD: other errors are found without a request.
         let content_type: Arc<str> = match &self.content_type {
             Some(content_type) => content_type.as_str().into(),
             None => {
@@ -222,6 +225,7 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
             }),
             (None, ..) => None,
         };
+        // Protocol §5.2.1: 204 is a duplicate. Without a producer identity a server may respond 204 to any append.
         let duplicate = self.producer.is_some() && status == StatusCode::NO_CONTENT;
         let next_offset = match head.next_offset {
             Some(offset) => offset,
@@ -241,12 +245,14 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
         let OperationError { error, ambiguous } = failed;
         match error.kind() {
             // The attempt without a response may have closed the stream.
+            // With a producer identity the server would have reported a duplicate.
             StreamError::StreamClosed { .. } if self.closing && self.producer.is_none() && ambiguous => {
                 let reason = "an attempt had no response, and the stream is closed now".to_owned();
                 error.with_kind(StreamError::OutcomeUnknown { reason })
             }
             // The protocol has one status for a wrong type and for a wrong sequence. A HEAD tells which.
             StreamError::SeqConflict(_) if self.producer.is_none() => {
+                // With a producer identity, 409 is about its sequence, which the error names already.
                 let sent = call.headers.get(http_header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
                 match (self.stream.head().await, sent) {
                     (Ok(head), Some(sent)) if !content_type::same(&head.content_type, sent) => error

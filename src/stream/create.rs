@@ -89,6 +89,7 @@ impl CreateOptions {
     pub(super) fn apply(self, call: &mut Call) -> Result<Option<String>, Error> {
         let mut set = |name: HeaderName, value: HeaderValue| call.headers.insert(name, value);
         // The server gives a fork the type of its source.
+        // To send the default type for a fork could contradict its source.
         let content_type = match (self.content_type, &self.fork) {
             (None, Some(_)) => None,
             (content_type, _) => Some(content_type.unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned())),
@@ -115,11 +116,13 @@ impl CreateOptions {
             set(headers::STREAM_CLOSED, HeaderValue::from_static("true"));
         }
         if let Some(fork) = self.fork {
+            // The protocol wants a path on the same server.
             set(headers::STREAM_FORKED_FROM, header_value("fork", &fork.path()?)?);
             if let Some(offset) = fork.offset {
                 offset.validate()?;
                 set(headers::STREAM_FORK_OFFSET, header_value("fork offset", offset.to_query_value())?);
             }
+            // Zero is the default. Some servers refuse the header without an offset.
             if fork.sub_offset != 0 {
                 set(headers::STREAM_FORK_SUB_OFFSET, HeaderValue::from(fork.sub_offset));
             }

@@ -31,6 +31,8 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
     /// Dropping the future cancels the request. The stream may have been created; to be sure, call it again.
     pub async fn create(&self, options: CreateOptions) -> Result<CreateResponse, Error> {
         let mut call = self.call(Operation::Create)?;
+        // A server need not repeat the type that was sent. A fork has the type of its source, which only the server
+        // knows.
         let sent_type = options.apply(&mut call)?;
         let response = self.http().send(&call, Resend::Always).await.map_err(|failed| failed.error)?;
         let created = response.status == StatusCode::CREATED;
@@ -125,6 +127,7 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
     /// Dropping the future cancels the request. The stream may be closed; to be sure, call it again.
     pub async fn close(&self) -> Result<CloseResponse, Error> {
         let mut call = self.call(Operation::Close)?;
+        // A POST without a body and with this header is a close.
         call.headers.insert(headers::STREAM_CLOSED, HeaderValue::from_static("true"));
         let response = match self.http().send(&call, Resend::Always).await {
             Ok(response) => response,

@@ -37,6 +37,7 @@ impl JsonSplitter {
 
     /// Adds the next message. False if there is none, or if it does not fit.
     fn add_message(&mut self, frame: &mut Builder, max_bytes: usize) -> Result<bool, FramingError> {
+        // An error here ends the frame. It is returned by the next call, after the messages before it.
         let found = match self.seek()? {
             Seek::Nothing => return Ok(false),
             Seek::Last => Found::Carried,
@@ -50,6 +51,7 @@ impl JsonSplitter {
             },
         };
         let rest = self.input.rest();
+        // All of the buffer is likely to fit: one allocation for the frame.
         let expected = max_bytes.min(self.carry.len() + rest.len() + 2);
         match found {
             Found::Here(length) => {

@@ -63,6 +63,7 @@ impl JsonSplitter {
     fn item_in_place<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FramingError> {
         let rest = self.input.rest();
         let mut values = Deserializer::from_slice(rest).into_iter::<T>();
+        // Incomplete, or not a `T`: the slow path decides which.
         let Some(Ok(item)) = values.next() else { return Ok(None) };
         let length = values.byte_offset();
         // A number at the end of the buffer may continue in the next one. A type that reads nothing does not find the
@@ -71,6 +72,7 @@ impl JsonSplitter {
         if length == 0 || (!delimited && length == rest.len()) {
             return Ok(None);
         }
+        // The limit holds for messages in one buffer too.
         self.check_size(length)?;
         self.state = self.after_value();
         self.input.advance(length);

@@ -77,6 +77,7 @@ impl Scanner {
 
     #[inline]
     fn container_end(&mut self, buffer: &[u8], from: usize) -> Option<usize> {
+        // The value begins inside the loaded block: the brackets before it belong to earlier values.
         if self.depth == 0 && (self.start..self.end).contains(&from) {
             self.brackets &= !0 << (from - self.start);
         } else {
@@ -87,6 +88,7 @@ impl Scanner {
         }
         loop {
             while self.brackets != 0 {
+                // The lowest bit is the first bracket. It is then cleared.
                 let at = self.start + self.brackets.trailing_zeros() as usize;
                 self.brackets &= self.brackets - 1;
                 // Of the bytes in this mask, opening brackets have bit 1 only, and closing brackets bit 2 only. The
@@ -97,6 +99,7 @@ impl Scanner {
                     return Some(at + 1);
                 }
             }
+            // The value continues in the next buffer. `depth` and the string state are kept.
             if self.end == buffer.len() {
                 return None;
             }
@@ -113,6 +116,7 @@ impl Scanner {
     /// How many bytes can be skipped: the rest of a string that filled the whole last block.
     #[inline]
     fn long_text(&self, rest: &[u8]) -> usize {
+        // The block must lie in a string as a whole, and not end in an escape.
         if self.strings != !0 || self.escaped != 0 {
             return 0;
         }
@@ -134,6 +138,7 @@ impl Scanner {
 
     #[cold]
     fn load_tail(&mut self, tail: &[u8]) {
+        // A short tail is padded with spaces, which are in no mask.
         let mut block = [b' '; BLOCK];
         block[..tail.len()].copy_from_slice(tail);
         // The padding would hide an escape at the end of the tail.
@@ -151,6 +156,7 @@ impl Scanner {
 
     #[inline]
     fn classify(&mut self, block: &[u8; BLOCK]) {
+        // Backslashes are rare, so the masks for escapes are computed only if there is one.
         let mut quotes = mask(block, 0, b'"');
         if self.escaped != 0 || contains(block, b'\\') {
             quotes &= !self.escapes(mask(block, 0, b'\\'));
@@ -165,8 +171,10 @@ impl Scanner {
     #[cold]
     fn escapes(&mut self, backslash: u64) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
+        // A backslash that is escaped itself does not escape.
         let backslash = backslash & !self.escaped;
         let follows = backslash << 1 | self.escaped;
+        // The carry of an addition moves the start of each run to its end. Its parity tells whether the run is odd.
         let odd_starts = backslash & !EVEN & !follows;
         let (sequences, overflow) = odd_starts.overflowing_add(backslash);
         self.escaped = u64::from(overflow);
@@ -174,6 +182,7 @@ impl Scanner {
     }
 
     fn text_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        // The first byte is the opening quote, or the byte after a backslash: neither ends the string.
         let mut at = usize::from(self.text != Text::Inside);
         loop {
             self.text = Text::Inside;
@@ -211,6 +220,7 @@ fn mask(block: &[u8; BLOCK], fold: u8, wanted: u8) -> u64 {
 
     let (words, _) = block.as_chunks::<8>();
     words.iter().enumerate().fold(0, |mask, (index, word)| {
+        // Eight bytes at a time. Little-endian, so that the first byte gets the lowest bit on every target.
         let word = u64::from_le_bytes(*word) | (ONES * u64::from(fold));
         let difference = word ^ (ONES * u64::from(wanted));
         // The highest bit of each byte that is zero, exactly; then these eight bits side by side.

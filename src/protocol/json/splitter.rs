@@ -150,6 +150,8 @@ impl JsonSplitter {
     #[inline]
     pub(super) fn find(&mut self) -> Result<Option<Found>, FramingError> {
         loop {
+            // Separators first. `scan` then finds the end, or copies the part that has arrived and continues in the
+            // next buffer.
             let kind = match self.seek()? {
                 Seek::Value(kind) => kind,
                 Seek::Last => return Ok(Some(Found::Carried)),
@@ -170,6 +172,7 @@ impl JsonSplitter {
         self.check_size(length)?;
         if end.is_some() {
             self.state = self.after_value();
+            // The message lies in one buffer: no copy.
             if self.carry.is_empty() {
                 return Ok(Some(Found::Here(length)));
             }
@@ -182,6 +185,7 @@ impl JsonSplitter {
     /// Fails if `length` more bytes make the current message too large.
     #[inline]
     pub(super) fn check_size(&mut self, length: usize) -> Result<(), FramingError> {
+        // Also for a message that is not complete: its size is bounded while it arrives.
         if self.carry.len() + length > self.max_message_bytes {
             return Err(self.fail(FramingError::TooLarge { limit: self.max_message_bytes }));
         }
@@ -216,10 +220,12 @@ impl JsonSplitter {
                     None => Ok(Seek::Nothing),
                 };
             };
+            // White space is skipped here as well, byte by byte: bodies have little of it between messages.
             self.state = match (self.state, byte) {
                 (State::Value(kind), _) => return Ok(Seek::Value(kind)),
                 (state, byte) if is_space(byte) => state,
                 (State::After, b',') => State::Next,
+                // `[1,]` is refused: after a comma the state is `Next`.
                 (State::First | State::After, b']') => State::Closed,
                 (State::Open, b'[') => State::First,
                 (State::Open, found) => return Err(self.fail(FramingError::NotAnArray { found })),
@@ -240,6 +246,7 @@ impl JsonSplitter {
         let length = self.input.position();
         match self.state {
             State::Closed | State::Text | State::Failed => Ok(Seek::Nothing),
+            // Only the end of the body shows that a number is complete.
             State::Value(Kind::Scalar) if self.framing == Framing::Texts => {
                 self.state = State::Text;
                 Ok(Seek::Last)

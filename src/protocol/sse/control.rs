@@ -50,6 +50,7 @@ impl Control {
     ///
     /// [`ControlError`] if the data is not JSON of this form, or the offset is missing or not valid.
     pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
+        // The whole data is parsed: a control event is small, and a proxy may have reordered its fields.
         let fields: Fields = serde_json::from_slice(data).map_err(|error| ControlError::Malformed {
             message: truncate_for_display(&error.to_string()).into_owned(),
         })?;
@@ -60,6 +61,7 @@ impl Control {
         Ok(Self {
             next_offset,
             cursor: fields.cursor,
+            // A closed stream has no more data, whether the server adds the flag or not.
             up_to_date: fields.up_to_date || fields.closed,
             closed: fields.closed,
         })

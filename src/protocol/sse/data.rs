@@ -19,6 +19,7 @@ impl Data {
     /// Begins a line. Two lines are joined by a line feed; the `append` that follows checks the limit for it.
     #[inline]
     pub(super) fn begin_line(&mut self, limit: usize) {
+        // Not the first line: the event needs a line feed, so its data is not a slice of the input any more.
         if std::mem::replace(&mut self.present, true) {
             self.move_to_joined(limit);
             self.joined.extend(b"\n", limit);
@@ -32,11 +33,13 @@ impl Data {
         length: usize,
         limit: usize,
     ) -> Result<(), EventTooLarge> {
+        // Checked before the bytes are kept, so that the limit holds for the memory.
         if self.slice.len() + self.joined.len() + length > limit {
             return Err(EventTooLarge { limit });
         }
         if length > 0 {
             if self.slice.is_empty() && self.joined.is_empty() {
+                // The first piece stays a slice of the buffer, without a copy. Most events have one piece.
                 self.slice = input.take(length);
             } else {
                 self.move_to_joined(limit);

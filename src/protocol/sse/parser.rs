@@ -71,6 +71,7 @@ impl SseParser {
     /// The next event, or `None` until more bytes are pushed.
     pub fn next_event(&mut self) -> Option<Result<SseEvent, EventTooLarge>> {
         loop {
+            // The current buffer is consumed. It is released, and the next one becomes current.
             let Some(&first) = self.input.rest().first() else {
                 if self.input.next_buffer() {
                     continue;
@@ -81,6 +82,8 @@ impl SseParser {
                 self.skip_bom(first);
                 continue;
             }
+            // Each step consumes the longest run that it can, so that the loop runs once for each field, not for each
+            // byte.
             let step = match self.line {
                 Line::Start => Ok(self.line_start(first)),
                 Line::Name(seen) => self.field_name(seen),
@@ -102,6 +105,7 @@ impl SseParser {
     }
 
     fn skip_bom(&mut self, first: u8) {
+        // A byte order mark may be split between buffers, so it is compared byte by byte.
         if first == BOM[self.bom] {
             self.input.advance(1);
             self.bom += 1;
@@ -116,6 +120,8 @@ impl SseParser {
 
     #[inline]
     fn line_start(&mut self, first: u8) -> Option<SseEvent> {
+        // A CR ends its line at once, so that the event is not delayed. A line feed after it is a part of the same line
+        // end.
         let after_cr = std::mem::take(&mut self.skip_lf);
         match first {
             b'\n' => {
@@ -129,6 +135,7 @@ impl SseParser {
             }
             _ => {
                 let rest = self.input.rest();
+                // The two fields that matter, without the general path.
                 if rest.starts_with(b"data:") {
                     self.input.advance(5);
                     self.begin_value(Field::Data);
@@ -146,6 +153,7 @@ impl SseParser {
     fn field_name(&mut self, mut seen: ShortName) -> Result<Option<SseEvent>, EventTooLarge> {
         let rest = self.input.rest();
         let end = memchr::memchr3(b':', b'\n', b'\r', rest);
+        // The name may continue in the next buffer.
         seen.extend(&rest[..end.unwrap_or(rest.len())]);
         let Some(end) = end else {
             self.input.advance(rest.len());
@@ -180,6 +188,7 @@ impl SseParser {
             self.input.advance(1);
         }
         let rest = self.input.rest();
+        // A value ends at a line end only: colons in it are data.
         let end = memchr::memchr2(b'\n', b'\r', rest);
         let length = end.unwrap_or(rest.len());
         let cr = end.is_some_and(|end| rest[end] == b'\r');
@@ -196,6 +205,7 @@ impl SseParser {
             self.skip_lf = cr;
             self.line = Line::Start;
         } else {
+            // The value continues in the next buffer. Its leading space is past.
             self.line = Line::Value { field, leading_space: false };
         }
         Ok(None)
