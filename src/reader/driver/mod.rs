@@ -1,10 +1,10 @@
 //! Connects the machine to the world: the request or body under way, and one timer.
 
-use super::machine::{Action, Ask, Machine, Request};
 use crate::error::Error;
 use crate::exchange::call::{AttemptError, Call, Response, Wait};
 use crate::exchange::headers::replace;
 use crate::protocol::operation::Operation;
+use crate::reader::machine::{Action, Ask, Machine, Request};
 use crate::stream::handle::DurableStream;
 use crate::sync::Exclusive;
 use durable_streams_contract::{Body, HttpTransport, Runtime, Sleep};
@@ -37,11 +37,11 @@ struct Alarm {
     set_wall: SystemTime,
 }
 
-pub(super) struct Driver<T, R> {
-    pub(super) stream: DurableStream<T, R>,
+pub(in crate::reader) struct Driver<T, R> {
+    pub(in crate::reader) stream: DurableStream<T, R>,
     /// What all requests have in common.
     template: Call,
-    pub(super) machine: Machine,
+    pub(in crate::reader) machine: Machine,
     under: Exclusive<Under>,
     alarm: Exclusive<Option<Alarm>>,
     /// The consumer was told to wait, and nothing was handed out since.
@@ -49,7 +49,7 @@ pub(super) struct Driver<T, R> {
 }
 
 impl<T: HttpTransport, R: Runtime> Driver<T, R> {
-    pub(super) fn new(stream: DurableStream<T, R>, template: Call, machine: Machine) -> Self {
+    pub(in crate::reader) fn new(stream: DurableStream<T, R>, template: Call, machine: Machine) -> Self {
         Self {
             stream,
             template,
@@ -61,14 +61,14 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     }
 
     /// Lets the handle know what appends would have to ask for.
-    pub(super) fn learn_content_type(&self) {
+    pub(in crate::reader) fn learn_content_type(&self) {
         if let Some(content_type) = self.machine.content_type() {
             self.stream.learn_content_type(content_type);
         }
     }
 
     /// Ready once the stream has answered.
-    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(in crate::reader) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match std::task::ready!(self.poll(cx, |machine| machine.is_ready().then_some(()))) {
             Some(result) => Poll::Ready(result),
             // A machine ends after it was ready.
@@ -80,7 +80,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     ///
     /// All state is in the driver: a poll that is not followed by another loses nothing.
     #[inline]
-    pub(super) fn poll<O>(
+    pub(in crate::reader) fn poll<O>(
         &mut self,
         cx: &mut Context<'_>,
         take: impl Fn(&mut Machine) -> Option<O>,
@@ -137,7 +137,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     /// Lets the machine see what has arrived, so that the position after the last message of a page is the
     /// page's end.
     #[cfg(feature = "json")]
-    pub(super) fn peek(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::reader) fn peek(&mut self, cx: &mut Context<'_>) {
         if self.poll_under(cx).is_ready() {
             self.machine.settle();
         }

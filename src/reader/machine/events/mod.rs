@@ -1,13 +1,13 @@
 //! What happens to a request, and what it means.
 
-use super::page::{BodyLength, Boundary};
-use super::session::{Group, Session};
 use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, UNTYPED, Unit, next_random};
 use crate::error::{Error, StreamError, truncate_for_display};
 use crate::offset::Offset;
 use crate::protocol::content_type;
 use crate::protocol::encoding::check_encoding;
 use crate::protocol::head::{DataEncoding, Head};
+use crate::reader::machine::page::{BodyLength, Boundary};
+use crate::reader::machine::session::{Group, Session};
 use crate::reader::options::LiveMode;
 use bytes::Bytes;
 use durable_streams_contract::{TransportError, TransportErrorKind};

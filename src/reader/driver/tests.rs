@@ -1,0 +1,72 @@
+//! The driver with a scripted transport and clock.
+
+use super::testing::Script;
+use crate::error::StreamError;
+use crate::reader::options::LiveMode;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+const TEXT: (&str, &str) = ("content-type", "text/plain");
+const UP_TO_DATE: (&str, &str) = ("stream-up-to-date", "true");
+
+#[test]
+fn single_204_before_the_tail_after_an_empty_page_is_tolerated() {
+    let script = Script::new();
+    let mut read = pin!(script.reader().offset(crate::Offset::parse("a0")).read_all());
+    assert!(Script::poll(&mut read).is_pending());
+    assert_eq!(script.request().unwrap(), "/s?offset=a0");
+    // An ordinary empty page, then one 204 that lost a race with an append.
+    script.respond_with(200, &[TEXT, ("stream-next-offset", "a1")], "");
+    assert!(Script::poll(&mut read).is_pending());
+    assert_eq!(script.request().unwrap(), "/s?offset=a1");
+    script.respond_with(204, &[("stream-next-offset", "a2")], "");
+    assert!(Script::poll(&mut read).is_pending());
+    script.advance(Duration::from_secs(1));
+    assert!(Script::poll(&mut read).is_pending());
+    assert_eq!(script.request().unwrap(), "/s?offset=a1");
+    script.respond_with(200, &[TEXT, ("stream-next-offset", "a2"), UP_TO_DATE], "new");
+    assert!(matches!(Script::poll(&mut read), Poll::Ready(Ok(read)) if read == "new"));
+    assert_eq!(script.request(), None);
+}
+
+#[test]
+fn broken_page_is_resumed_behind_the_part_that_was_handed_out() {
+    let script = Script::new();
+    let mut start =
+        pin!(script.reader().offset(crate::Offset::parse("a0")).live(LiveMode::LongPoll).chunks());
+    assert!(Script::poll(&mut start).is_pending());
+    script.respond(200, &[TEXT, ("stream-next-offset", "a1"), ("content-length", "6")]);
+    let Poll::Ready(Ok(mut chunks)) = Script::poll(&mut start) else { panic!("not started") };
+    script.push("abc");
+    {
+        let mut next = pin!(chunks.next());
+        let Poll::Ready(Some(Ok(chunk))) = Script::poll(&mut next) else { panic!("no chunk") };
+        assert_eq!((chunk.data.as_ref(), chunk.checkpoint.to_string()), (b"abc".as_ref(), "a0,b3".into()));
+    }
+    script.break_body();
+    let mut next = pin!(chunks.next());
+    assert!(Script::poll(&mut next).is_pending());
+    script.advance(Duration::from_secs(1));
+    assert!(Script::poll(&mut next).is_pending());
+    assert_eq!(script.request().unwrap(), "/s?offset=a0");
+    script.respond_with(200, &[TEXT, ("stream-next-offset", "a1"), UP_TO_DATE], "abcdef");
+    let Poll::Ready(Some(Ok(chunk))) = Script::poll(&mut next) else { panic!("no chunk") };
+    assert_eq!((chunk.data.as_ref(), chunk.checkpoint.to_string()), (b"def".as_ref(), "a1".into()));
+}
+
+#[test]
+fn silent_page_times_out_after_the_idle_timeout() {
+    let script = Script::new();
+    let idle = Duration::from_secs(7);
+    let reader = script.reader().idle_timeout(idle).retry_config(crate::RetryConfig::none());
+    let mut read = pin!(reader.read_all());
+    assert!(Script::poll(&mut read).is_pending());
+    script.respond(200, &[TEXT, ("stream-next-offset", "a1")]);
+    assert!(Script::poll(&mut read).is_pending());
+    script.advance(idle - Duration::from_secs(1));
+    assert!(Script::poll(&mut read).is_pending());
+    script.advance(Duration::from_secs(1));
+    let Poll::Ready(Err(error)) = Script::poll(&mut read) else { panic!("no error") };
+    assert!(matches!(error.kind(), StreamError::Timeout), "{error}");
+}
