@@ -257,3 +257,8 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         call
     }
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,10 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// the stream for held back by something on the way. Servers begin with an event at once.
 const PATIENCE_FOR_HEAD: Duration = Duration::from_secs(10);
 const PATIENCE_FOR_EVENTS: Duration = Duration::from_secs(5);
-/// How many answers in a row may move the offset without bringing anything, while catching up.
+/// Responses in a row without data that may leave the reader before the tail. One more ends it.
+///
+/// Catch-up pages, long-polls and the resolution of `offset=now` count alike. Data, or a response at the tail, resets the
+/// count; a failed request leaves it as it is.
 const MAX_EMPTY_PAGES: u32 = 100;
 /// What content is whose type nobody says.
 const UNTYPED: &str = "application/octet-stream";
@@ -145,6 +148,8 @@ pub(super) struct Machine {
     /// What it held is not fetched yet.
     too_large: bool,
     empty_pages: u32,
+    /// The last response was a 204 whose next offset is beyond the one asked for.
+    early_204: bool,
     /// The server has nothing at this offset any more. Whether it has the stream is asked before that is told.
     gone: Option<Error>,
     /// An answer had less than was read before: no cache may be in the way of the next one.
@@ -208,6 +213,7 @@ impl Machine {
             outgrown: false,
             too_large: false,
             empty_pages: 0,
+            early_204: false,
             gone: None,
             past_caches: false,
             ready: false,
@@ -273,17 +279,17 @@ impl Machine {
                 State::Idle { .. } => return Action::Send(Box::new(self.plan(now))),
                 State::Sent => return Action::Receive,
                 State::Body { .. } if self.page.is_some() => {
-                    let page = self.page.as_mut().and_then(|page| page.end.take());
-                    match page {
+                    let Some(page) = &mut self.page else { return Action::Receive };
+                    match page.end.take() {
                         None => return Action::Receive,
                         Some(PageEnd::Broken(kind)) => {
                             let error = self.error(kind);
                             self.fail(error, now);
                         }
-                        // Taking content ends a page as soon as it is whole.
+                        // A complete page always gives something, at least its end: the caller has yet to take it.
                         Some(PageEnd::Whole) => {
-                            let error = self.error(StreamError::protocol("a page without an end"));
-                            self.fail(error, now);
+                            page.end = Some(PageEnd::Whole);
+                            return Action::Take;
                         }
                     }
                 }
@@ -382,7 +388,7 @@ impl Machine {
             self.empty_pages += 1;
             if self.empty_pages > MAX_EMPTY_PAGES {
                 let kind = StreamError::protocol(format!(
-                    "{MAX_EMPTY_PAGES} answers in a row brought neither data nor the end of what there is"
+                    "more than {MAX_EMPTY_PAGES} responses in a row brought neither data nor the stream's tail"
                 ));
                 let error = self.error(kind);
                 return self.fail(error, now);

@@ -83,6 +83,7 @@ impl Machine {
         let base = self.position.base().clone();
         let page = match status {
             StatusCode::OK => {
+                self.early_204 = false;
                 // Nobody else will tell it.
                 let untyped = self.headless.then_some(UNTYPED);
                 self.learn_type(head.content_type.as_deref().or(untyped))?;
@@ -93,12 +94,14 @@ impl Machine {
                 self.learn_type(None)?;
                 // The tail may have moved on since the server looked: what lies between is asked for.
                 let here = next == base;
-                // Once is a race; twice in a row, and asked to answer at once, it makes no sense.
-                if !here && self.ask == Ask::Page && self.empty_pages > 0 {
+                // One 204 before the tail is a race with an append. A second one in a row is not, for a request that is
+                // answered at once.
+                if !here && self.ask == Ask::Page && self.early_204 {
                     return Err(StreamError::protocol(format!(
                         "204 No Content after offset {base}, though the server's next offset is {next}"
                     )));
                 }
+                self.early_204 = !here;
                 head.up_to_date &= here;
                 head.closed &= here;
                 let mut page = Page::nothing(boundary(base.clone(), &head), &base);
@@ -154,6 +157,7 @@ impl Machine {
                 }
             });
         }
+        self.early_204 = false;
         self.learn_type(stream_type.as_deref())?;
         self.session = Some(Session::new(self.sent, base64, self.options.max_event_bytes));
         self.ready = true;

@@ -188,20 +188,85 @@ fn answers_that_come_at_once_with_nothing_are_spaced() {
     }
 }
 
+/// Responds to the due request with an empty page before the tail, the `n`th.
+fn empty_page(rig: &mut Rig, n: u32) {
+    rig.request();
+    rig.page(&format!("a{n:09}"), &[], "");
+}
+
 #[test]
-fn pages_that_lead_nowhere_come_to_an_end() {
+fn reader_fails_at_the_first_empty_page_above_the_limit() {
     let mut rig = Rig::new(options(LiveMode::Off), TEXT);
-    for n in 0.. {
-        match rig.step() {
-            Step::Send(_) => rig.page(&format!("a{n:09}"), &[], ""),
-            Step::Rest(wait) => rig.pass(wait),
-            Step::Fail(error) => {
-                assert!(matches!(error.kind(), StreamError::Protocol { .. }), "{error}");
-                break;
-            }
-            other => panic!("{other:?}"),
+    for n in 0..MAX_EMPTY_PAGES {
+        empty_page(&mut rig, n);
+    }
+    empty_page(&mut rig, MAX_EMPTY_PAGES);
+    let error = rig.fails();
+    assert!(matches!(error.kind(), StreamError::Protocol { .. }), "{error}");
+    assert!(error.to_string().contains("more than 100 responses"), "{error}");
+    // A failed request neither counts nor resets the count.
+    let mut rig = Rig::new(options(LiveMode::LongPoll), TEXT);
+    for n in 0..MAX_EMPTY_PAGES {
+        empty_page(&mut rig, n);
+        rig.request();
+        rig.refuse(unavailable());
+    }
+    empty_page(&mut rig, MAX_EMPTY_PAGES);
+    assert!(matches!(rig.fails().kind(), StreamError::Protocol { .. }));
+}
+
+#[test]
+fn content_or_the_tail_resets_the_count_of_empty_pages() {
+    for (flags, body) in [(&[][..], "x"), (UP_TO_DATE, "")] {
+        let mut rig = Rig::new(options(LiveMode::LongPoll), TEXT);
+        for n in 0..MAX_EMPTY_PAGES {
+            empty_page(&mut rig, n);
         }
-        assert!(n < 1000, "it goes on for ever");
+        rig.request();
+        rig.page("b", flags, body);
+        rig.chunk();
+        for n in 0..MAX_EMPTY_PAGES {
+            rig.request();
+            rig.page(&format!("b{n:09}"), &[], "");
+            // The stream is no longer up to date, which the consumer sees as an empty chunk.
+            if n == 0 && body.is_empty() {
+                assert!(rig.chunk().is_empty());
+            }
+        }
+        rig.request();
+    }
+}
+
+#[test]
+fn response_between_two_early_204s_resets_their_count() {
+    let early_204 = |rig: &mut Rig| {
+        rig.request();
+        rig.head(204, &[("stream-next-offset", "b")]);
+        rig.end();
+    };
+    let mut rig = Rig::new(options(LiveMode::Off), TEXT);
+    for n in 0..5 {
+        early_204(&mut rig);
+        empty_page(&mut rig, n);
+    }
+    early_204(&mut rig);
+    early_204(&mut rig);
+    let error = rig.fails();
+    assert!(error.to_string().contains("204 No Content"), "{error}");
+}
+
+#[test]
+fn next_action_before_content_is_taken_asks_to_take_it() {
+    for (content_type, body) in [(TEXT, "ab"), (JSON, "[1,2]"), (JSON, "[]"), (TEXT, "")] {
+        let mut rig = Rig::new(options(LiveMode::Off), content_type);
+        rig.request();
+        rig.page("a1", UP_TO_DATE, body);
+        for _ in 0..3 {
+            let action = rig.machine.next_action(rig.now);
+            assert!(matches!(action, Action::Take), "{action:?}");
+        }
+        assert_eq!(rig.gives(), (body.into(), "a1".into()));
+        assert!(matches!(rig.step(), Step::End));
     }
 }
 
