@@ -1,15 +1,15 @@
-use super::ahead::Ahead;
-use super::bytes::ByteStream;
-use super::chunks::ChunkIterator;
 use super::driver::Driver;
-#[cfg(feature = "json")]
-use super::json::JsonStream;
 use super::machine::Machine;
 use super::options::{LiveMode, Options};
+use super::prefetch::Ahead;
 use super::response::StreamResponse;
-use super::source::{Feed, Source};
+use super::started::{Feed, Source};
 use super::store::CheckpointStore;
-use super::text::TextStream;
+use super::views::bytes::ByteStream;
+use super::views::chunks::ChunkIterator;
+#[cfg(feature = "json")]
+use super::views::json::JsonStream;
+use super::views::text::TextStream;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
 use crate::exchange::error_action::ErrorAction;

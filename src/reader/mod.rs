@@ -1,36 +1,30 @@
 //! Reading a stream: what is there, and what comes.
 
-mod ahead;
 mod builder;
-mod bytes;
-mod chunk;
-mod chunks;
 mod driver;
-#[cfg(feature = "json")]
-mod json;
 mod machine;
 mod options;
+mod output;
+mod position;
+mod prefetch;
 mod request;
 mod response;
-mod source;
+mod started;
 mod store;
-mod text;
-#[cfg(feature = "json")]
-mod texts;
-mod view;
+mod views;
 
 pub use builder::ReaderBuilder;
-pub use bytes::ByteStream;
-pub use chunk::Chunk;
-pub use chunks::ChunkIterator;
-#[cfg(feature = "json")]
-pub use json::{JsonBatch, JsonBatches, JsonStream};
 pub use options::LiveMode;
+pub use output::Chunk;
 pub use request::StreamRequest;
 pub use response::StreamResponse;
 pub use store::{CheckpointStore, FileCheckpointStore};
-pub use text::TextStream;
-pub use view::WithCheckpoints;
+pub use views::bytes::ByteStream;
+pub use views::chunks::ChunkIterator;
+#[cfg(feature = "json")]
+pub use views::json::{JsonBatch, JsonBatches, JsonStream};
+pub use views::macros::WithCheckpoints;
+pub use views::text::TextStream;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,10 @@
-use super::bytes::ByteStream;
-use super::chunks::ChunkIterator;
+use super::started::Source;
+use super::views::bytes::ByteStream;
+use super::views::chunks::ChunkIterator;
 #[cfg(feature = "json")]
-use super::json::JsonStream;
-use super::source::Source;
-use super::text::TextStream;
-use super::view::status;
+use super::views::json::JsonStream;
+use super::views::macros::status;
+use super::views::text::TextStream;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use bytes::{Bytes, BytesMut};

@@ -7,27 +7,24 @@ mod asking;
 mod events;
 mod pace;
 mod page;
-mod position;
 mod session;
 mod taking;
 #[cfg(test)]
 mod tests;
 
-pub(super) use position::Unit;
-
 use super::options::{LiveMode, Options};
-use super::source::Status;
+use super::started::Status;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Skip;
 use crate::error::{Error, StreamError};
 use crate::exchange::error_action::ErrorAction;
 use crate::offset::Offset;
+use crate::reader::position::{Position, Unit};
 use crate::retry::Backoff;
 use crate::retry::OPERATION_BUDGET;
 use http::{HeaderMap, HeaderValue};
 use pace::{Pace, Trust};
 use page::{Page, PageEnd};
-use position::Position;
 use session::{Session, Unusable};
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,9 @@
 //! One page on its way to the consumer: the content between two of the server's offsets.
 
-use super::position::{Position, Unit};
 use crate::error::StreamError;
 use crate::offset::Offset;
 use crate::protocol::json::{Frame, Framing, FramingError, JsonSplitter};
+use crate::reader::position::{Position, Unit};
 use bytes::{Buf, Bytes, BytesMut};
 use durable_streams_contract::{TransportError, TransportErrorKind};
 #[cfg(feature = "json")]

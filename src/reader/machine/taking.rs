@@ -4,7 +4,7 @@ use super::page::Taken;
 #[cfg(feature = "json")]
 use super::page::{Page, TakenItem};
 use super::{Ask, Machine, Outcome, State, UNTYPED, Unit};
-use crate::reader::chunk::Chunk;
+use crate::reader::output::Chunk;
 use bytes::Bytes;
 #[cfg(feature = "json")]
 use serde::de::DeserializeOwned;

@@ -7,7 +7,7 @@ mod judging;
 mod lenient;
 
 use super::*;
-use crate::reader::chunk::Chunk;
+use crate::reader::output::Chunk;
 use bytes::Bytes;
 use durable_streams_contract::{TransportError, TransportErrorKind};
 use http::{HeaderName, StatusCode, header};

@@ -1,8 +1,8 @@
-use super::source::Source;
-use super::view::{status, view};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Skip;
 use crate::error::{Error, StreamError};
+use crate::reader::started::Source;
+use crate::reader::views::macros::{status, view};
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct TextStream<T = AnyTransport, R = AnyRuntime> {
 }
 
 impl<T, R> TextStream<T, R> {
-    pub(super) fn new(source: Source<T, R>) -> Self {
+    pub(in crate::reader) fn new(source: Source<T, R>) -> Self {
         let joint = Joint { start: source.status().checkpoint, kept: Vec::new(), failed: false };
         Self { source, joint }
     }

@@ -1,12 +1,13 @@
 //! A stream's content as values.
 
-use super::driver::Driver;
-use super::machine::{Machine, Unit};
-use super::source::{Feed, Source};
-use super::texts::Texts;
-use super::view::{consume, status, view};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
+use crate::reader::driver::Driver;
+use crate::reader::machine::Machine;
+use crate::reader::position::Unit;
+use crate::reader::started::{Feed, Source};
+use crate::reader::views::json_from_chunks::Texts;
+use crate::reader::views::macros::{consume, status, view};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -29,7 +30,7 @@ pub struct JsonStream<V, T = AnyTransport, R = AnyRuntime> {
 }
 
 impl<V, T, R> JsonStream<V, T, R> {
-    pub(super) fn new(source: Source<T, R>) -> Self {
+    pub(in crate::reader) fn new(source: Source<T, R>) -> Self {
         let status = source.status();
         let texts = match (&source.feed, status.unit) {
             (Feed::Direct(_), Unit::Messages) => None,
@@ -59,7 +60,7 @@ impl<V, T, R> JsonStream<V, T, R> {
     }
 
     /// What was left at the end, if it was the start of a value.
-    pub(super) fn unfinished(&self) -> Option<Error> {
+    pub(in crate::reader) fn unfinished(&self) -> Option<Error> {
         let texts = self.texts.as_ref()?;
         texts.unfinished().map(|broken| locate(broken, &self.source.url))
     }

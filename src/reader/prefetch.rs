@@ -1,9 +1,10 @@
 //! Reading ahead: a task of its own keeps some chunks ready.
 
-use super::chunk::Chunk;
 use super::driver::Driver;
-use super::machine::{Machine, Unit};
-use super::source::Status;
+use super::machine::Machine;
+use super::output::Chunk;
+use super::position::Unit;
+use super::started::Status;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::offset::Offset;

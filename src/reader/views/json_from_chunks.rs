@@ -1,17 +1,17 @@
 //! JSON values out of chunks: where a stream holds JSON texts without being of that type, and where chunks
 //! were read ahead.
 
-use super::chunk::Chunk;
-use super::machine::Unit;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Skip;
 use crate::error::StreamError;
 use crate::protocol::json::{Framing, FramingError, ItemError, JsonSplitter};
+use crate::reader::output::Chunk;
+use crate::reader::position::Unit;
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 
 /// Cuts chunks into values, and knows the position after each.
-pub(super) struct Texts {
+pub(in crate::reader) struct Texts {
     splitter: JsonSplitter,
     unit: Unit,
     max_message_bytes: usize,
@@ -38,7 +38,7 @@ struct Mark {
 }
 
 impl Texts {
-    pub(super) fn new(unit: Unit, start: Checkpoint, max_message_bytes: usize) -> Self {
+    pub(in crate::reader) fn new(unit: Unit, start: Checkpoint, max_message_bytes: usize) -> Self {
         let framing = match unit {
             Unit::Bytes => Framing::Texts,
             Unit::Messages => Framing::Array,
@@ -57,17 +57,17 @@ impl Texts {
         }
     }
 
-    pub(super) fn checkpoint(&self) -> Checkpoint {
+    pub(in crate::reader) fn checkpoint(&self) -> Checkpoint {
         self.reached.clone()
     }
 
     /// Whether nothing more comes, whatever is pushed.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::reader) fn is_over(&self) -> bool {
         self.over
     }
 
     /// Takes in a chunk, once all values of the one before are taken.
-    pub(super) fn push(&mut self, chunk: Chunk) {
+    pub(in crate::reader) fn push(&mut self, chunk: Chunk) {
         // Before its first content a stream may not have said what it is.
         if self.unit != chunk.unit && self.pushed == 0 {
             *self = Self::new(chunk.unit, self.reached.clone(), self.max_message_bytes);
@@ -97,25 +97,27 @@ impl Texts {
     }
 
     /// Nothing more will be pushed. Where more may still be written, a value that is not whole is no error.
-    pub(super) fn finish(&mut self, for_good: bool) {
+    pub(in crate::reader) fn finish(&mut self, for_good: bool) {
         self.splitter.finish();
         self.over = true;
         self.lenient = !for_good;
     }
 
     /// Nothing more will be pushed, because the reader has failed: what is not whole may be the start of anything.
-    pub(super) fn abandon(&mut self) {
+    pub(in crate::reader) fn abandon(&mut self) {
         self.over = true;
     }
 
     /// What was left when it ended where more may still be written.
-    pub(super) fn unfinished(&self) -> Option<(StreamError, Checkpoint)> {
+    pub(in crate::reader) fn unfinished(&self) -> Option<(StreamError, Checkpoint)> {
         let error = self.unfinished.clone()?;
         Some((self.describe(error), self.reached.clone()))
     }
 
     /// The next value, or what is wrong with it and the position of the last one that was read.
-    pub(super) fn next<V: DeserializeOwned>(&mut self) -> Option<Result<V, (StreamError, Checkpoint)>> {
+    pub(in crate::reader) fn next<V: DeserializeOwned>(
+        &mut self,
+    ) -> Option<Result<V, (StreamError, Checkpoint)>> {
         let kind = match self.splitter.next_item::<V>()? {
             Ok(value) => {
                 self.messages += 1;

@@ -1,9 +1,9 @@
-use super::chunk::Chunk;
-use super::source::Source;
-use super::view::{status, view};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::offset::Offset;
+use crate::reader::output::Chunk;
+use crate::reader::started::Source;
+use crate::reader::views::macros::{status, view};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
 use std::task::{Context, Poll};
@@ -21,7 +21,7 @@ pub struct ChunkIterator<T = AnyTransport, R = AnyRuntime> {
 }
 
 impl<T, R> ChunkIterator<T, R> {
-    pub(super) fn new(source: Source<T, R>) -> Self {
+    pub(in crate::reader) fn new(source: Source<T, R>) -> Self {
         Self { source }
     }
 
@@ -49,7 +49,7 @@ impl<T, R> ChunkIterator<T, R> {
 }
 
 impl<T: HttpTransport, R: Runtime> ChunkIterator<T, R> {
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
+    pub(in crate::reader) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
         self.source.poll_chunk(cx)
     }
 }

@@ -1,9 +1,10 @@
 //! Where chunks come from: the driver itself, or a task that reads ahead.
 
-use super::ahead::Ahead;
-use super::chunk::Chunk;
 use super::driver::Driver;
-use super::machine::{Machine, Unit};
+use super::machine::Machine;
+use super::output::Chunk;
+use super::position::Unit;
+use super::prefetch::Ahead;
 use super::store::CheckpointStore;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};

@@ -1,4 +1,4 @@
-use super::machine::Unit;
+use super::position::Unit;
 use crate::checkpoint::Checkpoint;
 use crate::offset::Offset;
 use bytes::Bytes;

@@ -65,12 +65,12 @@ macro_rules! consume {
         }
     };
 }
-pub(super) use consume;
+pub(in crate::reader) use consume;
 
 /// A view of single items: it can be [consumed](consume), and gives them with the position after each too.
 macro_rules! view {
     (impl[$($generics:tt)*] $view:ty => $item:ty) => {
-        $crate::reader::view::consume!(impl[$($generics)*] $view => $item);
+        $crate::reader::views::macros::consume!(impl[$($generics)*] $view => $item);
 
         impl<$($generics)*> $view {
             /// The same items, each with the position after it: what to save once the item is processed.
@@ -80,7 +80,7 @@ macro_rules! view {
             }
         }
 
-        impl<$($generics)*> $crate::reader::view::View for $view {
+        impl<$($generics)*> $crate::reader::views::macros::View for $view {
             type Item = $item;
 
             fn poll(
@@ -96,7 +96,7 @@ macro_rules! view {
         }
     };
 }
-pub(super) use view;
+pub(in crate::reader) use view;
 
 /// What every view can tell.
 macro_rules! status {
@@ -162,7 +162,7 @@ macro_rules! status {
         }
     };
 }
-pub(super) use status;
+pub(in crate::reader) use status;
 
 /// The items of a view, each with the position after it.
 ///
@@ -172,7 +172,7 @@ pub struct WithCheckpoints<V> {
 }
 
 impl<V> WithCheckpoints<V> {
-    pub(super) fn new(view: V) -> Self {
+    pub(in crate::reader) fn new(view: V) -> Self {
         Self { view }
     }
 

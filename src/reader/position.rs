@@ -22,7 +22,7 @@ impl Unit {
 ///
 /// The two differ only while a page is read again whose beginning was handed out before.
 #[derive(Clone, Debug)]
-pub(super) struct Position {
+pub(in crate::reader) struct Position {
     /// The server's offset that the page at hand begins at.
     base: Offset,
     /// How much of that page has gone by.
@@ -32,46 +32,46 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub(super) fn new(base: Offset, target: u64) -> Self {
+    pub(in crate::reader) fn new(base: Offset, target: u64) -> Self {
         Self { base, passed: 0, target }
     }
 
-    pub(super) fn base(&self) -> &Offset {
+    pub(in crate::reader) fn base(&self) -> &Offset {
         &self.base
     }
 
     /// How much of what comes next was handed out before.
     #[inline]
-    pub(super) fn behind(&self) -> u64 {
+    pub(in crate::reader) fn behind(&self) -> u64 {
         self.target.saturating_sub(self.passed)
     }
 
     /// `count` units went by: skipped, or handed out.
     #[inline]
-    pub(super) fn pass(&mut self, count: u64) {
+    pub(in crate::reader) fn pass(&mut self, count: u64) {
         self.passed += count;
     }
 
     /// The page is over, and `next` is where the following one begins.
-    pub(super) fn turn(&mut self, next: Offset) {
+    pub(in crate::reader) fn turn(&mut self, next: Offset) {
         self.target = self.behind();
         self.passed = 0;
         self.base = next;
     }
 
     /// The page broke off: what was handed out of it will go by again.
-    pub(super) fn interrupt(&mut self) {
+    pub(in crate::reader) fn interrupt(&mut self) {
         self.target = self.target.max(self.passed);
         self.passed = 0;
     }
 
     /// The position `count` units before, on the same page.
     #[cfg(feature = "json")]
-    pub(super) fn before(&self, count: u64) -> Self {
+    pub(in crate::reader) fn before(&self, count: u64) -> Self {
         Self { passed: self.passed.saturating_sub(count), ..self.clone() }
     }
 
-    pub(super) fn checkpoint(&self, unit: Unit) -> Checkpoint {
+    pub(in crate::reader) fn checkpoint(&self, unit: Unit) -> Checkpoint {
         Checkpoint::new(self.base.clone(), unit.skip(self.passed.max(self.target)))
     }
 }

@@ -1,8 +1,8 @@
-use super::machine::Unit;
-use super::source::Source;
-use super::view::{status, view};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
+use crate::reader::position::Unit;
+use crate::reader::started::Source;
+use crate::reader::views::macros::{status, view};
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct ByteStream<T = AnyTransport, R = AnyRuntime> {
 }
 
 impl<T, R> ByteStream<T, R> {
-    pub(super) fn new(source: Source<T, R>) -> Self {
+    pub(in crate::reader) fn new(source: Source<T, R>) -> Self {
         Self { source }
     }
 
@@ -28,7 +28,7 @@ impl<T, R> ByteStream<T, R> {
     }
 
     /// Whether the pieces are arrays of messages.
-    pub(super) fn is_json(&self) -> bool {
+    pub(in crate::reader) fn is_json(&self) -> bool {
         self.source.status().unit == Unit::Messages
     }
 
