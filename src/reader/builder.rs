@@ -91,6 +91,24 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         }
     }
 
+    /// The same builder with the default type parameters, for readers that are independent of the stack. See
+    /// [`Client::to_any`](crate::Client::to_any).
+    pub fn to_any(self) -> ReaderBuilder
+    where
+        T: Clone,
+        R: Clone,
+    {
+        ReaderBuilder {
+            stream: self.stream.to_any(),
+            start: self.start,
+            headers: self.headers,
+            if_none_match: self.if_none_match,
+            store: self.store,
+            prefetch: self.prefetch,
+            options: self.options,
+        }
+    }
+
     /// Where to start: an [`Offset`], or a [`Checkpoint`] that was saved. Default: the beginning.
     ///
     /// [`Offset::Now`] is resolved to the tail's offset before anything else, so that nothing that comes

@@ -23,8 +23,8 @@ pub use views::bytes::ByteStream;
 pub use views::chunks::ChunkIterator;
 #[cfg(feature = "json")]
 pub use views::json::{JsonBatch, JsonBatches, JsonStream};
-pub use views::macros::WithCheckpoints;
 pub use views::text::TextStream;
+pub use views::with_checkpoints::WithCheckpoints;
 
 #[cfg(test)]
 mod tests {

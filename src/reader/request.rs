@@ -44,6 +44,15 @@ impl<T: HttpTransport, R: Runtime> StreamRequest<T, R> {
         Self { reader: self.reader.map(edit) }
     }
 
+    /// The same read with the default type parameters. See [`Client::to_any`](crate::Client::to_any).
+    pub fn to_any(self) -> StreamRequest
+    where
+        T: Clone,
+        R: Clone,
+    {
+        StreamRequest { reader: self.reader.map(ReaderBuilder::to_any) }
+    }
+
     /// Where to start: see [`ReaderBuilder::offset`]. Default: the beginning.
     pub fn offset(self, start: impl Into<Checkpoint>) -> Self {
         self.edit(|reader| reader.offset(start))

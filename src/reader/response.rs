@@ -60,6 +60,15 @@ impl<T, R> StreamResponse<T, R> {
     }
 }
 
+impl<T: HttpTransport + Clone, R: Runtime + Clone> StreamResponse<T, R> {
+    /// The same reader with the default type parameters, which suits the fields of an application's types. A response in
+    /// flight continues. See [`Client::to_any`](crate::Client::to_any).
+    #[must_use]
+    pub fn to_any(self) -> StreamResponse {
+        StreamResponse { source: self.source.into_any() }
+    }
+}
+
 impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
     /// Reads everything to the end, into memory. On a JSON stream the result is one array of all messages.
     ///

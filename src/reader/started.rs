@@ -9,7 +9,7 @@ use super::store::CheckpointStore;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
 use crate::offset::Offset;
-use durable_streams_contract::{HttpTransport, Runtime};
+use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -78,6 +78,20 @@ impl<T, R> Source<T, R> {
                 })
             })
         })
+    }
+}
+
+impl<T: HttpTransport + Clone, R: Runtime + Clone> Source<T, R> {
+    pub(super) fn into_any(self) -> Source<AnyTransport, AnyRuntime> {
+        Source {
+            feed: match self.feed {
+                Feed::Direct(driver) => Feed::Direct(Box::new(driver.into_any())),
+                Feed::Ahead(ahead) => Feed::Ahead(ahead),
+            },
+            store: self.store,
+            url: self.url,
+            max_message_bytes: self.max_message_bytes,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::protocol::operation::Operation;
 use crate::reader::machine::{Action, Ask, Machine, Request};
 use crate::stream::handle::DurableStream;
 use crate::sync::Exclusive;
-use durable_streams_contract::{Body, HttpTransport, Runtime, Sleep};
+use durable_streams_contract::{AnyRuntime, AnyTransport, Body, HttpTransport, Runtime, Sleep};
 use futures_lite::Stream;
 use http::{HeaderValue, header};
 use std::future::Future;
@@ -46,6 +46,20 @@ pub(in crate::reader) struct Driver<T, R> {
     alarm: Exclusive<Option<Alarm>>,
     /// The consumer was told to wait, and nothing was handed out since.
     waiting: bool,
+}
+
+impl<T: HttpTransport + Clone, R: Runtime + Clone> Driver<T, R> {
+    /// The same driver, independent of the stack. A request or body in flight stays.
+    pub(in crate::reader) fn into_any(self) -> Driver<AnyTransport, AnyRuntime> {
+        Driver {
+            stream: self.stream.to_any(),
+            template: self.template,
+            machine: self.machine,
+            under: self.under,
+            alarm: self.alarm,
+            waiting: self.waiting,
+        }
+    }
 }
 
 impl<T: HttpTransport, R: Runtime> Driver<T, R> {

@@ -70,3 +70,26 @@ fn silent_page_times_out_after_the_idle_timeout() {
     let Poll::Ready(Err(error)) = Script::poll(&mut read) else { panic!("no error") };
     assert!(matches!(error.kind(), StreamError::Timeout), "{error}");
 }
+
+#[test]
+fn reader_converted_to_any_continues_the_response_in_flight() {
+    let script = Script::new();
+    let reader = script.reader().to_any().offset(crate::Offset::parse("a0"));
+    let mut start = pin!(reader.response());
+    assert!(Script::poll(&mut start).is_pending());
+    script.respond(200, &[TEXT, ("stream-next-offset", "a1"), ("content-length", "6"), UP_TO_DATE]);
+    let Poll::Ready(Ok(response)) = Script::poll(&mut start) else { panic!("not started") };
+    let mut chunks: crate::ChunkIterator = response.to_any().chunks();
+    script.push("abc");
+    {
+        let mut next = pin!(chunks.next());
+        assert!(matches!(Script::poll(&mut next), Poll::Ready(Some(Ok(chunk))) if chunk.data == "abc"));
+    }
+    let mut chunks: crate::WithCheckpoints<crate::ChunkIterator> = chunks.to_any().with_checkpoints();
+    script.push("def");
+    let mut next = pin!(chunks.next());
+    let Poll::Ready(Some(Ok((chunk, checkpoint)))) = Script::poll(&mut next) else { panic!("no chunk") };
+    assert_eq!((chunk.data.as_ref(), checkpoint.to_string()), (b"def".as_ref(), "a1".into()));
+    assert_eq!(script.request().unwrap(), "/s?offset=a0");
+    assert_eq!(script.request(), None);
+}

@@ -37,6 +37,15 @@ impl<T, R> ByteStream<T, R> {
     }
 }
 
+impl<T: HttpTransport + Clone, R: Runtime + Clone> ByteStream<T, R> {
+    /// The same reader with the default type parameters, which suits the fields of an application's types. A response in
+    /// flight continues. See [`Client::to_any`](crate::Client::to_any).
+    #[must_use]
+    pub fn to_any(self) -> ByteStream {
+        ByteStream { source: self.source.into_any() }
+    }
+}
+
 impl<T: HttpTransport, R: Runtime> ByteStream<T, R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {

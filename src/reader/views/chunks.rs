@@ -48,6 +48,15 @@ impl<T, R> ChunkIterator<T, R> {
     }
 }
 
+impl<T: HttpTransport + Clone, R: Runtime + Clone> ChunkIterator<T, R> {
+    /// The same reader with the default type parameters, which suits the fields of an application's types. A response in
+    /// flight continues. See [`Client::to_any`](crate::Client::to_any).
+    #[must_use]
+    pub fn to_any(self) -> ChunkIterator {
+        ChunkIterator { source: self.source.into_any() }
+    }
+}
+
 impl<T: HttpTransport, R: Runtime> ChunkIterator<T, R> {
     pub(in crate::reader) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
         self.source.poll_chunk(cx)

@@ -66,6 +66,15 @@ impl<V, T, R> JsonStream<V, T, R> {
     }
 }
 
+impl<V, T: HttpTransport + Clone, R: Runtime + Clone> JsonStream<V, T, R> {
+    /// The same reader with the default type parameters, which suits the fields of an application's types. A response in
+    /// flight continues. See [`Client::to_any`](crate::Client::to_any).
+    #[must_use]
+    pub fn to_any(self) -> JsonStream<V> {
+        JsonStream { source: self.source.into_any(), texts: self.texts, value: PhantomData }
+    }
+}
+
 impl<V: DeserializeOwned, T: HttpTransport, R: Runtime> JsonStream<V, T, R> {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<V, Error>>> {
@@ -158,6 +167,15 @@ impl<V, T, R> JsonBatches<V, T, R> {
 
     fn source(&self) -> &Source<T, R> {
         &self.reader.source
+    }
+}
+
+impl<V, T: HttpTransport + Clone, R: Runtime + Clone> JsonBatches<V, T, R> {
+    /// The same reader with the default type parameters, which suits the fields of an application's types. A response in
+    /// flight continues. See [`Client::to_any`](crate::Client::to_any).
+    #[must_use]
+    pub fn to_any(self) -> JsonBatches<V> {
+        JsonBatches { reader: self.reader.to_any(), max_items: self.max_items, failure: self.failure }
     }
 }
 

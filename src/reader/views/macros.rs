@@ -1,21 +1,4 @@
-//! What the typed views have in common.
-
-use crate::checkpoint::Checkpoint;
-use crate::error::Error;
-use std::fmt;
-use std::task::{Context, Poll, ready};
-
-/// A sequence of items, each with the position after it.
-pub trait View: Unpin {
-    /// What comes.
-    type Item;
-
-    /// The next item.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Self::Item, Error>>>;
-
-    /// The position after the last one.
-    fn position(&self) -> Checkpoint;
-}
+//! What the views of a reader have in common: macros, since a public trait would be one more name for users to import.
 
 /// The methods by which a view is read: `next`, `try_next`, and [`Stream`](futures_lite::Stream).
 macro_rules! consume {
@@ -34,7 +17,7 @@ macro_rules! consume {
             /// # Cancel safety
             ///
             /// Dropping the future loses nothing; the next call goes on with what is under way.
-            pub async fn next(&mut self) -> Option<Result<$item, $crate::Error>> {
+            pub async fn next(&mut self) -> Option<Result<$item, $crate::error::Error>> {
                 std::future::poll_fn(|cx| self.poll(cx)).await
             }
 
@@ -47,14 +30,14 @@ macro_rules! consume {
             /// # Cancel safety
             ///
             /// As for [`next`](Self::next).
-            pub async fn try_next(&mut self) -> Result<Option<$item>, $crate::Error> {
+            pub async fn try_next(&mut self) -> Result<Option<$item>, $crate::error::Error> {
                 self.next().await.transpose()
             }
         }
 
         $(#[$attribute])*
         impl<$($generics)*> futures_lite::Stream for $view {
-            type Item = Result<$item, $crate::Error>;
+            type Item = Result<$item, $crate::error::Error>;
 
             fn poll_next(
                 mut self: std::pin::Pin<&mut Self>,
@@ -71,27 +54,26 @@ pub(in crate::reader) use consume;
 macro_rules! view {
     (impl[$($generics:tt)*] $view:ty => $item:ty) => {
         $crate::reader::views::macros::consume!(impl[$($generics)*] $view => $item);
+        $crate::reader::views::macros::consume!(
+            impl[$($generics)*] $crate::reader::views::with_checkpoints::WithCheckpoints<$view>
+                => ($item, $crate::checkpoint::Checkpoint)
+        );
 
         impl<$($generics)*> $view {
             /// The same items, each with the position after it: what to save once the item is processed.
             #[must_use]
-            pub fn with_checkpoints(self) -> $crate::WithCheckpoints<Self> {
-                $crate::WithCheckpoints::new(self)
+            pub fn with_checkpoints(self) -> $crate::reader::views::with_checkpoints::WithCheckpoints<Self> {
+                $crate::reader::views::with_checkpoints::WithCheckpoints::new(self)
             }
         }
 
-        impl<$($generics)*> $crate::reader::views::macros::View for $view {
-            type Item = $item;
-
+        impl<$($generics)*> $crate::reader::views::with_checkpoints::WithCheckpoints<$view> {
             fn poll(
                 &mut self,
                 cx: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<Option<Result<Self::Item, $crate::Error>>> {
-                <$view>::poll(self, cx)
-            }
-
-            fn position(&self) -> $crate::Checkpoint {
-                self.checkpoint()
+            ) -> std::task::Poll<Option<Result<($item, $crate::checkpoint::Checkpoint), $crate::error::Error>>> {
+                let item = std::task::ready!(self.view.poll(cx));
+                std::task::Poll::Ready(item.map(|item| item.map(|item| (item, self.view.checkpoint()))))
             }
         }
     };
@@ -138,7 +120,7 @@ macro_rules! status {
             /// # Cancel safety
             ///
             /// Dropping the future leaves open whether it is saved.
-            pub async fn acknowledge(&mut self) -> Result<(), $crate::Error> {
+            pub async fn acknowledge(&mut self) -> Result<(), $crate::error::Error> {
                 let saving = self.source().save(self.checkpoint());
                 saving.await
             }
@@ -152,7 +134,7 @@ macro_rules! status {
             /// # Cancel safety
             ///
             /// As for [`acknowledge`](Self::acknowledge).
-            pub async fn acknowledge_up_to(&mut self, checkpoint: &$crate::Checkpoint) -> Result<(), $crate::Error> {
+            pub async fn acknowledge_up_to(&mut self, checkpoint: &$crate::checkpoint::Checkpoint) -> Result<(), $crate::error::Error> {
                 let saving = self.source().save(checkpoint.clone());
                 saving.await
             }
@@ -163,49 +145,3 @@ macro_rules! status {
     };
 }
 pub(in crate::reader) use status;
-
-/// The items of a view, each with the position after it.
-///
-/// From `with_checkpoints()` of a view. A [`Stream`](futures_lite::Stream) of pairs.
-pub struct WithCheckpoints<V> {
-    view: V,
-}
-
-impl<V> WithCheckpoints<V> {
-    pub(in crate::reader) fn new(view: V) -> Self {
-        Self { view }
-    }
-
-    /// The view itself.
-    #[must_use]
-    pub fn get_ref(&self) -> &V {
-        &self.view
-    }
-
-    /// The view itself, to [acknowledge](crate::JsonStream::acknowledge) by.
-    pub fn get_mut(&mut self) -> &mut V {
-        &mut self.view
-    }
-
-    /// The view itself.
-    #[must_use]
-    pub fn into_inner(self) -> V {
-        self.view
-    }
-}
-
-impl<V: View> WithCheckpoints<V> {
-    #[expect(clippy::type_complexity, reason = "it is what a stream of pairs polls to")]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(V::Item, Checkpoint), Error>>> {
-        let item = ready!(self.view.poll(cx));
-        Poll::Ready(item.map(|item| item.map(|item| (item, self.view.position()))))
-    }
-}
-
-consume!(impl[V: View] WithCheckpoints<V> => (V::Item, Checkpoint));
-
-impl<V: fmt::Debug> fmt::Debug for WithCheckpoints<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WithCheckpoints").field(&self.view).finish()
-    }
-}

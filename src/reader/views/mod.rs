@@ -8,3 +8,4 @@ pub(super) mod json;
 pub(super) mod json_from_chunks;
 pub(super) mod macros;
 pub(super) mod text;
+pub(super) mod with_checkpoints;

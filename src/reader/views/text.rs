@@ -58,6 +58,15 @@ impl<T, R> TextStream<T, R> {
     }
 }
 
+impl<T: HttpTransport + Clone, R: Runtime + Clone> TextStream<T, R> {
+    /// The same reader with the default type parameters, which suits the fields of an application's types. A response in
+    /// flight continues. See [`Client::to_any`](crate::Client::to_any).
+    #[must_use]
+    pub fn to_any(self) -> TextStream {
+        TextStream { source: self.source.into_any(), joint: self.joint }
+    }
+}
+
 impl<T: HttpTransport, R: Runtime> TextStream<T, R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<String, Error>>> {
         while !self.joint.failed {
