@@ -1,3 +1,5 @@
+//! What a reader hands out.
+
 use super::position::Unit;
 use crate::checkpoint::Checkpoint;
 use crate::offset::Offset;
@@ -37,4 +39,16 @@ impl Chunk {
     pub fn is_empty(&self) -> bool {
         self.empty
     }
+}
+
+/// What is known about what was handed out.
+pub(super) struct Status<'s> {
+    pub(super) checkpoint: Checkpoint,
+    pub(super) offset: &'s Offset,
+    pub(super) cursor: Option<&'s str>,
+    pub(super) up_to_date: bool,
+    pub(super) closed: bool,
+    pub(super) content_type: &'s str,
+    pub(super) etag: Option<&'s str>,
+    pub(super) unit: Unit,
 }

@@ -1,8 +1,10 @@
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::Skip;
-use crate::offset::Offset;
+//! Positions in a stream: what they count, and how they move while a page is read, interrupted and read again.
 
-/// What a stream is counted in.
+use crate::checkpoint::{Checkpoint, Skip};
+use crate::offset::Offset;
+use crate::protocol::content_type;
+
+/// What positions inside a page count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Bytes,
@@ -10,6 +12,11 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
+    /// What positions in a stream of this content type count.
+    pub(super) fn of(content_type: &str) -> Self {
+        if content_type::is_json(content_type) { Self::Messages } else { Self::Bytes }
+    }
+
     fn skip(self, count: u64) -> Skip {
         match self {
             Self::Bytes => Skip::Bytes(count),
@@ -18,61 +25,80 @@ impl Unit {
     }
 }
 
-/// How far the consumer has come, and how far what arrives now has.
+/// The checkpoint `count` units after `from`, on the same page.
+pub(super) fn advance(from: &Checkpoint, unit: Unit, count: u64) -> Checkpoint {
+    let skip = match (unit, from.skip()) {
+        (Unit::Bytes, Skip::Bytes(skip)) | (Unit::Messages, Skip::Messages(skip)) => skip,
+        (Unit::Bytes | Unit::Messages, _) => 0,
+    };
+    Checkpoint::new(from.offset().clone(), unit.skip(skip + count))
+}
+
+/// How much of the current page has arrived, and how much of it was delivered to the consumer.
 ///
-/// The two differ only while a page is read again whose beginning was handed out before.
+/// The two differ while a page is read again of which a part was delivered before: `arrived < delivered` until the rest of
+/// that part has been skipped.
 #[derive(Clone, Debug)]
-pub(in crate::reader) struct Position {
-    /// The server's offset that the page at hand begins at.
-    base: Offset,
-    /// How much of that page has gone by.
-    passed: u64,
-    /// How much after `base` was handed out already, by an earlier attempt or an earlier process.
-    target: u64,
+pub(super) struct Position {
+    /// The server's offset at which the current page begins.
+    page_start: Offset,
+    /// Units of the page that were skipped or delivered in this attempt to read it.
+    arrived: u64,
+    /// Units after `page_start` that an earlier attempt, or an earlier process, delivered.
+    ///
+    /// May exceed the page: the rest then lies in the pages after it.
+    delivered: u64,
 }
 
 impl Position {
-    pub(in crate::reader) fn new(base: Offset, target: u64) -> Self {
-        Self { base, passed: 0, target }
+    /// The position of a checkpoint, and what its count counts, if it has one.
+    pub(super) fn new(start: &Checkpoint) -> (Self, Option<Unit>) {
+        let (delivered, unit) = match start.skip() {
+            Skip::None => (0, None),
+            Skip::Bytes(count) => (count, Some(Unit::Bytes)),
+            Skip::Messages(count) => (count, Some(Unit::Messages)),
+        };
+        (Self { page_start: start.offset().clone(), arrived: 0, delivered }, unit)
     }
 
-    pub(in crate::reader) fn base(&self) -> &Offset {
-        &self.base
+    pub(super) fn page_start(&self) -> &Offset {
+        &self.page_start
     }
 
-    /// How much of what comes next was handed out before.
+    /// How many of the units that arrive next were delivered before.
     #[inline]
-    pub(in crate::reader) fn behind(&self) -> u64 {
-        self.target.saturating_sub(self.passed)
+    pub(super) fn to_skip(&self) -> u64 {
+        self.delivered.saturating_sub(self.arrived)
     }
 
-    /// `count` units went by: skipped, or handed out.
+    /// `count` more units were skipped, or delivered.
     #[inline]
-    pub(in crate::reader) fn pass(&mut self, count: u64) {
-        self.passed += count;
+    pub(super) fn advance(&mut self, count: u64) {
+        self.arrived += count;
     }
 
-    /// The page is over, and `next` is where the following one begins.
-    pub(in crate::reader) fn turn(&mut self, next: Offset) {
-        self.target = self.behind();
-        self.passed = 0;
-        self.base = next;
+    /// The page is over, and the next one begins at `next`.
+    pub(super) fn start_page(&mut self, next: Offset) {
+        self.delivered = self.to_skip();
+        self.arrived = 0;
+        self.page_start = next;
     }
 
-    /// The page broke off: what was handed out of it will go by again.
-    pub(in crate::reader) fn interrupt(&mut self) {
-        self.target = self.target.max(self.passed);
-        self.passed = 0;
+    /// The page was interrupted and will be read again from its start.
+    pub(super) fn restart_page(&mut self) {
+        self.delivered = self.delivered.max(self.arrived);
+        self.arrived = 0;
     }
 
     /// The position `count` units before, on the same page.
     #[cfg(feature = "json")]
-    pub(in crate::reader) fn before(&self, count: u64) -> Self {
-        Self { passed: self.passed.saturating_sub(count), ..self.clone() }
+    pub(super) fn before(&self, count: u64) -> Self {
+        Self { arrived: self.arrived.saturating_sub(count), ..self.clone() }
     }
 
-    pub(in crate::reader) fn checkpoint(&self, unit: Unit) -> Checkpoint {
-        Checkpoint::new(self.base.clone(), unit.skip(self.passed.max(self.target)))
+    /// The position behind what was delivered.
+    pub(super) fn checkpoint(&self, unit: Unit) -> Checkpoint {
+        Checkpoint::new(self.page_start.clone(), unit.skip(self.arrived.max(self.delivered)))
     }
 }
 
@@ -80,30 +106,34 @@ impl Position {
 mod tests {
     use super::*;
 
+    fn position(start: &str) -> Position {
+        Position::new(&start.parse().unwrap()).0
+    }
+
     #[test]
-    fn a_broken_page_is_skipped_up_to_where_it_broke() {
-        let mut position = Position::new(Offset::parse("a"), 0);
-        position.pass(7);
-        position.interrupt();
+    fn interrupted_page_is_skipped_up_to_the_interruption() {
+        let mut position = position("a");
+        position.advance(7);
+        position.restart_page();
         assert_eq!(position.checkpoint(Unit::Bytes).to_string(), "a,b7");
-        assert_eq!(position.behind(), 7);
-        position.pass(3);
+        assert_eq!(position.to_skip(), 7);
+        position.advance(3);
         assert_eq!(position.checkpoint(Unit::Bytes).to_string(), "a,b7");
-        position.interrupt();
-        position.pass(7);
-        assert_eq!(position.behind(), 0);
-        position.pass(1);
+        position.restart_page();
+        position.advance(7);
+        assert_eq!(position.to_skip(), 0);
+        position.advance(1);
         assert_eq!(position.checkpoint(Unit::Messages).to_string(), "a,m8");
-        position.turn(Offset::parse("b"));
+        position.start_page(Offset::parse("b"));
         assert_eq!(position.checkpoint(Unit::Bytes).to_string(), "b");
     }
 
     #[test]
-    fn what_is_to_skip_may_reach_into_later_pages() {
-        let mut position = Position::new(Offset::Beginning, 10);
-        position.pass(4);
-        position.turn(Offset::parse("b"));
-        assert_eq!(position.behind(), 6);
+    fn units_to_skip_may_reach_into_later_pages() {
+        let mut position = position("-1,m10");
+        position.advance(4);
+        position.start_page(Offset::parse("b"));
+        assert_eq!(position.to_skip(), 6);
         assert_eq!(position.checkpoint(Unit::Messages).to_string(), "b,m6");
     }
 }

@@ -2,21 +2,21 @@
 
 use super::driver::Driver;
 use super::machine::Machine;
-use super::output::Chunk;
+use super::output::{Chunk, Status};
 use super::position::Unit;
-use super::started::Status;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::offset::Offset;
+use crate::sync::lock;
 use durable_streams_contract::{HttpTransport, Runtime, Task, TransportError, TransportErrorKind};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread::panicking;
 
 /// The consumer's end. What it tells is what was handed out, not what was fetched.
 pub(super) struct Ahead {
-    queue: Arc<Shared>,
+    queue: Arc<Mutex<Queue>>,
     checkpoint: Checkpoint,
     offset: Offset,
     cursor: Option<String>,
@@ -28,9 +28,6 @@ pub(super) struct Ahead {
 }
 
 #[derive(Default)]
-struct Shared(Mutex<Queue>);
-
-#[derive(Default)]
 struct Queue {
     chunks: VecDeque<Result<Chunk, Error>>,
     /// Nothing will be added.
@@ -39,12 +36,6 @@ struct Queue {
     abandoned: bool,
     consumer: Option<Waker>,
     task: Option<Waker>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Ahead {
@@ -88,7 +79,7 @@ impl Ahead {
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
         let (item, task) = {
-            let mut queue = self.queue.lock();
+            let mut queue = lock(&self.queue);
             let Some(item) = queue.chunks.pop_front() else {
                 if queue.ended {
                     return Poll::Ready(None);
@@ -115,7 +106,7 @@ impl Ahead {
 impl Drop for Ahead {
     fn drop(&mut self) {
         let task = {
-            let mut queue = self.queue.lock();
+            let mut queue = lock(&self.queue);
             queue.abandoned = true;
             queue.chunks.clear();
             queue.task.take()
@@ -127,7 +118,7 @@ impl Drop for Ahead {
 }
 
 /// The task's end.
-struct Filler(Arc<Shared>);
+struct Filler(Arc<Mutex<Queue>>);
 
 impl Filler {
     fn fill<T: HttpTransport, R: Runtime>(
@@ -138,7 +129,7 @@ impl Filler {
     ) -> Poll<()> {
         loop {
             {
-                let mut queue = self.0.lock();
+                let mut queue = lock(&self.0);
                 if queue.abandoned {
                     return Poll::Ready(());
                 }
@@ -158,7 +149,7 @@ impl Filler {
 
     fn add(&self, item: Option<Result<Chunk, Error>>, over: bool) {
         let consumer = {
-            let mut queue = self.0.lock();
+            let mut queue = lock(&self.0);
             queue.chunks.extend(item);
             queue.ended = over;
             queue.consumer.take()
@@ -171,7 +162,7 @@ impl Filler {
 
 impl Drop for Filler {
     fn drop(&mut self) {
-        if !self.0.lock().ended {
+        if !lock(&self.0).ended {
             // A consumer that waits must not wait for ever.
             let error = TransportError::new(TransportErrorKind::Runtime).with_message(if panicking() {
                 "the task that reads ahead panicked, in the application's error handler or provider perhaps"

@@ -6,7 +6,7 @@ use super::views::json::JsonStream;
 use super::views::macros::status;
 use super::views::text::TextStream;
 use crate::checkpoint::Checkpoint;
-use crate::error::Error;
+use crate::error::{Error, StreamError};
 use bytes::{Bytes, BytesMut};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
@@ -120,10 +120,7 @@ impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
         let bytes = self.read_all().await?;
         String::from_utf8(bytes.into()).map_err(|error| {
             let reason = error.utf8_error().to_string();
-            Error::from(crate::StreamError::Utf8 { reason }).edit(|context| {
-                context.operation = Some("read");
-                context.url = Some(url);
-            })
+            Error::from(StreamError::Utf8 { reason }).with_request("read", &url)
         })
     }
 

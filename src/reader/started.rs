@@ -2,13 +2,11 @@
 
 use super::driver::Driver;
 use super::machine::Machine;
-use super::output::Chunk;
-use super::position::Unit;
+use super::output::{Chunk, Status};
 use super::prefetch::Ahead;
 use super::store::CheckpointStore;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
-use crate::offset::Offset;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::future::Future;
 use std::pin::Pin;
@@ -31,18 +29,6 @@ pub(super) struct Source<T, R> {
 pub(super) enum Feed<T, R> {
     Direct(Box<Driver<T, R>>),
     Ahead(Box<Ahead>),
-}
-
-/// What is known about what was handed out.
-pub(super) struct Status<'s> {
-    pub(super) checkpoint: Checkpoint,
-    pub(super) offset: &'s Offset,
-    pub(super) cursor: Option<&'s str>,
-    pub(super) up_to_date: bool,
-    pub(super) closed: bool,
-    pub(super) content_type: &'s str,
-    pub(super) etag: Option<&'s str>,
-    pub(super) unit: Unit,
 }
 
 impl<T, R> Source<T, R> {
@@ -71,11 +57,9 @@ impl<T, R> Source<T, R> {
                 return Err(StreamError::config("checkpoint_store", "none", reason).into());
             };
             store.save(&checkpoint).await.map_err(|error| {
-                Error::from(StreamError::store(error)).edit(|context| {
-                    context.operation = Some("acknowledge");
-                    context.url = Some(url);
-                    context.offset = Some(checkpoint.offset().clone());
-                })
+                Error::from(StreamError::store(error))
+                    .with_request("acknowledge", &url)
+                    .edit(|context| context.offset = Some(checkpoint.offset().clone()))
             })
         })
     }

@@ -1,5 +1,6 @@
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
+use crate::sync::lock;
 use async_trait::async_trait;
 use std::fs::{self, File};
 use std::future::Future;
@@ -7,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// Where a reader's checkpoint is kept from one run of an application to the next: one position of one reader.
@@ -120,7 +121,7 @@ impl Place {
     }
 
     fn save(&self, number: u64, text: &[u8]) -> io::Result<()> {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut done = lock(&self.done);
         if *done > number {
             return Ok(());
         }
@@ -192,7 +193,7 @@ impl<O> Future for Outcome<O> {
     type Output = io::Result<O>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<O>> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.0);
         match slot.result.take() {
             Some(result) => Poll::Ready(result),
             None => {
@@ -208,7 +209,7 @@ struct Report<O>(Arc<Mutex<Slot<O>>>);
 impl<O> Report<O> {
     fn give(&self, result: io::Result<O>) {
         let waker = {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = lock(&self.0);
             slot.result = Some(result);
             slot.waker.take()
         };

@@ -22,7 +22,7 @@ impl Machine {
         let if_none_match = self.compares().then(|| self.options.if_none_match.clone()).flatten();
         Request {
             ask,
-            offset: self.position.base().clone(),
+            offset: self.position.page_start().clone(),
             cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),
             if_none_match,
             headers,
@@ -38,11 +38,11 @@ impl Machine {
         if self.gone.is_some() {
             return Ask::Metadata;
         }
-        if *self.position.base() == Offset::Now {
+        if *self.position.page_start() == Offset::Now {
             return Ask::Tail;
         }
         // Events cannot be read from inside a page, nor what they are too large for.
-        let plain = self.position.behind() > 0 || (self.outgrown && !self.caught_up);
+        let plain = self.position.to_skip() > 0 || (self.outgrown && !self.caught_up);
         match self.options.live {
             LiveMode::Off => Ask::Page,
             LiveMode::Sse if plain => Ask::Page,

@@ -13,12 +13,12 @@ mod taking;
 mod tests;
 
 use super::options::{LiveMode, Options};
-use super::started::Status;
+use super::output::Status;
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::Skip;
 use crate::error::{Error, StreamError};
 use crate::exchange::error_action::ErrorAction;
 use crate::offset::Offset;
+use crate::protocol::content_type::DEFAULT_CONTENT_TYPE;
 use crate::reader::position::{Position, Unit};
 use crate::retry::Backoff;
 use crate::retry::OPERATION_BUDGET;
@@ -39,8 +39,6 @@ const PATIENCE_FOR_EVENTS: Duration = Duration::from_secs(5);
 /// Catch-up pages, long-polls and the resolution of `offset=now` count alike. Data, or a response at the tail, resets the
 /// count; a failed request leaves it as it is.
 const MAX_EMPTY_PAGES: u32 = 100;
-/// What content is whose type nobody says.
-const UNTYPED: &str = "application/octet-stream";
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,11 +181,7 @@ impl Machine {
         now: Instant,
         random: u64,
     ) -> Self {
-        let (start_unit, target) = match start.skip() {
-            Skip::None => (None, 0),
-            Skip::Bytes(count) => (Some(Unit::Bytes), count),
-            Skip::Messages(count) => (Some(Unit::Messages), count),
-        };
+        let (position, start_unit) = Position::new(start);
         let retry = match options.live {
             LiveMode::Off => options.retry.bounded_by(OPERATION_BUDGET),
             _ => options.retry.clone(),
@@ -195,7 +189,7 @@ impl Machine {
         Self {
             options,
             url,
-            position: Position::new(start.offset().clone(), target),
+            position,
             start_unit,
             assumed_type,
             content_type: None,
@@ -247,18 +241,18 @@ impl Machine {
     pub(super) fn status(&self) -> Status<'_> {
         Status {
             checkpoint: self.held.clone().unwrap_or_else(|| self.position.checkpoint(self.unit)),
-            offset: self.position.base(),
+            offset: self.position.page_start(),
             cursor: self.cursor.as_deref(),
             up_to_date: self.up_to_date,
             closed: self.closed,
-            content_type: self.content_type.as_deref().unwrap_or(UNTYPED),
+            content_type: self.content_type.as_deref().unwrap_or(DEFAULT_CONTENT_TYPE),
             etag: self.etag.as_deref(),
             unit: self.unit,
         }
     }
 
     fn too_short(&self) -> StreamError {
-        let behind = self.position.behind();
+        let behind = self.position.to_skip();
         let unit = match self.unit {
             Unit::Bytes => "bytes",
             Unit::Messages => "messages",
@@ -430,7 +424,7 @@ impl Machine {
         self.session_end = None;
         self.tail = None;
         self.caught_up = false;
-        self.position.interrupt();
+        self.position.restart_page();
     }
 
     /// An attempt failed: the application, the retry policy and the kind of failure decide what comes next.
@@ -444,7 +438,7 @@ impl Machine {
         }
         self.abandon();
         let attempts = self.backoff.retries() + 1;
-        let mut error = error.edit(|context| context.attempts = attempts);
+        let mut error = error.with_attempts(attempts);
         let refused = matches!(
             error.kind(),
             StreamError::BadRequest { .. } | StreamError::NotSupported | StreamError::PayloadTooLarge { .. }
@@ -489,13 +483,15 @@ impl Machine {
         &self.url
     }
 
+    /// The error, of reading this stream at this offset.
+    fn with_position(&self, error: Error) -> Error {
+        let offset = self.position.page_start().clone();
+        error.with_request("read", &self.url).edit(|context| context.offset = Some(offset))
+    }
+
     /// An error of the reader's own, and where it happened.
     fn error(&self, kind: StreamError) -> Error {
-        Error::from(kind).edit(|context| {
-            context.operation = Some("read");
-            context.url = Some(self.url.clone());
-            context.offset = Some(self.position.base().clone());
-        })
+        self.with_position(kind.into())
     }
 }
 

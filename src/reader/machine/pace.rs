@@ -1,3 +1,4 @@
+use crate::retry::fraction;
 use std::time::{Duration, Instant};
 
 /// The shortest wait, after the second fruitless answer in a row.
@@ -36,7 +37,7 @@ impl Pace {
         let doublings = (self.fruitless - 2).min(16);
         let wait = (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT);
         // Jitter upwards: many readers of one broken server must not march in step.
-        wait + wait.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64 / 2.0)
+        wait + wait.mul_f64(fraction(random) / 2.0)
     }
 }
 

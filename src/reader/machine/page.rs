@@ -281,11 +281,11 @@ impl Page {
             if stuck {
                 return Err(Flaw::NoAdvance);
             }
-            let behind = position.behind();
+            let behind = position.to_skip();
             if behind > 0 {
                 let skipped = usize::try_from(behind).unwrap_or(usize::MAX).min(front.len());
                 front.advance(skipped);
-                position.pass(skipped as u64);
+                position.advance(skipped as u64);
                 if front.is_empty() {
                     queue.pop_front();
                 }
@@ -296,7 +296,7 @@ impl Page {
             }
             if front.len() > max {
                 let piece = front.split_to(max);
-                position.pass(max as u64);
+                position.advance(max as u64);
                 return Ok(Taken::Piece(piece));
             }
             // Whether it is the last shows by what comes after it.
@@ -304,7 +304,7 @@ impl Page {
                 return Ok(Taken::Nothing);
             }
             let Some(piece) = queue.pop_front() else { break };
-            position.pass(piece.len() as u64);
+            position.advance(piece.len() as u64);
             let last = queue.is_empty() && whole;
             return Ok(if last { Taken::Last(Some(piece)) } else { Taken::Piece(piece) });
         }
@@ -322,10 +322,10 @@ impl Page {
                     messages.aside = Some(aside);
                     return Ok(Taken::Nothing);
                 }
-                position.pass(aside.messages);
+                position.advance(aside.messages);
                 return Ok(if last { Taken::Last(Some(aside.data)) } else { Taken::Piece(aside.data) });
             }
-            if position.behind() == 0
+            if position.to_skip() == 0
                 && let Some(frame) = messages.splitter.next_frame(max)
             {
                 let frame = frame?;
@@ -362,13 +362,13 @@ impl Page {
     fn try_item<T: DeserializeOwned>(&mut self, position: &mut Position) -> Result<TakenItem<T>, Flaw> {
         use crate::protocol::json::ItemError;
         loop {
-            if position.behind() > 0 {
+            if position.to_skip() > 0 {
                 self.skip_messages(position)?;
             }
             let Content::Json(messages) = &mut self.content else {
                 return Ok(if self.is_bare() { TakenItem::Over } else { TakenItem::Nothing });
             };
-            if position.behind() == 0
+            if position.to_skip() == 0
                 && let Some(item) = messages.splitter.next_item::<T>()
             {
                 let item = match item {
@@ -380,7 +380,7 @@ impl Page {
                 if self.stuck {
                     return Err(Flaw::NoAdvance);
                 }
-                position.pass(1);
+                position.advance(1);
                 return Ok(TakenItem::Item(item));
             }
             if messages.splitter.at_end() {
@@ -436,7 +436,7 @@ impl Page {
 
     fn skip_messages(&mut self, position: &mut Position) -> Result<(), Flaw> {
         let Content::Json(messages) = &mut self.content else { return Ok(()) };
-        while position.behind() > 0 {
+        while position.to_skip() > 0 {
             match messages.splitter.next_message() {
                 Some(message) => {
                     message?;
@@ -444,7 +444,7 @@ impl Page {
                     if self.stuck {
                         return Err(Flaw::NoAdvance);
                     }
-                    position.pass(1);
+                    position.advance(1);
                 }
                 None if messages.splitter.at_end() && messages.next_body() => {}
                 None => break,
@@ -500,7 +500,7 @@ mod tests {
         let next = Offset::parse("b");
         let boundary = Boundary { next, up_to_date: false, closed: false, cursor: None };
         let mut page = Page::body(boundary, &base, Unit::Messages, BodyLength::Framed, 100);
-        let mut position = Position::new(base, 0);
+        let (mut position, _) = Position::new(&base.into());
         page.push(Bytes::from_static(b"[1,2"));
         // Whether it is the last shows by what comes after it.
         assert!(matches!(page.take(&mut position, 100), Taken::Nothing));

@@ -3,7 +3,7 @@
 use super::page::Taken;
 #[cfg(feature = "json")]
 use super::page::{Page, TakenItem};
-use super::{Ask, Machine, Outcome, State, UNTYPED, Unit};
+use super::{Ask, DEFAULT_CONTENT_TYPE, Machine, Outcome, State, Unit};
 use crate::reader::output::Chunk;
 use bytes::Bytes;
 #[cfg(feature = "json")]
@@ -35,7 +35,7 @@ impl Machine {
             empty: data.is_none(),
             data: data.unwrap_or_else(|| self.nothing()),
             checkpoint: self.position.checkpoint(self.unit),
-            next_offset: self.position.base().clone(),
+            next_offset: self.position.page_start().clone(),
             up_to_date: self.up_to_date,
             closed: self.closed,
             cursor: self.cursor.clone(),
@@ -102,7 +102,7 @@ impl Machine {
     /// Something new was handed out: the whole retry budget is there again.
     #[inline]
     fn progress(&mut self) {
-        self.content_type.get_or_insert_with(|| UNTYPED.to_owned());
+        self.content_type.get_or_insert_with(|| DEFAULT_CONTENT_TYPE.to_owned());
         self.backoff.reset();
         self.pace.reset();
         if let Some(session) = &mut self.session {
@@ -113,11 +113,11 @@ impl Machine {
     /// The page at hand is over, and all of it was taken.
     fn turn(&mut self) {
         let Some(mut page) = self.page.take() else { return };
-        self.position.turn(page.boundary.next.clone());
+        self.position.start_page(page.boundary.next.clone());
         if let Some(cursor) = page.boundary.cursor.take() {
             self.cursor = Some(cursor);
         }
-        let behind = self.position.behind() > 0;
+        let behind = self.position.to_skip() > 0;
         let boundary = &page.boundary;
         // An answer that brings nothing and moves nothing says so too.
         let still = page.empty && page.stuck && matches!(self.ask, Ask::Page | Ask::LongPoll);

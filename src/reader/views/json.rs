@@ -128,9 +128,7 @@ fn poll_items<V: DeserializeOwned, T: HttpTransport, R: Runtime>(
 /// What is wrong with a value, and the position of the last one that was read.
 #[cold]
 fn locate((kind, after): (StreamError, Checkpoint), url: &str) -> Error {
-    Error::from(kind).edit(|context| {
-        context.operation = Some("read");
-        context.url = Some(url.to_owned());
+    Error::from(kind).with_request("read", url).edit(|context| {
         if !after.is_exact() {
             context.detail = Some(format!("in what follows the checkpoint {after}"));
         }

@@ -2,11 +2,10 @@
 //! were read ahead.
 
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::Skip;
 use crate::error::StreamError;
 use crate::protocol::json::{Framing, FramingError, ItemError, JsonSplitter};
 use crate::reader::output::Chunk;
-use crate::reader::position::Unit;
+use crate::reader::position::{Unit, advance};
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 
@@ -169,16 +168,6 @@ impl Texts {
             error => StreamError::Json(crate::error::JsonError::new(error.to_string())),
         }
     }
-}
-
-fn advance(from: &Checkpoint, unit: Unit, count: u64) -> Checkpoint {
-    let skip = match (unit, from.skip()) {
-        (Unit::Bytes, Skip::Bytes(skip)) => Skip::Bytes(skip + count),
-        (Unit::Bytes, _) => Skip::Bytes(count),
-        (Unit::Messages, Skip::Messages(skip)) => Skip::Messages(skip + count),
-        (Unit::Messages, _) => Skip::Messages(count),
-    };
-    Checkpoint::new(from.offset().clone(), skip)
 }
 
 #[cfg(test)]

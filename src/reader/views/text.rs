@@ -1,6 +1,6 @@
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::Skip;
 use crate::error::{Error, StreamError};
+use crate::reader::position::{Unit, advance};
 use crate::reader::started::Source;
 use crate::reader::views::macros::{status, view};
 use bytes::Bytes;
@@ -50,11 +50,9 @@ impl<T, R> TextStream<T, R> {
 
     fn error(&self, reason: String) -> Error {
         let offset = self.joint.start.offset().clone();
-        Error::from(StreamError::Utf8 { reason }).edit(|context| {
-            context.operation = Some("read");
-            context.url = Some(self.source.url.clone());
-            context.offset = Some(offset);
-        })
+        Error::from(StreamError::Utf8 { reason })
+            .with_request("read", &self.source.url)
+            .edit(|context| context.offset = Some(offset))
     }
 }
 
@@ -129,12 +127,7 @@ impl Joint {
         let mut bytes = error.into_bytes();
         self.kept = bytes.split_off(valid);
         if valid > 0 && divisible {
-            let skipped = match before.skip() {
-                Skip::Bytes(skipped) => skipped,
-                Skip::None | Skip::Messages(_) => 0,
-            };
-            let skip = Skip::Bytes(skipped + (length - self.kept.len()) as u64);
-            self.start = Checkpoint::new(before.offset().clone(), skip);
+            self.start = advance(&before, Unit::Bytes, (length - self.kept.len()) as u64);
         }
         String::from_utf8(bytes).map_err(|error| error.to_string())
     }
@@ -161,7 +154,7 @@ mod tests {
                 let mut joint = Joint { start: "o".parse().unwrap(), kept: Vec::new(), failed: false };
                 let (mut read, mut at) = (String::new(), 0);
                 for end in [first, second, text.len()] {
-                    let before = Checkpoint::new(crate::offset::Offset::parse("o"), Skip::Bytes(at as u64));
+                    let before = advance(&"o".parse().unwrap(), Unit::Bytes, at as u64);
                     let piece = Bytes::copy_from_slice(&text.as_bytes()[at..end]);
                     if !piece.is_empty() {
                         read += &joint.join(before, piece, true).unwrap();

@@ -1,6 +1,9 @@
 //! What happens to a request, and what it means.
 
-use super::{Ask, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, UNTYPED, Unit, next_random};
+use super::{
+    Ask, DEFAULT_CONTENT_TYPE, Machine, PATIENCE_FOR_EVENTS, PATIENCE_FOR_HEAD, Page, State, Unit,
+    next_random,
+};
 use crate::error::{Error, StreamError, truncate_for_display};
 use crate::offset::Offset;
 use crate::protocol::content_type;
@@ -53,7 +56,7 @@ impl Machine {
             Ask::Events => self.on_events(&head, now),
         });
         if let Err(kind) = judged {
-            let error = self.error(kind).edit(|context| context.status = Some(status));
+            let error = self.error(kind).with_status(Some(status));
             self.fail(error, now);
         }
     }
@@ -65,7 +68,7 @@ impl Machine {
             return Ok(());
         }
         head.require_offset("head")?;
-        self.learn_type(Some(head.content_type.as_deref().unwrap_or(UNTYPED)))?;
+        self.learn_type(Some(head.content_type.as_deref().unwrap_or(DEFAULT_CONTENT_TYPE)))?;
         self.state = State::Idle { until: now };
         Ok(())
     }
@@ -80,12 +83,12 @@ impl Machine {
     fn on_page(&mut self, status: StatusCode, mut head: Head, length: BodyLength) -> Result<(), StreamError> {
         let next = head.require_offset("read")?;
         self.check_order(&next)?;
-        let base = self.position.base().clone();
+        let base = self.position.page_start().clone();
         let page = match status {
             StatusCode::OK => {
                 self.early_204 = false;
                 // Nobody else will tell it.
-                let untyped = self.headless.then_some(UNTYPED);
+                let untyped = self.headless.then_some(DEFAULT_CONTENT_TYPE);
                 self.learn_type(head.content_type.as_deref().or(untyped))?;
                 Page::body(boundary(next, &head), &base, self.unit, length, self.options.max_event_bytes)
             }
@@ -169,7 +172,7 @@ impl Machine {
         let Some(known) = &self.content_type else {
             // Some servers leave it out where there is no content.
             let Some(content_type) = content_type.or(self.assumed_type.as_deref()) else { return Ok(()) };
-            self.unit = if content_type::is_json(content_type) { Unit::Messages } else { Unit::Bytes };
+            self.unit = Unit::of(content_type);
             if self.start_unit.is_some_and(|unit| unit != self.unit) {
                 let unit = match self.unit {
                     Unit::Bytes => "bytes (OFFSET,bN)",
@@ -199,7 +202,7 @@ impl Machine {
 
     /// Refuses an offset before the one asked for.
     fn check_order(&self, next: &Offset) -> Result<(), StreamError> {
-        let base = self.position.base();
+        let base = self.position.page_start();
         if next < base {
             return Err(StreamError::Recreated { evidence: format!("after offset {base} comes {next}") });
         }
@@ -217,7 +220,8 @@ impl Machine {
             cursor: group.cursor,
         };
         let limit = self.options.max_event_bytes;
-        self.page = Some(Page::events(boundary, self.position.base(), self.unit, exact, group.data, limit));
+        self.page =
+            Some(Page::events(boundary, self.position.page_start(), self.unit, exact, group.data, limit));
         Ok(())
     }
 
@@ -276,7 +280,7 @@ impl Machine {
     /// The error with the offset asked for, where it does not say it.
     fn here(&self, error: Error) -> Error {
         error.edit(|context| {
-            context.offset.get_or_insert_with(|| self.position.base().clone());
+            context.offset.get_or_insert_with(|| self.position.page_start().clone());
         })
     }
 
@@ -342,8 +346,8 @@ impl Machine {
                 return self.fail_with_tail(now);
             }
             self.ready = true;
-            self.position.turn(tail.boundary.next.clone());
-            self.page = Some(Page::nothing(tail.boundary, &self.position.base().clone()));
+            self.position.start_page(tail.boundary.next.clone());
+            self.page = Some(Page::nothing(tail.boundary, &self.position.page_start().clone()));
         }
     }
 
@@ -437,12 +441,7 @@ impl Machine {
     }
 
     fn transport_error(&self, error: TransportError) -> Error {
-        let offset = self.position.base().clone();
-        Error::from(error).edit(|context| {
-            context.operation = Some("read");
-            context.url = Some(self.url.clone());
-            context.offset = Some(offset);
-        })
+        self.with_position(error.into())
     }
 }
 

@@ -159,8 +159,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "reader: the offset is taken with the head",
         edits: &[(
             EVENTS,
-            "        let base = self.position.base().clone();\n        let page = match status {",
-            "        let base = self.position.base().clone();\n        self.position.turn(next.clone());\n        let page = match status {",
+            "        let base = self.position.page_start().clone();\n        let page = match status {",
+            "        let base = self.position.page_start().clone();\n        self.position.start_page(next.clone());\n        let page = match status {",
         )],
         seed: 1,
     },
@@ -168,19 +168,19 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "reader: a checkpoint is one short",
         edits: &[(
             POSITION,
-            "unit.skip(self.passed.max(self.target))",
-            "unit.skip(self.passed.max(self.target).saturating_sub(1))",
+            "unit.skip(self.arrived.max(self.delivered))",
+            "unit.skip(self.arrived.max(self.delivered).saturating_sub(1))",
         )],
         seed: 1,
     },
     Mutation {
         name: "reader: a broken page is handed out again",
-        edits: &[(POSITION, "self.target = self.target.max(self.passed);", "self.target = 0;")],
+        edits: &[(POSITION, "self.delivered = self.delivered.max(self.arrived);", "self.delivered = 0;")],
         seed: 11,
     },
     Mutation {
         name: "reader: skipping ends with the page",
-        edits: &[(POSITION, "self.target = self.behind();", "self.target = 0;")],
+        edits: &[(POSITION, "self.delivered = self.to_skip();", "self.delivered = 0;")],
         seed: 84,
     },
     Mutation {
@@ -213,8 +213,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "reader: events do not move the offset",
         edits: &[(
             TAKING,
-            "        let Some(mut page) = self.page.take() else { return };\n        self.position.turn(page.boundary.next.clone());",
-            "        let Some(mut page) = self.page.take() else { return };\n        let next = if page.from_event { self.position.base() } else { &page.boundary.next };\n        self.position.turn(next.clone());",
+            "        let Some(mut page) = self.page.take() else { return };\n        self.position.start_page(page.boundary.next.clone());",
+            "        let Some(mut page) = self.page.take() else { return };\n        let next = if page.from_event { self.position.page_start() } else { &page.boundary.next };\n        self.position.start_page(next.clone());",
         )],
         seed: 13,
     },
@@ -371,12 +371,16 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "reader: a second break forgets the first",
-        edits: &[(POSITION, "self.target = self.target.max(self.passed);", "self.target = self.passed;")],
+        edits: &[(
+            POSITION,
+            "self.delivered = self.delivered.max(self.arrived);",
+            "self.delivered = self.arrived;",
+        )],
         seed: 84,
     },
     Mutation {
         name: "reader: a broken connection is no break",
-        edits: &[(READER, "        self.position.interrupt();\n    }", "    }")],
+        edits: &[(READER, "        self.position.restart_page();\n    }", "    }")],
         seed: 103,
     },
     Mutation {
@@ -398,7 +402,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         edits: &[(
             AHEAD,
             "            self.checkpoint = chunk.checkpoint.clone();",
-            "            let queue = self.queue.lock();\n            let last = queue.chunks.back().and_then(|last| last.as_ref().ok());\n            self.checkpoint = last.unwrap_or(chunk).checkpoint.clone();\n            drop(queue);",
+            "            let queue = lock(&self.queue);\n            let last = queue.chunks.back().and_then(|last| last.as_ref().ok());\n            self.checkpoint = last.unwrap_or(chunk).checkpoint.clone();\n            drop(queue);",
         )],
         seed: 418,
     },
