@@ -22,7 +22,6 @@ pub(super) struct Source<T, R> {
     /// The stream's, for errors.
     pub(super) url: String,
     /// The largest JSON message.
-    #[cfg_attr(not(feature = "json"), expect(dead_code, reason = "only typed JSON cuts what it is given"))]
     pub(super) max_message_bytes: usize,
 }
 

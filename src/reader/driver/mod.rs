@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::exchange::call::{AttemptError, Call, Response, Wait};
 use crate::exchange::headers::replace;
 use crate::protocol::operation::Operation;
-use crate::reader::machine::{Action, Ask, Machine, Request};
+use crate::reader::machine::{Action, Machine, Request, RequestKind};
 use crate::stream::handle::DurableStream;
 use crate::sync::Exclusive;
 use durable_streams_contract::{AnyRuntime, AnyTransport, Body, HttpTransport, Runtime, Sleep};
@@ -83,7 +83,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     /// Ready once the stream has answered.
     pub(in crate::reader) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match std::task::ready!(self.poll(cx, |machine| machine.is_ready().then_some(()))) {
+        match std::task::ready!(self.poll(cx, |machine| machine.is_started().then_some(()))) {
             Some(result) => Poll::Ready(result),
             // A machine ends after it was ready.
             None => Poll::Ready(Ok(())),
@@ -133,7 +133,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     *self.under.get_mut() = Under::Nothing;
                     *self.under.get_mut() = Under::Request(self.request(*request));
                 }
-                Action::Rest => *self.under.get_mut() = Under::Nothing,
+                Action::Wait => *self.under.get_mut() = Under::Nothing,
                 Action::Receive => {}
             }
             if self.poll_under(cx).is_ready() || self.poll_alarm(cx).is_ready() {
@@ -153,7 +153,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     #[cfg(feature = "json")]
     pub(in crate::reader) fn peek(&mut self, cx: &mut Context<'_>) {
         if self.poll_under(cx).is_ready() {
-            self.machine.settle();
+            self.machine.end_consumed_page();
         }
     }
 
@@ -168,15 +168,15 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 match result {
                     Ok(Response { status, headers, body, .. }) => {
                         *self.under.get_mut() = Under::Body(body);
-                        self.machine.on_answer(status, &headers, now);
+                        self.machine.on_response(status, &headers, now);
                     }
-                    Err(error) => self.machine.on_refused(error, now),
+                    Err(error) => self.machine.on_request_failed(error, now),
                 }
                 Poll::Ready(())
             }
             Under::Body(body) => match Pin::new(body).poll_next(cx) {
                 Poll::Pending => {
-                    if self.machine.on_starved() {
+                    if self.machine.on_input_exhausted() {
                         Poll::Ready(())
                     } else {
                         Poll::Pending
@@ -188,11 +188,11 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                         Some(Ok(bytes)) => self.machine.on_bytes(bytes, now),
                         Some(Err(error)) => {
                             *self.under.get_mut() = Under::Nothing;
-                            self.machine.on_broken(error, now);
+                            self.machine.on_body_broken(error, now);
                         }
                         None => {
                             *self.under.get_mut() = Under::Nothing;
-                            self.machine.on_end(now);
+                            self.machine.on_body_end(now);
                         }
                     }
                     Poll::Ready(())
@@ -228,7 +228,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         // A clock that stands still while the machine sleeps shows by the one that does not.
         let lost = by_wall.saturating_sub(now.saturating_duration_since(alarm.set));
         if now.saturating_duration_since(alarm.at) > OVERSLEPT || lost > OVERSLEPT {
-            self.machine.on_slept(now);
+            self.machine.on_suspended(now);
         }
         self.machine.on_deadline(now);
         Poll::Ready(())
@@ -250,17 +250,17 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     fn call(&self, request: Request) -> Call {
         let mut call = self.template.clone();
         replace(&mut call.extra_headers, request.headers);
-        let mut ask = |live: Option<&str>, wait| {
+        let mut query = |live: Option<&str>, wait| {
             call.query.push(("offset", request.offset.to_query_value().to_owned()));
             call.query.extend(live.map(|live| ("live", live.to_owned())));
             call.wait = wait;
         };
-        match request.ask {
-            Ask::Metadata => call.operation = Operation::Head,
-            Ask::Tail | Ask::Page => ask(None, Wait::Page),
-            Ask::LongPoll => ask(Some("long-poll"), Wait::LongPoll(self.machine.idle_timeout())),
-            Ask::Events => {
-                ask(Some("sse"), Wait::EventStream);
+        match request.kind {
+            RequestKind::Head => call.operation = Operation::Head,
+            RequestKind::Tail | RequestKind::Page => query(None, Wait::Page),
+            RequestKind::LongPoll => query(Some("long-poll"), Wait::LongPoll(self.machine.idle_timeout())),
+            RequestKind::Sse => {
+                query(Some("sse"), Wait::EventStream);
                 call.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
             }
         }

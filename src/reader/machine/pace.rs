@@ -1,96 +1,125 @@
-use crate::retry::fraction;
+//! When the next request may be sent: after failures, and after responses without new data.
+
+use super::sse_health::MIN_HEALTHY_LIFETIME;
+use crate::retry::{Backoff, RetryConfig, fraction};
 use std::time::{Duration, Instant};
 
-/// The shortest wait, after the second fruitless answer in a row.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest wait: how late news can be on a server that never holds a request.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// An exchange that took this long is spaced well enough by itself.
-const LEISURELY: Duration = Duration::from_millis(400);
+/// The delay after the second empty response in a row.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// The longest delay: how late new data can be on a server that never holds a request open.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+/// Exchanges that lasted at least this long need no extra delay.
+const MIN_SPACING: Duration = Duration::from_millis(400);
 
-/// Keeps answers that bring nothing, and come at once, from turning into a storm of requests.
+/// The delays of one reader, with the one rule that resets its retry budget.
 ///
-/// A wait doubles with each such answer in a row. The first is free: to find nothing new when a tail begins
-/// is ordinary.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    fruitless: u32,
-}
-
-impl Pace {
-    /// Something new arrived.
-    #[inline]
-    pub(super) fn reset(&mut self) {
-        self.fruitless = 0;
-    }
-
-    /// How long to wait after an exchange that brought nothing new and took this long.
-    pub(super) fn fruitless(&mut self, took: Duration, random: u64) -> Duration {
-        if took >= LEISURELY {
-            self.fruitless = 0;
-            return Duration::ZERO;
-        }
-        self.fruitless = self.fruitless.saturating_add(1);
-        if self.fruitless == 1 {
-            return Duration::ZERO;
-        }
-        let doublings = (self.fruitless - 2).min(16);
-        let wait = (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT);
-        // Jitter upwards: many readers of one broken server must not march in step.
-        wait + wait.mul_f64(fraction(random) / 2.0)
-    }
-}
-
-/// After how many useless event streams in a row the tail goes on by long-poll.
-const STRIKES: u8 = 3;
-/// An event stream that lived this long did its work, even if there was nothing to tell.
-const HEALTHY: Duration = Duration::from_secs(5);
-/// How soon event streams are tried again, at first and at last.
-const FIRST_BLOCK: Duration = Duration::from_secs(60);
-const LONGEST_BLOCK: Duration = Duration::from_secs(15 * 60);
-
-/// Whether event streams are worth a try, from what became of those before.
+/// The budget is reset when the server has shown that it works, and a failure after that is not a sequel to one before:
+///
+/// - new content was delivered ([`on_delivery`](Self::on_delivery));
+/// - a long-poll was answered, with or without content ([`on_long_poll_response`](Self::on_long_poll_response));
+/// - a live request stayed open for [`MIN_HEALTHY_LIFETIME`], whatever ended it
+///   ([`on_live_request_end`](Self::on_live_request_end)). An event stream counts only with a control event: a proxy may hold
+///   a dead one open.
+///
+/// A plain page without new content resets nothing: it may be the answer of a cache.
 #[derive(Debug)]
-pub(super) struct Trust {
-    strikes: u8,
-    blocked_until: Option<Instant>,
-    block: Duration,
+pub(super) struct Pacing {
+    retries: Backoff,
+    empty_responses: EmptyResponseBackoff,
+    jitter: Jitter,
 }
 
-impl Default for Trust {
-    fn default() -> Self {
-        Self { strikes: 0, blocked_until: None, block: FIRST_BLOCK }
-    }
-}
-
-impl Trust {
-    pub(super) fn is_blocked(&self, now: Instant) -> bool {
-        self.blocked_until.is_some_and(|until| now < until)
-    }
-
-    /// An event stream is over. It was of use if it brought something new, or lived.
-    pub(super) fn ended(&mut self, now: Instant, lived: Duration, brought_news: bool) {
-        if brought_news || lived >= HEALTHY {
-            *self = Self::default();
-        } else {
-            self.strikes += 1;
-            if self.strikes >= STRIKES {
-                self.refused(now);
-            }
+impl Pacing {
+    /// `random` seeds the jitter.
+    pub(super) fn new(retry: RetryConfig, random: u64) -> Self {
+        Self {
+            retries: Backoff::new(retry),
+            empty_responses: EmptyResponseBackoff::default(),
+            jitter: Jitter(random | 1),
         }
     }
 
-    /// The server does not serve event streams, or something on the way holds them back.
-    pub(super) fn refused(&mut self, now: Instant) {
-        self.strikes = 0;
-        self.blocked_until = Some(now + self.block);
-        self.block = (self.block * 2).min(LONGEST_BLOCK);
+    /// New content was delivered.
+    #[inline]
+    pub(super) fn on_delivery(&mut self) {
+        self.retries.reset();
+        self.empty_responses.reset();
+    }
+
+    pub(super) fn on_long_poll_response(&mut self) {
+        self.retries.reset();
+    }
+
+    /// A live request is over, after `lifetime`. `responded`: the server has shown that the request reached it.
+    pub(super) fn on_live_request_end(&mut self, lifetime: Duration, responded: bool) {
+        if responded && lifetime >= MIN_HEALTHY_LIFETIME {
+            self.retries.reset();
+        }
+    }
+
+    /// The delay after an exchange that brought nothing new and took this long.
+    pub(super) fn delay_after_empty_response(&mut self, took: Duration) -> Duration {
+        self.empty_responses.delay(took, self.jitter.next())
+    }
+
+    /// The delay after a failure, or `None` if the budget is spent.
+    pub(super) fn delay_after_failure(
+        &mut self,
+        now: Instant,
+        retry_after: Option<Duration>,
+    ) -> Option<Duration> {
+        self.retries.next(now, self.jitter.next(), retry_after)
+    }
+
+    /// The number of attempts since the budget was full.
+    pub(super) fn attempts(&self) -> u32 {
+        self.retries.retries() + 1
     }
 }
 
-/// Whether an event stream of this length was more than a flash.
-pub(super) fn is_healthy(lived: Duration) -> bool {
-    lived >= HEALTHY
+/// Delay between requests that return at once without new data.
+///
+/// A server that answers a live read at once, with nothing new, would otherwise be polled in a loop. The delay doubles with
+/// each such response in a row, from [`FIRST_DELAY`] to [`MAX_DELAY`]. The first response is not delayed: a reader that
+/// starts at the tail always gets one.
+#[derive(Debug, Default)]
+struct EmptyResponseBackoff {
+    consecutive: u32,
+}
+
+impl EmptyResponseBackoff {
+    #[inline]
+    fn reset(&mut self) {
+        self.consecutive = 0;
+    }
+
+    fn delay(&mut self, took: Duration, random: u64) -> Duration {
+        if took >= MIN_SPACING {
+            self.consecutive = 0;
+            return Duration::ZERO;
+        }
+        self.consecutive = self.consecutive.saturating_add(1);
+        if self.consecutive == 1 {
+            return Duration::ZERO;
+        }
+        let doublings = (self.consecutive - 2).min(16);
+        let delay = (FIRST_DELAY * (1 << doublings)).min(MAX_DELAY);
+        // The jitter only adds: many readers of one broken server must not send in step, nor sooner.
+        delay + delay.mul_f64(fraction(random) / 2.0)
+    }
+}
+
+/// A xorshift generator. Jitter needs no better one. The state is never zero.
+#[derive(Debug)]
+struct Jitter(u64);
+
+impl Jitter {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }
 
 #[cfg(test)]
@@ -98,32 +127,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fruitless_answers_stay_below_ten_in_three_seconds() {
+    fn empty_responses_cause_at_most_ten_requests_in_three_seconds() {
         for random in [0, u64::MAX] {
-            let (mut pace, mut at, mut sent) = (Pace::default(), Duration::ZERO, 0);
+            let (mut backoff, mut at, mut sent) = (EmptyResponseBackoff::default(), Duration::ZERO, 0);
             while at < Duration::from_secs(3) {
                 sent += 1;
-                at += pace.fruitless(Duration::ZERO, random);
+                at += backoff.delay(Duration::ZERO, random);
             }
             assert!(sent <= 10, "{sent}");
-            let longest = (0..100).map(|_| pace.fruitless(Duration::ZERO, random)).max().unwrap();
-            assert!(longest >= LONGEST_WAIT && longest <= LONGEST_WAIT * 3 / 2);
-            assert_eq!(pace.fruitless(LEISURELY, random), Duration::ZERO);
+            let longest = (0..100).map(|_| backoff.delay(Duration::ZERO, random)).max().unwrap();
+            assert!(longest >= MAX_DELAY && longest <= MAX_DELAY * 3 / 2);
+            assert_eq!(backoff.delay(MIN_SPACING, random), Duration::ZERO);
         }
-    }
-
-    #[test]
-    fn three_flashes_block_event_streams_for_a_while() {
-        let now = Instant::now();
-        let mut trust = Trust::default();
-        for _ in 0..3 {
-            assert!(!trust.is_blocked(now));
-            trust.ended(now, Duration::ZERO, false);
-        }
-        assert!(trust.is_blocked(now) && !trust.is_blocked(now + FIRST_BLOCK));
-        trust.refused(now);
-        assert!(trust.is_blocked(now + FIRST_BLOCK));
-        trust.ended(now, HEALTHY, false);
-        assert!(!trust.is_blocked(now));
     }
 }

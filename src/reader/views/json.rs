@@ -117,7 +117,7 @@ fn poll_items<V: DeserializeOwned, T: HttpTransport, R: Runtime>(
         Some(Err(error)) => return Poll::Ready(Some(Err(error))),
         None => return Poll::Ready(None),
     };
-    if driver.machine.is_drained() {
+    if driver.machine.is_input_consumed() {
         driver.peek(cx);
     }
     Poll::Ready(Some(item.map_err(|error| {

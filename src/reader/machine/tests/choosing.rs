@@ -5,17 +5,17 @@ use super::*;
 #[test]
 fn auto_catches_up_first_and_takes_events_where_they_are_exact() {
     for (content_type, tail) in [
-        (JSON, Ask::Events),
-        (BINARY, Ask::Events),
-        (TEXT, Ask::LongPoll),
-        ("text/html; charset=utf-8", Ask::LongPoll),
+        (JSON, RequestKind::Sse),
+        (BINARY, RequestKind::Sse),
+        (TEXT, RequestKind::LongPoll),
+        ("text/html; charset=utf-8", RequestKind::LongPoll),
     ] {
         let mut rig = Rig::new(options(LiveMode::Auto), content_type);
-        assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+        assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
         rig.page("a1", &[], "[1]");
         assert_eq!(rig.gives(), ("[1]".into(), "a1".into()));
         // Not the end yet.
-        assert_eq!(rig.asks(), (Ask::Page, "a1".into()));
+        assert_eq!(rig.asks(), (RequestKind::Page, "a1".into()));
         rig.page("a2", UP_TO_DATE, "[2]");
         assert_eq!(rig.gives(), ("[2]".into(), "a2".into()));
         assert_eq!(rig.asks(), (tail, "a2".into()), "{content_type}");
@@ -25,34 +25,34 @@ fn auto_catches_up_first_and_takes_events_where_they_are_exact() {
 #[test]
 fn the_explicit_modes_do_what_they_say() {
     let mut rig = Rig::new(options(LiveMode::Off), JSON);
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     rig.page("a1", UP_TO_DATE, "[1]");
     rig.chunk();
     assert!(matches!(rig.step(), Step::End));
 
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
     rig.caught_up();
-    assert_eq!(rig.asks(), (Ask::LongPoll, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::LongPoll, "a0".into()));
 
     // Events do not say what the stream is made of.
     let mut rig = Rig::new(options(LiveMode::Sse), JSON);
-    assert_eq!(rig.asks().0, Ask::Metadata);
+    assert_eq!(rig.asks().0, RequestKind::Head);
     rig.head(200, &[("content-type", JSON), ("stream-next-offset", "a9")]);
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
     let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
 }
 
 #[test]
 fn now_is_resolved_before_anything_else() {
     for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
         let mut rig = Rig::starting(options(live), JSON, "now", None);
-        assert_eq!(rig.asks(), (Ask::Tail, "now".into()));
+        assert_eq!(rig.asks(), (RequestKind::Tail, "now".into()));
         rig.page_head("a7", UP_TO_DATE);
-        assert!(!rig.machine.is_ready());
+        assert!(!rig.machine.is_started());
         rig.bytes("[]");
         rig.end();
-        assert!(rig.machine.is_ready());
+        assert!(rig.machine.is_started());
         assert_eq!(rig.machine.status().checkpoint.to_string(), "a7");
         assert!(rig.chunk().up_to_date);
         let tail = match live {
@@ -60,8 +60,8 @@ fn now_is_resolved_before_anything_else() {
                 assert!(matches!(rig.step(), Step::End));
                 continue;
             }
-            LiveMode::LongPoll => Ask::LongPoll,
-            _ => Ask::Events,
+            LiveMode::LongPoll => RequestKind::LongPoll,
+            _ => RequestKind::Sse,
         };
         assert_eq!(rig.asks(), (tail, "a7".into()), "{live:?}");
         let mut rig = Rig::starting(options(live), JSON, "now", None);
@@ -76,29 +76,29 @@ fn now_is_resolved_before_anything_else() {
 #[test]
 fn from_inside_a_page_it_is_read_by_a_plain_request_first() {
     let mut rig = Rig::starting(options(LiveMode::Sse), JSON, "a0,m2", Some(JSON.into()));
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     rig.page("a1", &[], "[1,2,3]");
     assert_eq!(rig.gives(), ("[3]".into(), "a1".into()));
-    assert_eq!(rig.asks(), (Ask::Events, "a1".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a1".into()));
 }
 
 /// A tail of JSON in `Auto` whose next request is one for events.
 fn about_to_listen() -> Rig {
     let mut rig = Rig::new(options(LiveMode::Auto), JSON);
     rig.caught_up();
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
     rig
 }
 
 /// Asks what was missed by a plain request, then goes on by long-poll, until events are tried again.
 fn goes_on_by_long_poll(rig: &mut Rig) -> Duration {
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     rig.page("a0", UP_TO_DATE, "[]");
     let began = rig.now;
     loop {
-        match rig.request().ask {
-            Ask::LongPoll => rig.pass(Duration::from_secs(1)),
-            Ask::Events => return rig.now - began,
+        match rig.request().kind {
+            RequestKind::LongPoll => rig.pass(Duration::from_secs(1)),
+            RequestKind::Sse => return rig.now - began,
             other => panic!("{other:?}"),
         }
         assert!(rig.now - began < Duration::from_secs(3600), "never again");
@@ -128,7 +128,7 @@ fn auto_goes_on_where_events_are_refused_and_comes_back() {
         rig.control("a1", "");
         assert_eq!(rig.gives(), ("[1]".into(), "a1".into()));
         rig.end();
-        assert_eq!(rig.asks(), (Ask::Events, "a1".into()));
+        assert_eq!(rig.asks(), (RequestKind::Sse, "a1".into()));
     }
 }
 
@@ -143,9 +143,9 @@ fn what_is_no_refusal_of_events_is_no_reason_to_give_them_up() {
         let mut rig = about_to_listen();
         rig.refuse(kind);
         // After an outage what was missed comes by plain requests, which caches can answer.
-        assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+        assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
         rig.page("a0", UP_TO_DATE, "[]");
-        assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+        assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
     }
     for kind in [StreamError::Unauthorized, StreamError::Forbidden] {
         let mut rig = about_to_listen();
@@ -168,7 +168,7 @@ fn auto_goes_on_where_something_else_comes_for_events() {
     rig.caught_up();
     rig.request();
     rig.head(200, &[("content-type", "text/event-stream")]);
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     // Who asked for events, and nothing else, is told.
     let mut rig = Rig::knowing(options(LiveMode::Sse), BINARY);
     rig.request();
@@ -187,12 +187,12 @@ fn auto_goes_on_where_something_else_comes_for_events() {
 #[test]
 fn auto_goes_on_where_events_are_held_back() {
     let mut rig = about_to_listen();
-    assert_eq!(rig.pass_deadline(), PATIENCE_FOR_HEAD);
+    assert_eq!(rig.pass_deadline(), SSE_HEAD_TIMEOUT);
     goes_on_by_long_poll(&mut rig);
     let mut rig = about_to_listen();
     rig.events();
     rig.is_quiet();
-    assert_eq!(rig.pass_deadline(), PATIENCE_FOR_EVENTS);
+    assert_eq!(rig.pass_deadline(), SSE_FIRST_BYTE_TIMEOUT);
     goes_on_by_long_poll(&mut rig);
 }
 
@@ -210,13 +210,13 @@ fn event_streams_that_end_at_once_are_not_asked_for_without_end() {
             } else {
                 rig.end()
             }
-            let mut next = rig.request().ask;
+            let mut next = rig.request().kind;
             // After a failure a plain request looks for what was missed.
-            while next == Ask::Page {
+            while next == RequestKind::Page {
                 rig.page("a0", UP_TO_DATE, "[]");
-                next = rig.request().ask;
+                next = rig.request().kind;
             }
-            if next == Ask::LongPoll {
+            if next == RequestKind::LongPoll {
                 break;
             }
             tries += 1;
@@ -229,7 +229,7 @@ fn event_streams_that_end_at_once_are_not_asked_for_without_end() {
     let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
     let (began, mut requests) = (rig.now, 0);
     while rig.now - began < Duration::from_secs(3) {
-        assert_eq!(rig.asks().0, Ask::Events);
+        assert_eq!(rig.asks().0, RequestKind::Sse);
         requests += 1;
         assert!(requests < 100, "a storm");
         rig.events();
@@ -245,7 +245,6 @@ fn event_streams_that_end_at_once_are_not_asked_for_without_end() {
 #[test]
 fn one_that_brought_something_or_lived_did_its_work() {
     let mut rig = about_to_listen();
-    let healthy = (1..60).map(Duration::from_secs).find(|lived| pace::is_healthy(*lived)).unwrap();
     for n in 0..20 {
         let offset = format!("a{n:02}");
         rig.events();
@@ -256,10 +255,10 @@ fn one_that_brought_something_or_lived_did_its_work() {
         } else {
             rig.control(&format!("a{:02}", n - 1), ",\"upToDate\":true");
             rig.is_quiet();
-            rig.pass(healthy);
+            rig.pass(MIN_HEALTHY_LIFETIME);
         }
         rig.end();
-        assert_eq!(rig.request().ask, Ask::Events, "after {n}");
+        assert_eq!(rig.request().kind, RequestKind::Sse, "after {n}");
     }
 }
 
@@ -269,8 +268,8 @@ fn after_an_outage_plain_requests_come_first() {
     rig.events();
     rig.still_here();
     rig.break_off();
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     rig.page("a1", UP_TO_DATE, "[1]");
     assert_eq!(rig.gives(), ("[1]".into(), "a1".into()));
-    assert_eq!(rig.asks(), (Ask::Events, "a1".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a1".into()));
 }

@@ -14,7 +14,7 @@ fn the_policy_bounds_attempts_in_a_row() {
     for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll] {
         let mut rig = Rig::new(bounded(live, 3), JSON);
         for _ in 0..3 {
-            assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+            assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
             rig.refuse(unavailable());
             assert!(matches!(rig.step(), Step::Rest(_)));
         }
@@ -49,7 +49,7 @@ fn expired_data_is_told_from_a_deleted_stream() {
         let mut rig = Rig::knowing(options(live), JSON);
         rig.request();
         rig.refuse(gone());
-        assert_eq!(rig.asks().0, Ask::Metadata, "{live:?}");
+        assert_eq!(rig.asks().0, RequestKind::Head, "{live:?}");
         rig
     };
     for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
@@ -75,7 +75,7 @@ fn retry_after_is_a_floor() {
     rig.request();
     let hour = Duration::from_secs(3600);
     let error = Error::from(StreamError::RateLimited { retry_after: Some(hour) });
-    rig.machine.on_refused(error.edit(|context| context.retry_after = Some(hour)), rig.now);
+    rig.machine.on_request_failed(error.edit(|context| context.retry_after = Some(hour)), rig.now);
     assert!(matches!(rig.step(), Step::Rest(wait) if wait >= hour));
 }
 
@@ -165,8 +165,8 @@ fn a_quiet_tail_that_lived_renews_the_budget_if_it_said_where_it_stands() {
 fn until_long_poll(rig: &mut Rig) {
     loop {
         match rig.step() {
-            Step::Send(request) if request.ask == Ask::Page => rig.page("a0", UP_TO_DATE, ""),
-            Step::Send(request) => return assert_eq!(request.ask, Ask::LongPoll),
+            Step::Send(request) if request.kind == RequestKind::Page => rig.page("a0", UP_TO_DATE, ""),
+            Step::Send(request) => return assert_eq!(request.kind, RequestKind::LongPoll),
             Step::Rest(wait) => rig.pass(wait),
             Step::Chunk(chunk) => assert!(chunk.is_empty()),
             other => panic!("{other:?}"),
@@ -216,7 +216,7 @@ fn the_application_is_asked_about_every_failure() {
     rig.request();
     rig.refuse(StreamError::Unauthorized);
     rig.request();
-    rig.machine.on_refused(TransportError::new(TransportErrorKind::Connect).into(), rig.now);
+    rig.machine.on_request_failed(TransportError::new(TransportErrorKind::Connect).into(), rig.now);
     rig.request();
     rig.page_head("a1", &[]);
     rig.bytes("[1,");
@@ -315,7 +315,7 @@ fn a_quiet_event_stream_is_renewed_without_harm() {
             rig.caught_up();
         }
         for n in 0..10 {
-            assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+            assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
             rig.events();
             rig.still_here();
             if n == 0 && live == LiveMode::Sse {
@@ -325,7 +325,7 @@ fn a_quiet_event_stream_is_renewed_without_harm() {
             assert_eq!(rig.pass_deadline(), Duration::from_secs(60));
             if live == LiveMode::Auto {
                 // It may have been dead for a while.
-                assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+                assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
                 rig.page("a0", UP_TO_DATE, "[]");
             }
         }
@@ -344,28 +344,28 @@ fn a_quiet_event_stream_is_renewed_without_harm() {
 fn after_a_sleep_connections_are_not_trusted() {
     let (no_retries, calls) = handled(bounded(LiveMode::LongPoll, 0), |_, _| ErrorAction::Stop);
     let mut rig = Rig::new(no_retries.clone(), JSON);
-    let slept = |rig: &mut Rig| rig.machine.on_slept(rig.now);
+    let slept = |rig: &mut Rig| rig.machine.on_suspended(rig.now);
     // No answer yet; in mid-page; in a long-poll; while events are listened to.
     rig.request();
     slept(&mut rig);
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     rig.page_head("a1", &[]);
     rig.bytes("[1,");
     assert_eq!(rig.gives(), ("[1]".into(), "a0,m1".into()));
     slept(&mut rig);
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     rig.page("a1", UP_TO_DATE, "[1,2]");
     assert_eq!(rig.gives(), ("[2]".into(), "a1".into()));
-    assert_eq!(rig.asks(), (Ask::LongPoll, "a1".into()));
+    assert_eq!(rig.asks(), (RequestKind::LongPoll, "a1".into()));
     slept(&mut rig);
-    assert_eq!(rig.asks(), (Ask::Page, "a1".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a1".into()));
     let mut rig = Rig::knowing(Options { live: LiveMode::Sse, ..no_retries }, JSON);
     rig.request();
     rig.events();
     rig.data("[1]");
     rig.is_quiet();
     slept(&mut rig);
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
     assert_eq!(calls.load(Ordering::Relaxed), 0, "none of it is a failure");
 
     // A wait between attempts is none the shorter for it: its deadline says when it is over.

@@ -9,7 +9,7 @@ fn listening(content_type: &'static str) -> Rig {
 
 fn listening_with(options: Options, content_type: &'static str) -> Rig {
     let mut rig = Rig::knowing(options, content_type);
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
     rig.events();
     rig
 }
@@ -29,7 +29,7 @@ fn data_is_held_until_its_control_event() {
         } else {
             rig.end()
         }
-        assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+        assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
         rig.events();
         rig.data("[1]");
         rig.data("[2,3]");
@@ -48,7 +48,7 @@ fn an_event_without_its_blank_line_is_none() {
     rig.data("[1]");
     rig.bytes("event: control\ndata: {\"streamNextOffset\":\"a1\"}\n");
     rig.end();
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
 }
 
 #[test]
@@ -121,12 +121,12 @@ fn a_page_that_broke_off_is_not_read_twice() {
     assert_eq!(rig.gives(), ("[1,2]".into(), "a0,m2".into()));
     rig.bytes("3");
     rig.break_off();
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     // What was given is skipped, wherever the next attempt breaks off.
     rig.page_head("a1", &[]);
     rig.bytes("[1,");
     rig.break_off();
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     assert_eq!(rig.machine.status().checkpoint.to_string(), "a0,m2");
     rig.page("a1", UP_TO_DATE, "[1,2,3,4]");
     assert_eq!(rig.gives(), ("[3,4]".into(), "a1".into()));
@@ -139,7 +139,7 @@ fn overwhelmed(live: LiveMode) -> Rig {
     if live == LiveMode::Auto {
         rig.caught_up();
     }
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
     rig.events();
     // Its end is not waited for.
     rig.bytes("event: data\ndata: [1,2,3,4,5");
@@ -150,20 +150,20 @@ fn overwhelmed(live: LiveMode) -> Rig {
 fn what_is_too_large_for_an_event_is_fetched() {
     for live in [LiveMode::Sse, LiveMode::Auto] {
         let mut rig = overwhelmed(live);
-        assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+        assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
         rig.page("a1", &[], "[1,2,3,4]");
         assert_eq!(rig.gives(), ("[1,2,3,4]".into(), "a1".into()));
         // Events have their turn again once all of it is there.
-        assert_eq!(rig.asks(), (Ask::Page, "a1".into()));
+        assert_eq!(rig.asks(), (RequestKind::Page, "a1".into()));
         rig.page("a2", UP_TO_DATE, "[5]");
         assert_eq!(rig.gives(), ("[5]".into(), "a2".into()));
-        assert_eq!(rig.asks(), (Ask::Events, "a2".into()), "{live:?}");
+        assert_eq!(rig.asks(), (RequestKind::Sse, "a2".into()), "{live:?}");
         // What an outage leaves to catch up on may be as large: it is not tried twice.
         rig.events();
         rig.break_off();
-        assert_eq!(rig.asks(), (Ask::Page, "a2".into()));
+        assert_eq!(rig.asks(), (RequestKind::Page, "a2".into()));
         rig.page("a2", UP_TO_DATE, "[]");
-        assert_eq!(rig.asks(), (Ask::Events, "a2".into()), "{live:?}");
+        assert_eq!(rig.asks(), (RequestKind::Sse, "a2".into()), "{live:?}");
     }
 }
 
@@ -203,7 +203,7 @@ fn the_limit_is_for_what_is_held_at_once() {
     rig.data("[1,2]");
     rig.is_quiet();
     rig.data("[3,4]");
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     // A message above the limit is no better by a plain request.
     rig.page_head("a1", &[]);
     rig.bytes("[\"0123456789");

@@ -81,7 +81,7 @@ fn the_last_cursor_goes_back_with_a_long_poll_and_nothing_else() {
     rig.page("a1", UP_TO_DATE, "[]");
     assert!(rig.chunk().up_to_date);
     let request = rig.request();
-    assert_eq!((request.ask, request.cursor.as_deref()), (Ask::LongPoll, Some("c1")));
+    assert_eq!((request.kind, request.cursor.as_deref()), (RequestKind::LongPoll, Some("c1")));
     rig.page("a2", &[("stream-cursor", "c2"), ("stream-up-to-date", "true")], "[2]");
     rig.chunk();
     assert_eq!(rig.request().cursor.as_deref(), Some("c2"));
@@ -143,7 +143,7 @@ fn what_lies_before_the_end_is_read_first() {
     rig.end();
     let chunk = rig.chunk();
     assert!(!chunk.closed && !chunk.up_to_date && chunk.is_empty());
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn being_up_to_date_is_told_when_it_changes() {
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
     rig.caught_up();
     for _ in 0..3 {
-        assert_eq!(rig.request().ask, Ask::LongPoll);
+        assert_eq!(rig.request().kind, RequestKind::LongPoll);
         rig.pass(Duration::from_secs(30));
         rig.head(204, &[("stream-next-offset", "a0"), ("stream-up-to-date", "true")]);
         rig.end();
@@ -304,6 +304,6 @@ fn a_body_that_never_ends_is_not_waited_for() {
     rig.bytes("[1]");
     assert_eq!(rig.gives().1, "a1");
     rig.is_quiet();
-    assert_eq!(rig.pass_deadline(), DRAIN);
-    assert_eq!(rig.asks(), (Ask::Page, "a1".into()));
+    assert_eq!(rig.pass_deadline(), MAX_DRAIN_TIME);
+    assert_eq!(rig.asks(), (RequestKind::Page, "a1".into()));
 }

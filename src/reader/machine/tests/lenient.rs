@@ -23,7 +23,7 @@ fn no_content_before_the_tail_is_not_the_end_of_it() {
     rig.request();
     rig.head(204, &[("stream-next-offset", "a9"), ("stream-up-to-date", "true"), ("stream-closed", "true")]);
     rig.end();
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     rig.page("a9", CLOSED, "rest");
     assert_eq!(rig.gives(), ("rest".into(), "a9".into()));
     assert!(matches!(rig.step(), Step::End));
@@ -31,7 +31,7 @@ fn no_content_before_the_tail_is_not_the_end_of_it() {
     for live in [LiveMode::Off, LiveMode::LongPoll] {
         let mut rig = Rig::knowing(options(live), TEXT);
         for _ in 0..2 {
-            assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+            assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
             rig.head(204, &[("stream-next-offset", "a9")]);
             rig.end();
         }
@@ -52,26 +52,26 @@ fn a_numeric_cursor_is_sent_back_as_its_digits() {
     assert_eq!(rig.chunk().cursor.as_deref(), Some("17"));
     rig.end();
     let request = rig.request();
-    assert_eq!((request.ask, request.cursor.as_deref()), (Ask::Events, Some("17")));
+    assert_eq!((request.kind, request.cursor.as_deref()), (RequestKind::Sse, Some("17")));
     rig.refuse(StreamError::BadRequest { message: "no events any more".into() });
     let request = rig.request();
-    assert_eq!((request.ask, request.cursor), (Ask::Page, None));
+    assert_eq!((request.kind, request.cursor), (RequestKind::Page, None));
     rig.page("a1", UP_TO_DATE, "[]");
     let request = rig.request();
-    assert_eq!((request.ask, request.cursor.as_deref()), (Ask::LongPoll, Some("17")));
+    assert_eq!((request.kind, request.cursor.as_deref()), (RequestKind::LongPoll, Some("17")));
 }
 
 #[test]
 fn events_do_without_metadata_where_the_server_has_none() {
     for body in ["[1]", "[]"] {
         let mut rig = Rig::new(options(LiveMode::Sse), JSON);
-        assert_eq!(rig.asks(), (Ask::Metadata, "a0".into()));
+        assert_eq!(rig.asks(), (RequestKind::Head, "a0".into()));
         rig.refuse(StreamError::NotSupported);
-        assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+        assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
         let next = if body == "[]" { "a0" } else { "a1" };
         rig.page(next, UP_TO_DATE, body);
         assert_eq!(rig.gives(), (body.into(), next.into()));
-        assert_eq!(rig.asks(), (Ask::Events, next.into()));
+        assert_eq!(rig.asks(), (RequestKind::Sse, next.into()));
         rig.events();
         rig.data("[2]");
         rig.control("a2", "");
@@ -85,7 +85,7 @@ fn events_do_without_metadata_where_the_server_has_none() {
     rig.head(200, &[("stream-next-offset", "a0"), ("content-length", "0")]);
     rig.end();
     assert!(rig.chunk().up_to_date);
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
 }
 
 #[test]
@@ -102,9 +102,9 @@ fn events_in_an_unknown_encoding_are_not_read_as_they_are() {
     rig.caught_up();
     rig.request();
     rig.head(200, &[("content-type", "text/event-stream"), ("stream-sse-data-encoding", "hex")]);
-    assert_eq!(rig.asks(), (Ask::Page, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
     rig.page("a0", UP_TO_DATE, "[]");
-    assert_eq!(rig.asks(), (Ask::LongPoll, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::LongPoll, "a0".into()));
 }
 
 #[test]
@@ -118,14 +118,14 @@ fn not_modified_says_whether_anything_was_compared() {
         rig.refuse(StreamError::NotModified);
         let error = rig.fails();
         assert!(matches!(error.kind(), StreamError::NotModified), "{error}");
-        assert_eq!(error.to_string().contains("the reader gave none"), !compared, "{error}");
+        assert_eq!(error.to_string().contains("the reader sent no entity tag"), !compared, "{error}");
     }
 }
 
 #[test]
 fn a_tail_that_turns_out_to_be_the_whole_stream_is_not_waited_for() {
     let mut rig = Rig::starting(options(LiveMode::LongPoll), TEXT, "now", None);
-    assert_eq!(rig.asks(), (Ask::Tail, "now".into()));
+    assert_eq!(rig.asks(), (RequestKind::Tail, "now".into()));
     rig.page_head("a9", UP_TO_DATE);
     rig.bytes("a stream of many gigabytes");
     let error = rig.fails();
@@ -176,7 +176,7 @@ fn no_events_from_a_closed_stream_is_its_end() {
     rig.request();
     rig.head(204, &[&[("stream-next-offset", "a9")], CLOSED].concat());
     rig.end();
-    assert_eq!(rig.asks(), (Ask::Events, "a0".into()));
+    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
     rig.head(204, &[("stream-next-offset", "a0")]);
     assert!(matches!(rig.fails().kind(), StreamError::SseNotSupported { .. }));
 }

@@ -5,14 +5,26 @@ mod failing;
 mod holding;
 mod judging;
 mod lenient;
+mod sequences;
 
-use super::*;
+use super::catch_up::MAX_EMPTY_PAGES;
+use super::inputs::{SSE_FIRST_BYTE_TIMEOUT, SSE_HEAD_TIMEOUT};
+use super::next_action::MAX_DRAIN_TIME;
+use super::sse_health::MIN_HEALTHY_LIFETIME;
+use super::{Action, Machine, Request, RequestKind};
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, StreamError};
+use crate::exchange::error_action::ErrorAction;
+use crate::offset::Offset;
+use crate::reader::options::{LiveMode, Options};
 use crate::reader::output::Chunk;
+use crate::retry::OPERATION_BUDGET;
 use bytes::Bytes;
 use durable_streams_contract::{TransportError, TransportErrorKind};
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
@@ -84,10 +96,10 @@ impl Rig {
             }
             match self.machine.next_action(self.now) {
                 Action::Take => {}
-                Action::Receive if self.machine.on_starved() => {}
+                Action::Receive if self.machine.on_input_exhausted() => {}
                 Action::Receive => return Step::Receive,
                 Action::Send(request) => return Step::Send(*request),
-                Action::Rest => {
+                Action::Wait => {
                     let until = self.machine.deadline().expect("nobody rests for ever");
                     return Step::Rest(until - self.now);
                 }
@@ -109,9 +121,9 @@ impl Rig {
     }
 
     /// The same, in short: what is asked for, and from where.
-    fn asks(&mut self) -> (Ask, String) {
+    fn asks(&mut self) -> (RequestKind, String) {
         let request = self.request();
-        (request.ask, request.offset.to_string())
+        (request.kind, request.offset.to_string())
     }
 
     fn chunk(&mut self) -> Chunk {
@@ -157,7 +169,7 @@ impl Rig {
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
             .collect();
-        self.machine.on_answer(StatusCode::from_u16(status).unwrap(), &headers, self.now);
+        self.machine.on_response(StatusCode::from_u16(status).unwrap(), &headers, self.now);
     }
 
     fn bytes(&mut self, text: &str) {
@@ -165,7 +177,7 @@ impl Rig {
     }
 
     fn end(&mut self) {
-        self.machine.on_end(self.now);
+        self.machine.on_body_end(self.now);
     }
 
     /// The head of a page of the stream.
@@ -200,11 +212,11 @@ impl Rig {
 
     fn refuse(&mut self, kind: StreamError) {
         let status = kind.status_code().map(|status| StatusCode::from_u16(status).unwrap());
-        self.machine.on_refused(Error::from(kind).edit(|context| context.status = status), self.now);
+        self.machine.on_request_failed(Error::from(kind).edit(|context| context.status = status), self.now);
     }
 
     fn break_off(&mut self) {
-        self.machine.on_broken(TransportError::new(TransportErrorKind::Closed), self.now);
+        self.machine.on_body_broken(TransportError::new(TransportErrorKind::Closed), self.now);
     }
 
     /// A control event that says that nothing has changed.
@@ -214,7 +226,7 @@ impl Rig {
 
     /// Goes through what comes before a tail by events in `Auto`: a page with nothing new.
     fn caught_up(&mut self) {
-        assert_eq!(self.asks(), (Ask::Page, "a0".into()));
+        assert_eq!(self.asks(), (RequestKind::Page, "a0".into()));
         let nothing = if self.content_type == JSON { "[]" } else { "" };
         self.page("a0", UP_TO_DATE, nothing);
         assert!(self.chunk().up_to_date);

@@ -22,14 +22,16 @@ const QUEUE: &str = "src/producer/queue/buffer.rs";
 const DRIVER: &str = "src/producer/driver/task.rs";
 const BATCH: &str = "src/producer/queue/batch.rs";
 const SHARED: &str = "src/producer/shared.rs";
-const READER: &str = "src/reader/machine/mod.rs";
-const EVENTS: &str = "src/reader/machine/events/mod.rs";
-const SESSION: &str = "src/reader/machine/session.rs";
+const READER: &str = "src/reader/machine/machine_core.rs";
+const NEXT_ACTION: &str = "src/reader/machine/next_action.rs";
+const RESPONSES: &str = "src/reader/machine/responses.rs";
+const INPUTS: &str = "src/reader/machine/inputs.rs";
+const SSE_CONNECTION: &str = "src/reader/machine/sse_connection.rs";
 const POSITION: &str = "src/reader/position.rs";
-const TAKING: &str = "src/reader/machine/taking.rs";
-const ASKING: &str = "src/reader/machine/asking.rs";
+const TAKE: &str = "src/reader/machine/take.rs";
+const REQUESTS: &str = "src/reader/machine/requests.rs";
 const PACE: &str = "src/reader/machine/pace.rs";
-const AHEAD: &str = "src/reader/prefetch.rs";
+const PREFETCH: &str = "src/reader/prefetch.rs";
 const SSE: &str = "src/protocol/sse/parser.rs";
 const SSE_DATA: &str = "src/protocol/sse/data.rs";
 const SPLITTER: &str = "src/protocol/json/splitter.rs";
@@ -158,7 +160,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "reader: the offset is taken with the head",
         edits: &[(
-            EVENTS,
+            RESPONSES,
             "        let base = self.position.page_start().clone();\n        let page = match status {",
             "        let base = self.position.page_start().clone();\n        self.position.start_page(next.clone());\n        let page = match status {",
         )],
@@ -188,49 +190,63 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         edits: &[
             (
                 READER,
-                "        let (lived, news) = self.judge_session(now);\n        self.session = None;",
-                "        let (lived, news) = self.judge_session(now);",
+                "    pub(super) silent_since: Instant,\n",
+                "    pub(super) silent_since: Instant,\n    pub(super) kept: Option<super::sse_connection::SseConnection>,\n",
             ),
-            (EVENTS, "self.session = Some(Session::new(", "self.session.get_or_insert(Session::new("),
+            (
+                READER,
+                "            silent_since: now,\n",
+                "            silent_since: now,\n            kept: None,\n",
+            ),
+            (
+                NEXT_ACTION,
+                "            self.state = State::Waiting { until: now + delay };\n        }\n    }\n\n    /// What follows",
+                "            self.state = State::Waiting { until: now + delay };\n        }\n        self.kept = Some(response.connection);\n    }\n\n    /// What follows",
+            ),
+            (
+                RESPONSES,
+                "let connection = SseConnection::new(is_base64, self.options.max_event_bytes);",
+                "let limit = self.options.max_event_bytes;\n            let connection = self.kept.take().unwrap_or_else(|| SseConnection::new(is_base64, limit));",
+            ),
         ],
         seed: 103,
     },
     Mutation {
         name: "reader: one data event for each control event",
         edits: &[(
-            SESSION,
-            "data: std::mem::take(&mut self.held),",
-            "data: std::mem::take(&mut self.held).into_iter().take(1).collect(),",
+            SSE_CONNECTION,
+            "data: std::mem::take(&mut self.pending),",
+            "data: std::mem::take(&mut self.pending).into_iter().take(1).collect(),",
         )],
         seed: 5,
     },
     Mutation {
         name: "reader: a cut body is a whole one",
-        edits: &[(EVENTS, "page.cut(error.into());", "drop(error);\n page.finish();")],
+        edits: &[(INPUTS, "page.on_body_broken(error.into());", "drop(error);\n page.on_body_end();")],
         seed: 103,
     },
     Mutation {
         name: "reader: events do not move the offset",
         edits: &[(
-            TAKING,
-            "        let Some(mut page) = self.page.take() else { return };\n        self.position.start_page(page.boundary.next.clone());",
-            "        let Some(mut page) = self.page.take() else { return };\n        let next = if page.from_event { self.position.page_start() } else { &page.boundary.next };\n        self.position.start_page(next.clone());",
+            TAKE,
+            "        self.position.start_page(boundary.next.clone());",
+            "        let next = if is_read { &boundary.next } else { self.position.page_start() };\n        self.position.start_page(next.clone());",
         )],
         seed: 13,
     },
     Mutation {
         name: "reader: the end of a stream of events is missed",
         edits: &[(
-            TAKING,
-            "            if self.closed {\n                self.state = State::Ended;\n            }\n            return;",
-            "            return;",
+            TAKE,
+            "                if !self.reported.closed {\n                    self.state = State::ReadingSse(response);\n                }",
+            "                self.state = State::ReadingSse(response);",
         )],
         seed: 12,
     },
     Mutation {
         name: "reader: a chunk is as large as it comes",
         edits: &[(
-            TAKING,
+            TAKE,
             "page.take(&mut self.position, self.options.max_chunk_bytes)",
             "page.take(&mut self.position, usize::MAX)",
         )],
@@ -385,22 +401,18 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "reader: a closed stream does not end it",
-        edits: &[(READER, "if outcome.closed || (self.options", "if (self.options")],
+        edits: &[(NEXT_ACTION, "if outcome.closed || (self.options", "if (self.options")],
         seed: 0,
     },
     Mutation {
         name: "reader: silence is waited for",
-        edits: &[(
-            EVENTS,
-            "State::Body { .. } => self.quiet_since.checked_add(self.patience()),",
-            "State::Body { .. } => None,",
-        )],
+        edits: &[(INPUTS, "self.silent_since.checked_add(self.max_silence())", "None")],
         seed: 11,
     },
     Mutation {
         name: "reader: reading ahead counts as handed out",
         edits: &[(
-            AHEAD,
+            PREFETCH,
             "            self.checkpoint = chunk.checkpoint.clone();",
             "            let queue = lock(&self.queue);\n            let last = queue.chunks.back().and_then(|last| last.as_ref().ok());\n            self.checkpoint = last.unwrap_or(chunk).checkpoint.clone();\n            drop(queue);",
         )],
@@ -431,19 +443,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "reader: the cursor is not sent back",
-        edits: &[(
-            ASKING,
-            "cursor: matches!(ask, Ask::LongPoll | Ask::Events).then(|| self.cursor.clone()).flatten(),",
-            "cursor: None,",
-        )],
+        edits: &[(REQUESTS, "cursor: self.stream.cursor.clone().filter(|_| is_live),", "cursor: None,")],
         seed: 6,
     },
     Mutation {
         name: "reader: answers without news are asked for at once",
         edits: &[(
             PACE,
-            "        let doublings = (self.fruitless - 2).min(16);",
-            "        if self.fruitless < 1000 {\n            return Duration::ZERO;\n        }\n        let doublings = (self.fruitless - 2).min(16);",
+            "        let doublings = (self.consecutive - 2).min(16);",
+            "        if self.consecutive < 1000 {\n            return Duration::ZERO;\n        }\n        let doublings = (self.consecutive - 2).min(16);",
         )],
         seed: 103,
     },
@@ -451,8 +459,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "reader: a failure is progress",
         edits: &[(
             READER,
-            "        let attempts = self.backoff.retries() + 1;",
-            "        self.backoff.reset();\n        let attempts = self.backoff.retries() + 1;",
+            "        let error = self.name_oversized_event(",
+            "        self.pacing.on_long_poll_response();\n        let error = self.name_oversized_event(",
         )],
         seed: 23,
     },

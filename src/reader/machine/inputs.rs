@@ -1,0 +1,186 @@
+//! What happens to a body, and to time.
+
+use super::machine_core::Machine;
+use super::page::Page;
+use super::request::RequestKind;
+use super::state::{PageResponse, State};
+use crate::error::StreamError;
+use crate::reader::options::LiveMode;
+use bytes::Bytes;
+use durable_streams_contract::{TransportError, TransportErrorKind};
+use std::time::{Duration, Instant};
+
+/// How long `LiveMode::Auto` waits for the head of an event stream, and then for its first byte, before it takes the
+/// stream for one that a proxy buffers. Servers send the head and a first event at once.
+pub(super) const SSE_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SSE_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Machine {
+    /// A part of the body arrived.
+    pub(in crate::reader) fn on_bytes(&mut self, bytes: Bytes, now: Instant) {
+        self.silent_since = now;
+        match &mut self.state {
+            State::ReadingSse(response) => response.connection.push(bytes),
+            State::ReadingPage(response) => response.page.push(bytes),
+            // It may be all of the stream: the rest is not waited for.
+            State::ResolvingTail(response) => {
+                if response.push(&bytes) {
+                    self.fail_with_content_at_tail(now);
+                }
+            }
+            State::Draining(draining) => {
+                let page = &mut draining.response.page;
+                page.push(bytes);
+                // White space may follow the array, more content may not: it would be lost.
+                if !page.is_at_end() {
+                    let error = self.locate(StreamError::protocol("the response continues after its end"));
+                    self.fail(error, now);
+                }
+            }
+            State::Waiting { .. }
+            | State::Requesting(_)
+            | State::CheckingGone { .. }
+            | State::Failed(_)
+            | State::Ended => {}
+        }
+    }
+
+    fn fail_with_content_at_tail(&mut self, now: Instant) {
+        let kind = StreamError::protocol("the response to offset=now has content, and must not");
+        self.fail(self.locate(kind), now);
+    }
+
+    /// The body is complete.
+    pub(in crate::reader) fn on_body_end(&mut self, now: Instant) {
+        match &mut self.state {
+            State::ReadingSse(response) => response.end = Some(Ok(())),
+            State::ReadingPage(response) => {
+                response.body_ended = true;
+                response.page.on_body_end();
+            }
+            State::Draining(draining) => draining.response.body_ended = true,
+            State::ResolvingTail(_) => self.resolve_tail(now),
+            State::Waiting { .. }
+            | State::Requesting(_)
+            | State::CheckingGone { .. }
+            | State::Failed(_)
+            | State::Ended => {}
+        }
+    }
+
+    /// The tail's offset is known: the reader starts there, with an empty page that says what the server said of it.
+    fn resolve_tail(&mut self, now: Instant) {
+        let State::ResolvingTail(response) = &mut self.state else { return };
+        if response.has_content() {
+            return self.fail_with_content_at_tail(now);
+        }
+        let (request, boundary) = (response.request, response.boundary.clone());
+        self.position.start_page(boundary.next.clone());
+        let page = Page::empty(boundary);
+        self.state = State::ReadingPage(Box::new(PageResponse { request, page, body_ended: true }));
+        self.start();
+    }
+
+    /// The body broke off.
+    pub(in crate::reader) fn on_body_broken(&mut self, error: TransportError, now: Instant) {
+        match &mut self.state {
+            State::ReadingSse(_) => {
+                // Complete groups that have arrived are taken first.
+                let end = Err(self.locate(error));
+                if let State::ReadingSse(response) = &mut self.state {
+                    response.end = Some(end);
+                }
+            }
+            State::ReadingPage(response) => {
+                let page = &mut response.page;
+                page.on_body_broken(error.into());
+                response.body_ended = true;
+            }
+            // All of its content was there.
+            State::Draining(draining) => draining.response.body_ended = true,
+            State::ResolvingTail(_) => self.fail(self.locate(error), now),
+            State::Waiting { .. }
+            | State::Requesting(_)
+            | State::CheckingGone { .. }
+            | State::Failed(_)
+            | State::Ended => {}
+        }
+    }
+
+    /// The body has nothing more at the moment. Returns whether something can be taken for that reason.
+    pub(in crate::reader) fn on_input_exhausted(&mut self) -> bool {
+        self.state.page_mut().is_some_and(Page::on_input_exhausted)
+    }
+
+    /// The consumer waits from now on: silence before that does not count.
+    pub(in crate::reader) fn on_wait(&mut self, now: Instant) {
+        self.silent_since = now;
+    }
+
+    /// When `on_deadline` is due, if nothing else happens before.
+    pub(in crate::reader) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Waiting { until } => Some(*until),
+            // Other requests have deadlines in the exchange below.
+            State::Requesting(request)
+                if self.options.live == LiveMode::Auto && request.kind == RequestKind::Sse =>
+            {
+                Some(request.at + SSE_HEAD_TIMEOUT)
+            }
+            // A silence whose end lies beyond the clock has no deadline.
+            State::ResolvingTail(_) | State::ReadingPage(_) | State::ReadingSse(_) => {
+                self.silent_since.checked_add(self.max_silence())
+            }
+            State::Draining(draining) => draining.drain_until,
+            State::Requesting(_) | State::CheckingGone { .. } | State::Failed(_) | State::Ended => None,
+        }
+    }
+
+    /// How long the body in flight may be silent.
+    fn max_silence(&self) -> Duration {
+        let idle = self.options.idle_timeout;
+        match &self.state {
+            // Until the first byte, a proxy may be buffering the events.
+            State::ReadingSse(response)
+                if self.options.live == LiveMode::Auto && !response.connection.received_bytes =>
+            {
+                idle.min(SSE_FIRST_BYTE_TIMEOUT)
+            }
+            _ => idle,
+        }
+    }
+
+    /// The deadline may have passed.
+    pub(in crate::reader) fn on_deadline(&mut self, now: Instant) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match &mut self.state {
+            State::Requesting(_) => self.fall_back_to_long_poll(now),
+            State::Draining(draining) => draining.response.body_ended = true,
+            // An event stream is silent while nothing is appended. Another connection shows whether this one was dead.
+            State::ReadingSse(response) if response.connection.received_bytes => self.reconnect(now),
+            State::ReadingSse(_) if self.options.live == LiveMode::Auto => self.fall_back_to_long_poll(now),
+            State::ReadingSse(_) | State::ReadingPage(_) | State::ResolvingTail(_) => {
+                let silence = TransportError::new(TransportErrorKind::Timeout)
+                    .with_message(format!("silence for {:?}", self.max_silence()));
+                self.fail(self.locate(silence), now);
+            }
+            // `next_action` sees for itself that the wait is over.
+            State::Waiting { .. } | State::CheckingGone { .. } | State::Failed(_) | State::Ended => {}
+        }
+    }
+
+    /// Much more time has passed than was waited for: the computer was suspended, and its connections may be dead without
+    /// an error.
+    pub(in crate::reader) fn on_suspended(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Requesting(_) | State::ResolvingTail(_) | State::ReadingPage(_) | State::ReadingSse(_) => {
+                self.reconnect(now)
+            }
+            State::CheckingGone { sent, .. } => *sent = false,
+            State::Draining(draining) => draining.response.body_ended = true,
+            State::Waiting { .. } | State::Failed(_) | State::Ended => {}
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The machine itself: what it knows, and what it does after a failure. Its inputs and outputs are in the files beside.
+
+use super::catch_up::CatchUp;
+use super::conditions::Conditions;
+use super::pace::Pacing;
+use super::request::{RequestKind, SentRequest};
+use super::sse_health::SseHealth;
+use super::state::{SseResponse, State};
+use super::stream_info::StreamInfo;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, StreamError};
+use crate::exchange::error_action::ErrorAction;
+use crate::protocol::content_type::DEFAULT_CONTENT_TYPE;
+use crate::reader::options::{LiveMode, Options};
+use crate::reader::output::Status;
+use crate::reader::position::Position;
+use crate::retry::OPERATION_BUDGET;
+use std::time::{Duration, Instant};
+
+/// A reader without I/O. The module's page has its states and its contract.
+#[derive(Debug)]
+pub(in crate::reader) struct Machine {
+    pub(super) options: Options,
+    pub(super) url: String,
+    pub(super) state: State,
+    pub(super) position: Position,
+    pub(super) stream: StreamInfo,
+    pub(super) reported: Reported,
+    /// The first response to what the consumer asked for has arrived.
+    pub(super) started: bool,
+    pub(super) catch_up: CatchUp,
+    pub(super) conditions: Conditions,
+    /// The server refuses HEAD. A plain request gives the content type instead.
+    pub(super) head_unsupported: bool,
+    pub(super) pacing: Pacing,
+    pub(super) sse_health: SseHealth,
+    /// The start of the current silence: when the last byte or head arrived, or when the consumer began to wait, if that
+    /// was later.
+    pub(super) silent_since: Instant,
+}
+
+/// What the consumer was told last.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    pub(super) up_to_date: bool,
+    pub(super) closed: bool,
+    /// The checkpoint before messages that could not be deserialized, until one after them can be. It hides the position
+    /// reached, so that a restart reads them again.
+    pub(super) before_failed_items: Option<Checkpoint>,
+}
+
+impl Machine {
+    /// A reader from `start` on. `random` seeds its jitter.
+    pub(in crate::reader) fn new(
+        mut options: Options,
+        url: String,
+        start: &Checkpoint,
+        assumed_type: Option<String>,
+        now: Instant,
+        random: u64,
+    ) -> Self {
+        let (position, start_unit) = Position::new(start);
+        let retry = match options.live {
+            LiveMode::Off => options.retry.bounded_by(OPERATION_BUDGET),
+            _ => options.retry.clone(),
+        };
+        Self {
+            conditions: Conditions::new(options.if_none_match.take()),
+            options,
+            url,
+            state: State::Waiting { until: now },
+            position,
+            stream: StreamInfo::new(start_unit, assumed_type),
+            reported: Reported::default(),
+            started: false,
+            catch_up: CatchUp::default(),
+            head_unsupported: false,
+            pacing: Pacing::new(retry, random),
+            sse_health: SseHealth::default(),
+            silent_since: now,
+        }
+    }
+
+    /// Whether the stream has responded. Before that there is nothing to take.
+    pub(in crate::reader) fn is_started(&self) -> bool {
+        self.started
+    }
+
+    pub(in crate::reader) fn idle_timeout(&self) -> Duration {
+        self.options.idle_timeout
+    }
+
+    pub(in crate::reader) fn content_type(&self) -> Option<&str> {
+        self.stream.content_type()
+    }
+
+    #[cfg(feature = "json")]
+    pub(in crate::reader) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What is known about the content that was taken.
+    pub(in crate::reader) fn status(&self) -> Status<'_> {
+        let reached = || self.position.checkpoint(self.stream.unit());
+        Status {
+            checkpoint: self.reported.before_failed_items.clone().unwrap_or_else(reached),
+            offset: self.position.page_start(),
+            cursor: self.stream.cursor.as_deref(),
+            up_to_date: self.reported.up_to_date,
+            closed: self.reported.closed,
+            content_type: self.stream.content_type().unwrap_or(DEFAULT_CONTENT_TYPE),
+            etag: self.stream.etag.as_deref(),
+            unit: self.stream.unit(),
+        }
+    }
+
+    /// The first response has arrived.
+    pub(super) fn start(&mut self) {
+        self.started = true;
+        self.conditions.on_started();
+    }
+
+    /// Gives up the response in flight and goes on to `next`.
+    ///
+    /// What was taken of its page is skipped when the page is read again, and a live reader catches up by a plain request
+    /// first: nobody knows what was appended meanwhile, and a cache can answer it.
+    pub(super) fn interrupt(&mut self, next: State) {
+        self.state = next;
+        self.catch_up.restart();
+        self.position.restart_page();
+    }
+
+    /// Gives up a connection that may be dead. That is not a failure.
+    pub(super) fn reconnect(&mut self, now: Instant) {
+        if let State::ReadingSse(response) = std::mem::replace(&mut self.state, State::Waiting { until: now })
+        {
+            self.record_sse_end(&response, now);
+        }
+        self.interrupt(State::Waiting { until: now });
+    }
+
+    /// Records the end of an event stream: how it reflects on the server and on event streams.
+    pub(super) fn record_sse_end(&mut self, response: &SseResponse, now: Instant) {
+        let lifetime = response.lifetime(now);
+        self.sse_health.on_end(now, lifetime, response.connection.delivered_data);
+        self.pacing.on_live_request_end(lifetime, response.connection.received_control);
+    }
+
+    /// The request or response in flight failed.
+    pub(super) fn fail(&mut self, error: Error, now: Instant) {
+        match std::mem::replace(&mut self.state, State::Waiting { until: now }) {
+            State::ReadingSse(response) => {
+                self.record_sse_end(&response, now);
+                self.retry_or_stop(error, now);
+            }
+            state => {
+                // The server answered before it held the long-poll. Whatever ended it then, a proxy's timeout for instance,
+                // is not a sequel to an earlier failure.
+                if let State::Requesting(request) = &state
+                    && request.kind == RequestKind::LongPoll
+                {
+                    self.pacing.on_live_request_end(now.saturating_duration_since(request.at), true);
+                }
+                self.fail_response(state.request(), error, now);
+            }
+        }
+    }
+
+    /// The response to `request`, which is no longer part of the state, failed.
+    pub(super) fn fail_response(&mut self, request: Option<SentRequest>, error: Error, now: Instant) {
+        if request.is_some_and(|request| request.kind == RequestKind::Sse) {
+            self.sse_health.on_failure(now);
+        }
+        self.retry_or_stop(error, now);
+    }
+
+    /// An attempt failed: the application, the retry policy and the kind of failure decide what comes next.
+    fn retry_or_stop(&mut self, error: Error, now: Instant) {
+        self.interrupt(State::Waiting { until: now });
+        let error = self.name_oversized_event(error.with_attempts(self.pacing.attempts()));
+        let action = match &self.options.on_error {
+            Some(handler) => {
+                // If the handler panics, and the application continues nevertheless, the reader ends with this error.
+                self.state = State::Failed(error.clone());
+                handler(error.kind())
+            }
+            None if error.is_retryable() => ErrorAction::Retry { headers: None },
+            None => ErrorAction::Stop,
+        };
+        self.state = match action {
+            ErrorAction::Stop => State::Failed(error),
+            ErrorAction::Retry { headers } => {
+                if let Some(headers) = headers {
+                    self.conditions.set_handler_headers(headers);
+                }
+                match self.pacing.delay_after_failure(now, error.retry_after()) {
+                    None => State::Failed(error),
+                    Some(delay) => {
+                        #[cfg(feature = "tracing")]
+                        tracing::debug!(?delay, %error, "retrying the read");
+                        State::Waiting { until: now + delay }
+                    }
+                }
+            }
+        };
+    }
+
+    /// If the data of an oversized event cannot be fetched by plain requests either, its size is what the caller can change.
+    fn name_oversized_event(&self, error: Error) -> Error {
+        let is_refused = matches!(
+            error.kind(),
+            StreamError::BadRequest { .. } | StreamError::NotSupported | StreamError::PayloadTooLarge { .. }
+        );
+        if !(is_refused && self.catch_up.is_fetching_oversized_event()) {
+            return error;
+        }
+        error.with_kind(StreamError::TooLarge {
+            what: "a server-sent event".into(),
+            option: "max_event_bytes",
+            limit: self.options.max_event_bytes,
+        })
+    }
+
+    /// The error, of reading this stream from this offset.
+    pub(super) fn locate(&self, error: impl Into<Error>) -> Error {
+        let offset = self.position.page_start().clone();
+        error.into().with_request("read", &self.url).edit(|context| context.offset = Some(offset))
+    }
+}

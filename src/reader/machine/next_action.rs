@@ -1,0 +1,186 @@
+//! What to do when there is nothing to take.
+
+use super::machine_core::Machine;
+use super::page::{Arrival, Boundary, Page};
+use super::request::{Request, RequestKind};
+use super::sse_connection::{SseError, SseGroup};
+use super::state::{Draining, State};
+use crate::error::{Error, StreamError};
+use crate::reader::options::LiveMode;
+use crate::reader::position::Unit;
+use std::time::{Duration, Instant};
+
+/// How long a body may take to end after all of its content was taken.
+pub(super) const MAX_DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// What the driver is to do next.
+#[derive(Debug)]
+pub(in crate::reader) enum Action {
+    /// Drop what is in flight, and send this.
+    Send(Box<Request>),
+    /// Poll what is in flight: the request, or the body.
+    Receive,
+    /// Drop what is in flight, and wait for the deadline.
+    Wait,
+    /// There is content to take.
+    Take,
+    /// End with this error.
+    Fail(Error),
+    /// End.
+    End,
+}
+
+impl Machine {
+    /// What to do, when there is nothing to take.
+    pub(in crate::reader) fn next_action(&mut self, now: Instant) -> Action {
+        // Each turn of the loop either returns or moves to a state that is nearer to a return.
+        loop {
+            match &mut self.state {
+                State::Waiting { until } if now < *until => return Action::Wait,
+                State::Waiting { .. } => return Action::Send(Box::new(self.start_request(now))),
+                State::CheckingGone { sent: true, .. } => return Action::Receive,
+                State::CheckingGone { sent, .. } => {
+                    *sent = true;
+                    return Action::Send(Box::new(self.request(RequestKind::Head)));
+                }
+                State::Requesting(_) | State::ResolvingTail(_) => return Action::Receive,
+                State::ReadingPage(response) => match &response.page.arrival {
+                    Arrival::Receiving => return Action::Receive,
+                    // A complete page gives something when it is asked, at least its end, and leaves this state with it.
+                    Arrival::Complete => return Action::Take,
+                    Arrival::Broken(kind) => {
+                        let kind = kind.clone();
+                        self.fail(self.locate(kind), now);
+                    }
+                },
+                State::ReadingSse(response) => match &response.group {
+                    Some(Page { arrival: Arrival::Broken(kind), .. }) => {
+                        let kind = kind.clone();
+                        self.fail(self.locate(kind), now);
+                    }
+                    // A group is complete from the beginning.
+                    Some(_) => return Action::Take,
+                    None => {
+                        if let Some(action) = self.next_group(now) {
+                            return action;
+                        }
+                    }
+                },
+                State::Draining(draining) if !draining.response.body_ended => {
+                    draining.drain_until.get_or_insert(now + MAX_DRAIN_TIME);
+                    return Action::Receive;
+                }
+                State::Draining(_) => {
+                    if let State::Draining(draining) =
+                        std::mem::replace(&mut self.state, State::Waiting { until: now })
+                    {
+                        self.after_page(&draining, now);
+                    }
+                }
+                State::Failed(_) => {
+                    if let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended) {
+                        return Action::Fail(error);
+                    }
+                }
+                State::Ended => return Action::End,
+            }
+        }
+    }
+
+    /// Goes on with an event stream whose groups so far were taken: to the next group, or to its end.
+    fn next_group(&mut self, now: Instant) -> Option<Action> {
+        let State::ReadingSse(response) = &mut self.state else { return None };
+        match response.connection.next_group() {
+            Ok(Some(group)) => match self.open_group(group) {
+                Ok(()) => return Some(Action::Take),
+                Err(kind) => self.fail(self.locate(kind), now),
+            },
+            // Not an end of the stream that says anything about the next one: health is left as it is.
+            Err(SseError::TooLarge) => {
+                self.catch_up.on_oversized_event();
+                self.interrupt(State::Waiting { until: now });
+            }
+            Err(SseError::Invalid(kind)) => self.fail(self.locate(kind), now),
+            // Groups that have arrived come before the end, also if the connection broke.
+            Ok(None) => match response.end.take() {
+                None => return Some(Action::Receive),
+                Some(Ok(())) => self.after_sse(now),
+                Some(Err(error)) => self.fail(error, now),
+            },
+        }
+        None
+    }
+
+    /// The events up to a control event become a page of their own.
+    fn open_group(&mut self, group: SseGroup) -> Result<(), StreamError> {
+        self.check_order(&group.control.next_offset)?;
+        // Text cannot be counted inside a group. Content of unknown type came as base64, which is exact.
+        let divisible = self.stream.is_exact_in_events() != Some(false);
+        let page = Page::of_events(
+            Boundary::of_control(group.control),
+            self.position.page_start(),
+            self.stream.unit(),
+            divisible,
+            group.data,
+            self.options.max_event_bytes,
+        );
+        if let State::ReadingSse(response) = &mut self.state {
+            response.group = Some(page);
+        }
+        Ok(())
+    }
+
+    /// An event stream has ended in good order, as servers do now and then. Data without its control event is dropped: the
+    /// next request asks for it again.
+    fn after_sse(&mut self, now: Instant) {
+        let State::ReadingSse(response) = std::mem::replace(&mut self.state, State::Waiting { until: now })
+        else {
+            return;
+        };
+        self.record_sse_end(&response, now);
+        if !response.connection.delivered_data {
+            let delay = self.pacing.delay_after_empty_response(response.lifetime(now));
+            self.state = State::Waiting { until: now + delay };
+        }
+    }
+
+    /// What follows from a page that was taken, and whose body has ended. The state is `Waiting` until now.
+    fn after_page(&mut self, draining: &Draining, now: Instant) {
+        let (request, outcome) = (draining.response.request, draining.outcome);
+        let has_content = draining.response.page.has_content;
+        if outcome.is_short {
+            // A cache may have answered with an older page. Past it, less than was read before means another stream.
+            if self.conditions.on_short_response() {
+                self.fail_response(Some(request), self.locate(self.shorter_than_read()), now);
+            }
+            return;
+        }
+        self.conditions.on_response(has_content);
+        if outcome.closed || (self.options.live == LiveMode::Off && outcome.up_to_date) {
+            self.state = State::Ended;
+            return;
+        }
+        if request.kind == RequestKind::LongPoll {
+            self.pacing.on_long_poll_response();
+        }
+        if let Err(kind) = self.catch_up.on_page_end(has_content, outcome.up_to_date) {
+            return self.fail_response(Some(request), self.locate(kind), now);
+        }
+        if !has_content {
+            let took = now.saturating_duration_since(request.at);
+            let delay = self.pacing.delay_after_empty_response(took);
+            self.state = State::Waiting { until: now + delay };
+        }
+    }
+
+    fn shorter_than_read(&self) -> StreamError {
+        let missing = self.position.to_skip();
+        let unit = match self.stream.unit() {
+            Unit::Bytes => "bytes",
+            Unit::Messages => "messages",
+        };
+        StreamError::Recreated {
+            evidence: format!("it ends {missing} {unit} before the position that was read up to"),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Taking content, and the position that the consumer reaches with it.
+
+use super::machine_core::Machine;
+use super::page::{Page, Taken};
+#[cfg(feature = "json")]
+use super::page_json::TakenItem;
+use super::request::RequestKind;
+use super::state::{Draining, PageOutcome, State};
+use crate::reader::output::Chunk;
+use crate::reader::position::Unit;
+use bytes::Bytes;
+#[cfg(feature = "json")]
+use serde::de::DeserializeOwned;
+
+impl Machine {
+    /// The next chunk of what has arrived.
+    ///
+    /// A chunk without content is returned only if it changes what the consumer knows: whether it is up to date, or the
+    /// stream is closed.
+    pub(in crate::reader) fn take_chunk(&mut self) -> Option<Chunk> {
+        let page = self.state.page_mut()?;
+        let divisible = page.divisible;
+        let (data, at_end) = match page.take(&mut self.position, self.options.max_chunk_bytes) {
+            Taken::Pending => return None,
+            Taken::Piece(data) => (Some(data), false),
+            Taken::End(data) => (data, true),
+        };
+        if data.is_some() {
+            self.on_delivery();
+        }
+        let before = (self.reported.up_to_date, self.reported.closed);
+        if at_end {
+            self.end_page();
+        } else {
+            self.report_inside_page();
+        }
+        if data.is_none() && before == (self.reported.up_to_date, self.reported.closed) {
+            return None;
+        }
+        Some(Chunk {
+            empty: data.is_none(),
+            data: data.unwrap_or_else(|| self.empty_data()),
+            checkpoint: self.position.checkpoint(self.stream.unit()),
+            next_offset: self.position.page_start().clone(),
+            up_to_date: self.reported.up_to_date,
+            closed: self.reported.closed,
+            cursor: self.stream.cursor.clone(),
+            unit: self.stream.unit(),
+            divisible,
+        })
+    }
+
+    /// The next message of a JSON stream. One that cannot be deserialized as `T` is skipped, but the checkpoint stays
+    /// before it until the next that can.
+    #[cfg(feature = "json")]
+    #[inline]
+    pub(in crate::reader) fn take_item<T: DeserializeOwned>(
+        &mut self,
+    ) -> Option<Result<T, serde_json::Error>> {
+        let page = self.state.page_mut()?;
+        match page.take_item::<T>(&mut self.position) {
+            TakenItem::Pending => None,
+            TakenItem::End => {
+                self.end_page();
+                None
+            }
+            TakenItem::Item(item) => {
+                let at_end = page.is_at_end();
+                if item.is_ok() {
+                    self.reported.before_failed_items = None;
+                } else if self.reported.before_failed_items.is_none() {
+                    let before = self.position.before(1).checkpoint(self.stream.unit());
+                    self.reported.before_failed_items = Some(before);
+                }
+                self.on_delivery();
+                if at_end {
+                    self.end_page();
+                } else {
+                    self.report_inside_page();
+                }
+                Some(item)
+            }
+        }
+    }
+
+    /// Whether all that has arrived was taken, and more has to come: what arrives next may be the page's end.
+    #[cfg(feature = "json")]
+    #[inline]
+    pub(in crate::reader) fn is_input_consumed(&mut self) -> bool {
+        self.state.page_mut().is_some_and(|page| page.is_input_consumed())
+    }
+
+    /// Goes on to the next page, if all messages of this one were taken and its end has been seen by now.
+    #[cfg(feature = "json")]
+    pub(in crate::reader) fn end_consumed_page(&mut self) {
+        if self.state.page_mut().is_some_and(Page::is_at_end) {
+            self.end_page();
+        }
+    }
+
+    /// The data of a chunk without content.
+    fn empty_data(&self) -> Bytes {
+        match self.stream.unit() {
+            Unit::Bytes => Bytes::new(),
+            Unit::Messages => Bytes::from_static(b"[]"),
+        }
+    }
+
+    /// New content goes to the consumer.
+    #[inline]
+    fn on_delivery(&mut self) {
+        self.stream.settle_type();
+        self.pacing.on_delivery();
+        if let State::ReadingSse(response) = &mut self.state {
+            response.connection.delivered_data = true;
+        }
+    }
+
+    /// The server described the end of the page, which was not reached.
+    #[inline]
+    fn report_inside_page(&mut self) {
+        (self.reported.up_to_date, self.reported.closed) = (false, false);
+    }
+
+    /// All of the page was taken.
+    fn end_page(&mut self) {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::ReadingPage(response) => {
+                let is_read = matches!(response.request.kind, RequestKind::Page | RequestKind::LongPoll);
+                let outcome = self.leave_page(&response.page, is_read);
+                self.state = State::Draining(Draining { response, outcome, drain_until: None });
+            }
+            State::ReadingSse(mut response) => {
+                if let Some(page) = response.group.take() {
+                    self.leave_page(&page, false);
+                }
+                if !self.reported.closed {
+                    self.state = State::ReadingSse(response);
+                }
+            }
+            state => self.state = state,
+        }
+    }
+
+    /// Moves the position and the report to the end of the page. `is_read`: it is the response to a page or long-poll.
+    fn leave_page(&mut self, page: &Page, is_read: bool) -> PageOutcome {
+        let boundary = &page.boundary;
+        self.position.start_page(boundary.next.clone());
+        if let Some(cursor) = &boundary.cursor {
+            self.stream.cursor = Some(cursor.clone());
+        }
+        // A response without content that stays where it is has reached the tail, even if the server does not say so.
+        let is_still = is_read && !page.has_content && page.no_advance && !boundary.more_follows;
+        let at_tail = boundary.up_to_date || boundary.closed || is_still;
+        // What the server says of the page's end does not hold while a part that was delivered before is still missing.
+        let is_behind = self.position.to_skip() > 0;
+        self.reported.up_to_date = at_tail && !is_behind;
+        self.reported.closed = boundary.closed && !is_behind;
+        PageOutcome {
+            up_to_date: self.reported.up_to_date,
+            closed: self.reported.closed,
+            is_short: is_behind && !page.has_content && at_tail,
+        }
+    }
+}
