@@ -228,8 +228,8 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         }
         let (url, max_message_bytes) = (self.stream.url()?.to_owned(), self.options.max_event_bytes);
         let mut driver = Box::new(self.driver()?);
-        std::future::poll_fn(|cx| driver.poll_ready(cx)).await?;
-        driver.learn_content_type();
+        std::future::poll_fn(|cx| driver.poll_started(cx)).await?;
+        driver.share_content_type();
         let feed = match prefetch {
             0 => Feed::Direct(driver),
             chunks => Feed::Ahead(Box::new(Ahead::start(driver, chunks))),
