@@ -1,9 +1,9 @@
 use super::driver::Driver;
 use super::machine::Machine;
 use super::options::{LiveMode, Options};
-use super::prefetch::Ahead;
+use super::prefetch::Prefetched;
 use super::response::StreamResponse;
-use super::started::{Feed, Source};
+use super::started::{ChunkSource, StartedReader};
 use super::store::CheckpointStore;
 use super::views::bytes::ByteStream;
 use super::views::chunks::ChunkIterator;
@@ -25,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sets up a reader. Nothing is checked or sent before one of the methods that start it is awaited.
+/// Sets up a reader. Options are validated, and the first request is sent, when a method that starts it is awaited.
 ///
 #[cfg_attr(feature = "tokio", doc = "```no_run")]
 #[cfg_attr(not(feature = "tokio"), doc = "```ignore")]
@@ -47,10 +47,9 @@ use std::time::Duration;
 ///
 /// # When a reader starts
 ///
-/// The methods that start a reader ([`chunks`](Self::chunks) and its kin) return once the stream has answered,
-/// so that a stream that is not there, or credentials that are not valid, show at once. Failures on the way
-/// are treated as later ones are: by [`on_error`](Self::on_error) and the
-/// [retry policy](Self::retry_config), which lets a live reader wait for a server that is down.
+/// The methods that start a reader, [`chunks`](Self::chunks) for instance, return once the server has responded. A missing
+/// stream, or invalid credentials, are reported by them. Failures before that are treated as later ones are: by
+/// [`on_error`](Self::on_error) and the [retry policy](Self::retry_config). A live reader waits for a server that is down.
 #[must_use = "a reader does nothing until it is started"]
 pub struct ReaderBuilder<T = AnyTransport, R = AnyRuntime> {
     stream: DurableStream<T, R>,
@@ -63,7 +62,7 @@ pub struct ReaderBuilder<T = AnyTransport, R = AnyRuntime> {
 }
 
 impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
-    /// A builder of a reader of this stream: the start, live or not, as chunks, bytes, text or JSON.
+    /// A builder for a reader of this stream: where it starts, whether it is live, and what it returns.
     pub fn reader(&self) -> ReaderBuilder<T, R> {
         ReaderBuilder::new(self.clone())
     }
@@ -109,27 +108,26 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         }
     }
 
-    /// Where to start: an [`Offset`], or a [`Checkpoint`] that was saved. Default: the beginning.
+    /// Where to start: an [`Offset`], or a saved [`Checkpoint`]. Default: the beginning.
     ///
-    /// [`Offset::Now`] is resolved to the tail's offset before anything else, so that nothing that comes
-    /// after this moment is missed.
+    /// [`Offset::Now`] is resolved to the tail's offset by the first request, so that no later data is missed.
     pub fn offset(mut self, start: impl Into<Checkpoint>) -> Self {
         self.start = start.into();
         self
     }
 
-    /// How to go on when all that is there was read. Default: [`LiveMode::Off`].
+    /// How to continue after the data that exists. Default: [`LiveMode::Off`].
     pub fn live(mut self, mode: LiveMode) -> Self {
         self.options.live = mode;
         self
     }
 
-    /// Decides about each failure of a request or a connection; may be called many times.
+    /// Decides what to do after each failure of a request or a connection.
     ///
-    /// Without it the reader tries again where that can help
-    /// ([`StreamError::is_retryable`](crate::StreamError::is_retryable)) and ends otherwise. What it answers
-    /// is bounded by the [retry policy](Self::retry_config). A stream of events that ends in good order, as
-    /// they all do now and then, is no failure.
+    /// Without a handler the reader retries if that may help
+    /// ([`StreamError::is_retryable`](crate::StreamError::is_retryable)) and ends otherwise. The
+    /// [retry policy](Self::retry_config) limits the retries that the handler asks for. Servers end an event stream now and
+    /// then; that is not a failure.
     pub fn on_error<F>(mut self, handler: F) -> Self
     where
         F: Fn(&StreamError) -> ErrorAction + Send + Sync + 'static,
@@ -138,19 +136,18 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         self
     }
 
-    /// How failed requests are tried again. Default: the client's policy.
+    /// How failed requests are retried. Default: the client's policy.
     ///
-    /// Where that has no bound, a live reader tries for ever, and a catch-up read gives up 60 s after its
-    /// last progress.
+    /// If it sets no limit, a live reader retries without end, and a catch-up read gives up 60 s after its last progress.
     pub fn retry_config(mut self, config: RetryConfig) -> Self {
         self.options.retry = config;
         self
     }
 
-    /// The most data in a chunk. Default: 1 MiB. Not zero.
+    /// The largest chunk. Default: 1 MiB. Not zero.
     ///
-    /// On a JSON stream a chunk has at least one message, however large; and text from server-sent events
-    /// is not cut, since there is no exact position within it.
+    /// Two kinds of chunk may exceed it: one message of a JSON stream, and text from server-sent events, which has no
+    /// positions inside.
     pub fn max_chunk_bytes(mut self, bytes: usize) -> Self {
         self.options.max_chunk_bytes = bytes;
         self
@@ -158,61 +155,61 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
 
     /// The largest server-sent event, and the largest JSON message. Default: 16 MiB. Not zero.
     ///
-    /// It bounds the reader's memory. What a larger event would have held is fetched by plain requests
-    /// instead; where that does not work either, and for a larger message, the reader ends with
-    /// [`StreamError::TooLarge`].
+    /// It bounds the reader's memory. The data of a larger event is fetched by plain requests instead. If these are refused,
+    /// and for a larger message, the reader ends with [`StreamError::TooLarge`].
     pub fn max_event_bytes(mut self, bytes: usize) -> Self {
         self.options.max_event_bytes = bytes;
         self
     }
 
-    /// The longest silence of the server, within a response or before the answer to a long-poll. After it
-    /// the connection is taken for dead, and another is opened. Default: the client's. Not zero.
+    /// Longest silence within a response, and longest wait for the response to a long-poll. After it the connection counts as
+    /// dead, and the reader opens another one. Default: the client's. Not zero.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options.idle_timeout = timeout;
         self
     }
 
-    /// A header for the reader's requests, in place of the client's and the handle's of that name.
+    /// A header for the reader's requests. It replaces the client's and the handle's headers of that name.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Starts only if what is there differs from what had this entity tag, an earlier
-    /// [`ChunkIterator::etag`]; otherwise the reader ends with [`StreamError::NotModified`]. For catch-up only.
+    /// Starts only if the content has changed since a response with this entity tag, an earlier
+    /// [`ChunkIterator::etag`]. Otherwise the reader ends with [`StreamError::NotModified`]. Not with a live mode.
     ///
-    /// The tag is that of the first answer, which need not reach to the end of a long stream.
+    /// The tag is that of the first response, which does not reach to the end of a long stream.
     pub fn if_none_match(mut self, etag: impl Into<String>) -> Self {
         self.if_none_match = Some(etag.into());
         self
     }
 
-    /// Where the reader's checkpoint is kept. The reader starts from what is there (and from
-    /// [`offset`](Self::offset) only where nothing is), and saves what the application
-    /// [acknowledges](ChunkIterator::acknowledge), nothing more. Default: none.
+    /// Where the reader's checkpoint is kept. Default: none.
+    ///
+    /// The reader starts from the saved checkpoint, or from [`offset`](Self::offset) if none was saved. It saves a checkpoint
+    /// only when the application [acknowledges](ChunkIterator::acknowledge) it.
     pub fn checkpoint_store(mut self, store: impl CheckpointStore) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// How many chunks may be read ahead, by a task of the client's runtime. Default: 0, nothing is.
+    /// How many chunks a task on the client's runtime reads in advance. Default: 0, no task.
     ///
-    /// The reader then holds up to so many times [`max_chunk_bytes`](Self::max_chunk_bytes). Positions are
-    /// those of what was handed out, not of what was read.
+    /// The reader then holds up to this many times [`max_chunk_bytes`](Self::max_chunk_bytes). Its checkpoint is that of the
+    /// chunks that it returned, not of those that were read.
     pub fn prefetch(mut self, chunks: usize) -> Self {
         self.prefetch = chunks;
         self
     }
 
-    /// Starts the reader, and leaves open how it is consumed: the stream's content type may decide.
+    /// Starts the reader, without a view. The view may then depend on the stream's content type.
     ///
     /// # Errors
     ///
-    /// [`StreamError::Config`] for an option that cannot work, before anything is sent. Otherwise whatever
-    /// keeps the stream from answering: [`StreamError::NotFound`], [`StreamError::OffsetGone`],
-    /// [`StreamError::Unauthorized`] and the like at once, failures that may pass when the retry policy
-    /// gives up. [`StreamError::CheckpointStore`] where the saved position cannot be loaded.
+    /// [`StreamError::Config`] for an option that cannot work, before a request is sent.
+    /// [`StreamError::CheckpointStore`] if the saved checkpoint cannot be loaded. Failures that a retry cannot help, at once:
+    /// [`StreamError::NotFound`], [`StreamError::OffsetGone`], [`StreamError::Unauthorized`] and the like. Other failures
+    /// when the retry policy gives up.
     ///
     /// # Cancel safety
     ///
@@ -230,11 +227,11 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         let mut driver = Box::new(self.driver()?);
         std::future::poll_fn(|cx| driver.poll_started(cx)).await?;
         driver.share_content_type();
-        let feed = match prefetch {
-            0 => Feed::Direct(driver),
-            chunks => Feed::Ahead(Box::new(Ahead::start(driver, chunks))),
+        let chunks = match prefetch {
+            0 => ChunkSource::Direct(driver),
+            chunks => ChunkSource::Prefetched(Box::new(Prefetched::start(driver, chunks))),
         };
-        Ok(StreamResponse::new(Source::new(feed, store, url, max_message_bytes)))
+        Ok(StreamResponse::new(StartedReader::new(chunks, store, url, max_message_bytes)))
     }
 
     /// Starts the reader, as a sequence of chunks.
@@ -294,11 +291,11 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
     ///
     /// # Errors
     ///
-    /// As for [`response`](Self::response), and whatever ends the reader early.
+    /// As for [`response`](Self::response), and the failure that ended the reader.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up what was read.
+    /// Dropping the future discards the data that was read.
     pub async fn read_all(self) -> Result<Bytes, Error> {
         self.response().await?.read_all().await
     }
@@ -307,11 +304,11 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
     ///
     /// # Errors
     ///
-    /// As for [`response`](Self::response), and whatever ends the reader early.
+    /// As for [`response`](Self::response), and the failure that ended the reader.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up what was read.
+    /// Dropping the future discards the data that was read.
     pub async fn read_text(self) -> Result<String, Error> {
         self.response().await?.read_text().await
     }
@@ -320,17 +317,17 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
     ///
     /// # Errors
     ///
-    /// As for [`response`](Self::response), and whatever ends the reader early.
+    /// As for [`response`](Self::response), and the failure that ended the reader.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up what was read.
+    /// Dropping the future discards the data that was read.
     #[cfg(feature = "json")]
     pub async fn read_json<V: serde::de::DeserializeOwned>(self) -> Result<Vec<V>, Error> {
         self.response().await?.read_json().await
     }
 
-    /// Refuses what cannot work.
+    /// Refuses options that cannot work.
     fn check(&self) -> Result<(), Error> {
         self.stream.url()?;
         self.start.offset().validate()?;
@@ -370,9 +367,9 @@ fn entity_tag(text: &str) -> Result<HeaderValue, Error> {
     let refuse = |reason| Error::from(StreamError::config("if_none_match", format!("{text:?}"), reason));
     let opaque = text.strip_prefix("W/").unwrap_or(text);
     if opaque.len() < 2 || !opaque.starts_with('"') || !opaque.ends_with('"') {
-        return Err(refuse("an entity tag is in quotes, as the server sent it"));
+        return Err(refuse("an entity tag is in quotes; give it as the server sent it"));
     }
-    HeaderValue::try_from(text).map_err(|_| refuse("a header cannot carry it"))
+    HeaderValue::try_from(text).map_err(|_| refuse("it has characters that a header cannot carry"))
 }
 
 impl<T, R> Clone for ReaderBuilder<T, R> {

@@ -1,4 +1,7 @@
-//! Reading a stream: what is there, and what comes.
+//! Readers: the data that exists, and new data as it is appended.
+//!
+//! From bottom to top: [`position`] and [`output`], the [`machine`], the [`driver`], [`prefetch`], a [`started`] reader,
+//! the [`views`] of its content, and the [`builder`]. Imports point down this list.
 
 mod builder;
 mod driver;
@@ -31,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readers_can_be_borrowed_by_tasks_that_move_between_threads() {
+    fn readers_are_send_and_sync() {
         fn check<T: Send + Sync>() {}
         check::<(ReaderBuilder, StreamResponse, ChunkIterator, ByteStream, TextStream)>();
         #[cfg(feature = "json")]

@@ -6,41 +6,41 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a reader goes on once it has read what is there.
+/// How a reader continues once it has read the data that exists.
 ///
-/// Whatever the mode, a reader survives what networks do: it tries again by its
-/// [policy](crate::RetryConfig), goes on where it was, and gives each byte once.
+/// In every mode a reader survives network failures: it retries by its [policy](crate::RetryConfig), continues at its
+/// position, and delivers each byte once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LiveMode {
-    /// Not at all: the reader ends when it is up to date.
+    /// The reader ends when it is up to date.
     #[default]
     Off,
-    /// The best way for the stream, and another one where that does not work.
+    /// The best way for the stream, with a fallback.
     ///
-    /// Catches up by plain, cacheable requests, then tails: by server-sent events where these carry the
-    /// stream exactly (JSON, and binary, which comes as base64), by long-poll for `text/*`. Where events
-    /// are refused, held back by a proxy, or keep ending at once, it goes on by long-poll and tries
-    /// events again later. After an outage it catches up by plain requests first.
+    /// Catches up by plain, cacheable requests, then tails: by server-sent events if they carry the stream exactly (JSON,
+    /// and binary, which is sent as base64), by long-poll for `text/*`. If event streams are refused, buffered by a proxy,
+    /// or keep ending at once, it continues by long-poll and tries event streams again later. After an outage it catches up
+    /// by plain requests first.
     Auto,
-    /// Catches up by plain requests, then asks again and again: the server answers when there is news.
+    /// Catches up by plain requests, then long-polls: the server responds when there is new data.
     LongPoll,
     /// Server-sent events from the start, the backlog included.
     ///
-    /// Plain requests are only made for the rest of a page that a checkpoint points into, to resolve
-    /// [`Offset::Now`](crate::Offset::Now), and for what is too large for one event; where that has happened
-    /// once, also to catch up after an outage. Where the server answers no HEAD, the first request is a plain one.
+    /// Plain requests are made only for the rest of a page that a checkpoint points into, to resolve
+    /// [`Offset::Now`](crate::Offset::Now), and for data that is too large for one event; once that has happened, also to
+    /// catch up after an outage. If the server does not support HEAD, the first request is a plain one.
     ///
-    /// Events are exact for JSON and for binary streams. For `text/*` they are not: a server turns CR into
-    /// LF, and a space at the start of a line gets lost; checkpoints are then the server's offsets alone.
+    /// Events are exact for JSON and for binary streams. For `text/*` they are not: a server turns CR into LF, and a space at
+    /// the start of a line is lost. Checkpoints are then the server's offsets alone.
     ///
-    /// That a stream was deleted shows when the server ends the connection, which servers do about once a minute, or when
-    /// [silence](crate::ReaderBuilder::idle_timeout) does: nothing is said on the connection itself. This holds for
-    /// [`Auto`](Self::Auto) too.
+    /// A deleted stream is noticed when the connection ends: servers end it about once a minute, and the reader after the
+    /// [idle timeout](crate::ReaderBuilder::idle_timeout). On the open connection nothing shows it. The same applies to
+    /// [`Auto`](Self::Auto).
     Sse,
 }
 
-/// A reader's options, checked.
+/// A reader's options. The builder validates them before it starts a reader.
 #[derive(Clone)]
 pub(super) struct Options {
     pub(super) live: LiveMode,
@@ -53,7 +53,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Refuses what cannot work.
+    /// Refuses values that cannot work. `conditional`: the reader was given an entity tag.
     pub(super) fn validate(&self, conditional: bool) -> Result<(), Error> {
         for (option, value) in
             [("max_chunk_bytes", self.max_chunk_bytes), ("max_event_bytes", self.max_event_bytes)]
@@ -67,7 +67,8 @@ impl Options {
         }
         if conditional && self.live != LiveMode::Off {
             let live = format!("{:?}", self.live);
-            let reason = "if_none_match asks whether there is anything new; a live reader waits for it";
+            let reason =
+                "if_none_match works without a live mode only; a live reader waits for new data by itself";
             return Err(StreamError::config("live", live, reason).into());
         }
         self.retry.validate()

@@ -11,37 +11,37 @@ use bytes::Bytes;
 pub struct Chunk {
     /// The content. On a JSON stream these are whole messages, framed as one array.
     ///
-    /// It is empty (`[]` on a JSON stream) in a chunk that only tells that
-    /// [`up_to_date`](Self::up_to_date) or [`closed`](Self::closed) has changed.
+    /// It is empty (`[]` on a JSON stream) in a chunk that only reports a change of
+    /// [`up_to_date`](Self::up_to_date) or [`closed`](Self::closed).
     pub data: Bytes,
-    /// The position after [`data`](Self::data): save it once the data is processed, and a reader that starts
-    /// from it neither repeats nor loses anything.
+    /// The position after [`data`](Self::data): save it once the data is processed. A reader that starts from it
+    /// neither repeats nor loses data.
     pub checkpoint: Checkpoint,
-    /// The server's offset at the last boundary reached. Nearly always the position after
-    /// [`data`](Self::data); where a page is too large for one chunk it is before that.
+    /// The last of the server's offsets that was reached. It is the position after [`data`](Self::data), or before that if
+    /// the server's page was too large for one chunk.
     pub next_offset: Offset,
-    /// All that the server had is read. More may come, unless the stream is [`closed`](Self::closed).
+    /// Everything that the server had was read. More may follow, unless the stream is [`closed`](Self::closed).
     pub up_to_date: bool,
     /// The stream has ended, and this is its last chunk.
     pub closed: bool,
-    /// The server's cursor, which lets caches join readers. The reader sends it back by itself.
+    /// The server's cursor, by which caches serve many readers from one response. The reader sends it back by itself.
     pub cursor: Option<String>,
     pub(super) empty: bool,
-    /// What positions inside of [`data`](Self::data) are counted in.
+    /// What positions inside [`data`](Self::data) count.
     pub(super) unit: Unit,
-    /// Whether a position inside of [`data`](Self::data) can be counted in its units.
+    /// Whether positions inside [`data`](Self::data) exist: text from events has none.
     pub(super) divisible: bool,
 }
 
 impl Chunk {
-    /// Whether there is no content in it: it only tells where the stream stands.
+    /// Whether it has no content, and only reports the stream's state.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.empty
     }
 }
 
-/// What is known about what was handed out.
+/// The state of a reader, after the content that was taken.
 pub(super) struct Status<'s> {
     pub(super) checkpoint: Checkpoint,
     pub(super) offset: &'s Offset,

@@ -1,4 +1,4 @@
-//! Reading ahead: a task of its own keeps some chunks ready.
+//! Prefetching: a task reads chunks before the consumer asks for them.
 
 use super::driver::Driver;
 use super::machine::Machine;
@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread::panicking;
 
-/// The consumer's end. What it tells is what was handed out, not what was fetched.
-pub(super) struct Ahead {
+/// The consumer's side. Its status is that of the chunks that were taken, not of those that were prefetched.
+pub(super) struct Prefetched {
     queue: Arc<Mutex<Queue>>,
     checkpoint: Checkpoint,
     offset: Offset,
@@ -30,22 +30,24 @@ pub(super) struct Ahead {
 #[derive(Default)]
 struct Queue {
     chunks: VecDeque<Result<Chunk, Error>>,
-    /// Nothing will be added.
+    /// The task will add nothing more.
     ended: bool,
-    /// Nothing will be taken.
+    /// The consumer is gone and will take nothing more.
     abandoned: bool,
+    /// Wakes the consumer, which waits for a chunk.
     consumer: Option<Waker>,
+    /// Wakes the task, which waits for room or for its response.
     task: Option<Waker>,
 }
 
-impl Ahead {
-    /// Lets a task of the client's runtime run `driver`, up to `capacity` chunks ahead.
+impl Prefetched {
+    /// Spawns a task on the client's runtime that runs `driver`, up to `capacity` chunks ahead.
     pub(super) fn start<T: HttpTransport, R: Runtime>(
         mut driver: Box<Driver<T, R>>,
         capacity: usize,
     ) -> Self {
         let status = driver.machine.status();
-        let ahead = Self {
+        let prefetched = Self {
             queue: Arc::default(),
             checkpoint: status.checkpoint,
             offset: status.offset.clone(),
@@ -56,12 +58,12 @@ impl Ahead {
             etag: status.etag.map(str::to_owned),
             unit: status.unit,
         };
-        let runtime = driver.stream.client().clone();
-        let filler = Filler(ahead.queue.clone());
-        runtime.runtime().spawn(Task::new(async move {
-            std::future::poll_fn(|cx| filler.fill(&mut driver, capacity, cx)).await;
+        let client = driver.stream.client().clone();
+        let task = PrefetchTask(prefetched.queue.clone());
+        client.runtime().spawn(Task::new(async move {
+            std::future::poll_fn(|cx| task.fill(&mut driver, capacity, cx)).await;
         }));
-        ahead
+        prefetched
     }
 
     pub(super) fn status(&self) -> Status<'_> {
@@ -89,6 +91,7 @@ impl Ahead {
             };
             (item, queue.task.take())
         };
+        // Wakers run outside of the lock: an executor may poll the other side at once.
         if let Some(task) = task {
             task.wake();
         }
@@ -103,7 +106,7 @@ impl Ahead {
     }
 }
 
-impl Drop for Ahead {
+impl Drop for Prefetched {
     fn drop(&mut self) {
         let task = {
             let mut queue = lock(&self.queue);
@@ -117,10 +120,10 @@ impl Drop for Ahead {
     }
 }
 
-/// The task's end.
-struct Filler(Arc<Mutex<Queue>>);
+/// The task's side.
+struct PrefetchTask(Arc<Mutex<Queue>>);
 
-impl Filler {
+impl PrefetchTask {
     fn fill<T: HttpTransport, R: Runtime>(
         &self,
         driver: &mut Driver<T, R>,
@@ -133,25 +136,26 @@ impl Filler {
                 if queue.abandoned {
                     return Poll::Ready(());
                 }
+                // Set before the check for room: a take between check and wait would otherwise wake nobody.
                 queue.task = Some(cx.waker().clone());
                 if queue.chunks.len() >= capacity {
                     return Poll::Pending;
                 }
             }
             let Poll::Ready(item) = driver.poll(cx, Machine::take_chunk) else { return Poll::Pending };
-            let over = !matches!(item, Some(Ok(_)));
-            self.add(item, over);
-            if over {
+            let is_last = !matches!(item, Some(Ok(_)));
+            self.add(item, is_last);
+            if is_last {
                 return Poll::Ready(());
             }
         }
     }
 
-    fn add(&self, item: Option<Result<Chunk, Error>>, over: bool) {
+    fn add(&self, item: Option<Result<Chunk, Error>>, is_last: bool) {
         let consumer = {
             let mut queue = lock(&self.0);
             queue.chunks.extend(item);
-            queue.ended = over;
+            queue.ended = is_last;
             queue.consumer.take()
         };
         if let Some(consumer) = consumer {
@@ -160,14 +164,14 @@ impl Filler {
     }
 }
 
-impl Drop for Filler {
+impl Drop for PrefetchTask {
     fn drop(&mut self) {
         if !lock(&self.0).ended {
-            // A consumer that waits must not wait for ever.
+            // Without an end, the consumer would wait for ever.
             let error = TransportError::new(TransportErrorKind::Runtime).with_message(if panicking() {
-                "the task that reads ahead panicked, in the application's error handler or provider perhaps"
+                "the prefetch task panicked; check the application's error handler and header provider"
             } else {
-                "the task that reads ahead was dropped: its runtime has shut down"
+                "the prefetch task was dropped because its runtime shut down; keep the runtime alive while reading"
             });
             self.add(Some(Err(error.into())), true);
         }

@@ -23,16 +23,16 @@ use std::pin::Pin;
 /// println!("{}", response.read_text().await?);
 /// # Ok(()) }
 /// ```
-#[must_use = "nothing is read before it is awaited"]
+#[must_use = "a read starts when it is awaited"]
 pub struct StreamRequest<T = AnyTransport, R = AnyRuntime> {
-    /// The reader, or why there is none.
+    /// The reader, or why it cannot be built.
     reader: Result<ReaderBuilder<T, R>, Error>,
 }
 
 impl<T: DefaultTransport, R: DefaultRuntime> StreamRequest<T, R> {
-    /// A read of the stream at `url`, with a client of its own. Stacks have a function for it, `stream(url)`.
+    /// A read of the stream at `url`, with a client of its own. Each stack has a function for it, `stream(url)`.
     ///
-    /// A URL that cannot work, or a runtime that is missing, shows when it is awaited.
+    /// An invalid URL, or a missing runtime, is reported when the request is awaited.
     pub fn new(url: impl AsRef<str>) -> Self {
         let client = Client::<T, R>::builder().build();
         Self { reader: client.and_then(|client| Ok(client.try_stream(url)?.reader())) }
@@ -58,7 +58,7 @@ impl<T: HttpTransport, R: Runtime> StreamRequest<T, R> {
         self.edit(|reader| reader.offset(start))
     }
 
-    /// How to go on when all that is there was read. Default: [`LiveMode::Off`].
+    /// How to continue after the data that exists. Default: [`LiveMode::Off`].
     pub fn live(self, mode: LiveMode) -> Self {
         self.edit(|reader| reader.live(mode))
     }
@@ -68,7 +68,7 @@ impl<T: HttpTransport, R: Runtime> StreamRequest<T, R> {
         self.edit(|reader| reader.header(name, value))
     }
 
-    /// Decides about each failure: see [`ReaderBuilder::on_error`].
+    /// Decides what to do after a failure: see [`ReaderBuilder::on_error`].
     pub fn on_error<F>(self, handler: F) -> Self
     where
         F: Fn(&StreamError) -> ErrorAction + Send + Sync + 'static,
@@ -76,7 +76,7 @@ impl<T: HttpTransport, R: Runtime> StreamRequest<T, R> {
         self.edit(|reader| reader.on_error(handler))
     }
 
-    /// How failed requests are tried again: see [`ReaderBuilder::retry_config`].
+    /// How failed requests are retried: see [`ReaderBuilder::retry_config`].
     pub fn retry_config(self, config: RetryConfig) -> Self {
         self.edit(|reader| reader.retry_config(config))
     }

@@ -1,4 +1,4 @@
-use super::started::Source;
+use super::started::StartedReader;
 use super::views::bytes::ByteStream;
 use super::views::chunks::ChunkIterator;
 #[cfg(feature = "json")]
@@ -11,52 +11,52 @@ use bytes::{Bytes, BytesMut};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
 
-/// A stream that has answered, and whose content can be taken in any of the ways there are.
+/// A reader that has started, before the choice of a view: chunks, bytes, text or JSON.
 ///
-/// From `stream(url)` of a stack, or [`ReaderBuilder::response`](crate::ReaderBuilder::response). Nothing is read before
+/// From `stream(url)` of a stack, or [`ReaderBuilder::response`](crate::ReaderBuilder::response). It reads no content before
 /// one of its methods is called.
 pub struct StreamResponse<T = AnyTransport, R = AnyRuntime> {
-    source: Source<T, R>,
+    reader: StartedReader<T, R>,
 }
 
 impl<T, R> StreamResponse<T, R> {
-    pub(super) fn new(source: Source<T, R>) -> Self {
-        Self { source }
+    pub(super) fn new(reader: StartedReader<T, R>) -> Self {
+        Self { reader }
     }
 
-    /// The position that it starts from; concrete, also where that was [`Offset::Now`](crate::Offset::Now).
+    /// The position that it starts from. [`Offset::Now`](crate::Offset::Now) has been resolved to the tail's offset.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.source.status().checkpoint
+        self.reader.status().checkpoint
     }
 
     /// The content chunk by chunk.
     #[must_use]
     pub fn chunks(self) -> ChunkIterator<T, R> {
-        ChunkIterator::new(self.source)
+        ChunkIterator::new(self.reader)
     }
 
     /// The content as byte strings.
     #[must_use]
     pub fn bytes(self) -> ByteStream<T, R> {
-        ByteStream::new(self.source)
+        ByteStream::new(self.reader)
     }
 
     /// The content as text.
     #[must_use]
     pub fn text(self) -> TextStream<T, R> {
-        TextStream::new(self.source)
+        TextStream::new(self.reader)
     }
 
     /// The content as values: a JSON stream's messages, or the JSON texts of another.
     #[cfg(feature = "json")]
     #[must_use]
     pub fn json<V: serde::de::DeserializeOwned>(self) -> JsonStream<V, T, R> {
-        JsonStream::new(self.source)
+        JsonStream::new(self.reader)
     }
 
-    fn source(&self) -> &Source<T, R> {
-        &self.source
+    fn reader(&self) -> &StartedReader<T, R> {
+        &self.reader
     }
 }
 
@@ -65,7 +65,7 @@ impl<T: HttpTransport + Clone, R: Runtime + Clone> StreamResponse<T, R> {
     /// flight continues. See [`Client::to_any`](crate::Client::to_any).
     #[must_use]
     pub fn to_any(self) -> StreamResponse {
-        StreamResponse { source: self.source.into_any() }
+        StreamResponse { reader: self.reader.into_any() }
     }
 }
 
@@ -76,24 +76,24 @@ impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
     ///
     /// # Errors
     ///
-    /// Whatever ends the reader early. What was read is lost then.
+    /// The failure that ended the reader. The data that was read is lost.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up what was read.
+    /// Dropping the future discards the data that was read.
     pub async fn read_all(self) -> Result<Bytes, Error> {
         let mut pieces = self.bytes();
         let Some(first) = pieces.try_next().await? else {
             return Ok(Bytes::from_static(if pieces.is_json() { b"[]" } else { b"" }));
         };
         let json = pieces.is_json();
-        // Most streams fit into one piece, which is then handed on as it is.
+        // Most streams fit into one piece, which needs no copy.
         let Some(second) = pieces.try_next().await? else { return Ok(first) };
         let mut all = BytesMut::from(first);
         let mut next = Some(second);
         while let Some(piece) = next {
             if json {
-                // A comma in place of the bracket at the end and the one at the beginning.
+                // Two arrays become one: a comma replaces the brackets between them.
                 all.truncate(all.len() - 1);
                 all.extend_from_slice(b",");
                 all.extend_from_slice(&piece[1..]);
@@ -109,14 +109,14 @@ impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
     ///
     /// # Errors
     ///
-    /// Whatever ends the reader early, and [`StreamError::Utf8`](crate::StreamError::Utf8) for what is no UTF-8,
-    /// or ends inside a character.
+    /// The failure that ended the reader, and [`StreamError::Utf8`](crate::StreamError::Utf8) if the content is not valid
+    /// UTF-8, or ends inside a character.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up what was read.
+    /// Dropping the future discards the data that was read.
     pub async fn read_text(self) -> Result<String, Error> {
-        let url = self.source.url.clone();
+        let url = self.reader.url.clone();
         let bytes = self.read_all().await?;
         String::from_utf8(bytes.into()).map_err(|error| {
             let reason = error.utf8_error().to_string();
@@ -128,12 +128,12 @@ impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
     ///
     /// # Errors
     ///
-    /// Whatever ends the reader early, and [`StreamError::Json`](crate::StreamError::Json) for a message that is
-    /// no `V`.
+    /// The failure that ended the reader, and [`StreamError::Json`](crate::StreamError::Json) for a message that cannot be
+    /// deserialized as `V`.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up what was read.
+    /// Dropping the future discards the data that was read.
     #[cfg(feature = "json")]
     pub async fn read_json<V: serde::de::DeserializeOwned>(self) -> Result<Vec<V>, Error> {
         let mut reader = self.json::<V>();

@@ -1,9 +1,9 @@
-//! Where chunks come from: the driver itself, or a task that reads ahead.
+//! A started reader, below any view of its content.
 
 use super::driver::Driver;
 use super::machine::Machine;
 use super::output::{Chunk, Status};
-use super::prefetch::Ahead;
+use super::prefetch::Prefetched;
 use super::store::CheckpointStore;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
@@ -13,46 +13,49 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-type Saving = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+/// A save in progress. It borrows nothing, so that the reader need not be shared between threads for it.
+type Save = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// A started reader, below any view of its content.
-pub(super) struct Source<T, R> {
-    pub(super) feed: Feed<T, R>,
+/// A started reader: where its chunks come from, and where its checkpoint goes.
+pub(super) struct StartedReader<T, R> {
+    pub(super) chunks: ChunkSource<T, R>,
     store: Option<Arc<dyn CheckpointStore>>,
-    /// The stream's, for errors.
+    /// The stream's URL, for errors.
     pub(super) url: String,
     /// The largest JSON message.
     pub(super) max_message_bytes: usize,
 }
 
-pub(super) enum Feed<T, R> {
+pub(super) enum ChunkSource<T, R> {
+    /// The consumer's own polls drive the reader.
     Direct(Box<Driver<T, R>>),
-    Ahead(Box<Ahead>),
+    /// A task drives the reader, some chunks prefetched.
+    Prefetched(Box<Prefetched>),
 }
 
-impl<T, R> Source<T, R> {
+impl<T, R> StartedReader<T, R> {
     pub(super) fn new(
-        feed: Feed<T, R>,
+        chunks: ChunkSource<T, R>,
         store: Option<Arc<dyn CheckpointStore>>,
         url: String,
         max_message_bytes: usize,
     ) -> Self {
-        Self { feed, store, url, max_message_bytes }
+        Self { chunks, store, url, max_message_bytes }
     }
 
     pub(super) fn status(&self) -> Status<'_> {
-        match &self.feed {
-            Feed::Direct(driver) => driver.machine.status(),
-            Feed::Ahead(ahead) => ahead.status(),
+        match &self.chunks {
+            ChunkSource::Direct(driver) => driver.machine.status(),
+            ChunkSource::Prefetched(prefetched) => prefetched.status(),
         }
     }
 
-    /// Saves `checkpoint`. The future borrows nothing: a reader need not be shared between threads for it.
-    pub(super) fn save(&self, checkpoint: Checkpoint) -> Saving {
+    /// Saves `checkpoint` in the reader's store.
+    pub(super) fn save(&self, checkpoint: Checkpoint) -> Save {
         let (store, url) = (self.store.clone(), self.url.clone());
         Box::pin(async move {
             let Some(store) = store else {
-                let reason = "the reader has none: give it one by ReaderBuilder::checkpoint_store";
+                let reason = "the reader has no store; set one with ReaderBuilder::checkpoint_store";
                 return Err(StreamError::config("checkpoint_store", "none", reason).into());
             };
             store.save(&checkpoint).await.map_err(|error| {
@@ -64,12 +67,12 @@ impl<T, R> Source<T, R> {
     }
 }
 
-impl<T: HttpTransport + Clone, R: Runtime + Clone> Source<T, R> {
-    pub(super) fn into_any(self) -> Source<AnyTransport, AnyRuntime> {
-        Source {
-            feed: match self.feed {
-                Feed::Direct(driver) => Feed::Direct(Box::new(driver.into_any())),
-                Feed::Ahead(ahead) => Feed::Ahead(ahead),
+impl<T: HttpTransport + Clone, R: Runtime + Clone> StartedReader<T, R> {
+    pub(super) fn into_any(self) -> StartedReader<AnyTransport, AnyRuntime> {
+        StartedReader {
+            chunks: match self.chunks {
+                ChunkSource::Direct(driver) => ChunkSource::Direct(Box::new(driver.into_any())),
+                ChunkSource::Prefetched(prefetched) => ChunkSource::Prefetched(prefetched),
             },
             store: self.store,
             url: self.url,
@@ -78,11 +81,11 @@ impl<T: HttpTransport + Clone, R: Runtime + Clone> Source<T, R> {
     }
 }
 
-impl<T: HttpTransport, R: Runtime> Source<T, R> {
+impl<T: HttpTransport, R: Runtime> StartedReader<T, R> {
     pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
-        match &mut self.feed {
-            Feed::Direct(driver) => driver.poll(cx, Machine::take_chunk),
-            Feed::Ahead(ahead) => ahead.poll(cx),
+        match &mut self.chunks {
+            ChunkSource::Direct(driver) => driver.poll(cx, Machine::take_chunk),
+            ChunkSource::Prefetched(prefetched) => prefetched.poll(cx),
         }
     }
 }

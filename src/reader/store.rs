@@ -11,26 +11,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// Where a reader's checkpoint is kept from one run of an application to the next: one position of one reader.
+/// Keeps the checkpoint of one reader between runs of an application.
 ///
-/// A reader that is given one by [`ReaderBuilder::checkpoint_store`](crate::ReaderBuilder::checkpoint_store)
-/// starts from what it holds, and saves what the application acknowledges. To be exact to the record, keep
-/// the checkpoint where the results go, in the same transaction; a store of one's own can do that.
+/// A reader with a store ([`ReaderBuilder::checkpoint_store`](crate::ReaderBuilder::checkpoint_store)) starts from its
+/// checkpoint, and saves the checkpoints that the application acknowledges. To process each record exactly once, save the
+/// checkpoint in the same transaction as the results: implement this trait for the database.
 #[async_trait]
 pub trait CheckpointStore: Send + Sync + 'static {
-    /// The checkpoint that was saved last, or `None` where none ever was.
+    /// The checkpoint that was saved last, or `None` if none was.
     ///
     /// # Errors
     ///
-    /// When it cannot be told whether there is one, or what is there is none.
+    /// If the store cannot be read, or its content is not a checkpoint.
     async fn load(&self) -> io::Result<Option<Checkpoint>>;
 
-    /// Keeps `checkpoint` in place of the one before. Once this returns, a crash does not lose it; a crash
-    /// before leaves the one or the other, nothing in between.
+    /// Replaces the saved checkpoint. Once this has returned, a crash does not lose it. A crash before that leaves the old
+    /// one or the new one.
     ///
     /// # Errors
     ///
-    /// When it cannot be kept. The one before is still there.
+    /// If it cannot be saved. The old one is still there.
     async fn save(&self, checkpoint: &Checkpoint) -> io::Result<()>;
 }
 
@@ -45,10 +45,10 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
     }
 }
 
-/// A checkpoint in a file of its own, replaced atomically: written beside it, synced, and renamed.
+/// A checkpoint in a file, replaced atomically: written to a temporary file, synced, and renamed.
 ///
-/// The file holds the checkpoint's text form and a line feed. Each operation runs on a thread of its own,
-/// since a disk may take its time: no executor is blocked. Of saves that overlap the last one begun wins.
+/// The file holds the checkpoint's text form and a line feed. Each operation runs on a thread of its own, so that a slow disk
+/// blocks no executor. If saves overlap, the one that began last wins.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -67,21 +67,21 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct FileCheckpointStore(Arc<Place>);
+pub struct FileCheckpointStore(Arc<CheckpointFile>);
 
 #[derive(Debug)]
-struct Place {
+struct CheckpointFile {
     path: PathBuf,
-    /// Saves that were begun.
+    /// How many saves have begun. Each has its number from here.
     begun: AtomicU64,
-    /// The last save that is on disk, of those begun.
+    /// The highest number of a save that is on disk. Locked for the whole of a save, so that they do not overlap.
     done: Mutex<u64>,
 }
 
 impl FileCheckpointStore {
-    /// A store in the file at `path`, whose directory has to exist.
+    /// A store in the file at `path`. Its directory has to exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(Arc::new(Place { path: path.into(), begun: AtomicU64::new(0), done: Mutex::new(0) }))
+        Self(Arc::new(CheckpointFile { path: path.into(), begun: AtomicU64::new(0), done: Mutex::new(0) }))
     }
 
     /// The file's path.
@@ -94,18 +94,19 @@ impl FileCheckpointStore {
 #[async_trait]
 impl CheckpointStore for FileCheckpointStore {
     async fn load(&self) -> io::Result<Option<Checkpoint>> {
-        let place = self.0.clone();
-        off_thread(move || place.load().map_err(|error| place.name(&error)))?.await
+        let file = self.0.clone();
+        run_on_thread(move || file.load().map_err(|error| file.with_path(&error)))?.await
     }
 
     async fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
-        let (place, text) = (self.0.clone(), format!("{checkpoint}\n"));
-        let number = place.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        off_thread(move || place.save(number, text.as_bytes()).map_err(|error| place.name(&error)))?.await
+        let (file, text) = (self.0.clone(), format!("{checkpoint}\n"));
+        let number = file.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        run_on_thread(move || file.save(number, text.as_bytes()).map_err(|error| file.with_path(&error)))?
+            .await
     }
 }
 
-impl Place {
+impl CheckpointFile {
     fn load(&self) -> io::Result<Option<Checkpoint>> {
         let text = match fs::read_to_string(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -115,8 +116,8 @@ impl Place {
         Ok(Some(checkpoint.map_err(|error: Error| io::Error::new(io::ErrorKind::InvalidData, error))?))
     }
 
-    /// The error with the file that it is about, which the operating system does not say.
-    fn name(&self, error: &io::Error) -> io::Error {
+    /// The error with the file's path, which the operating system does not give.
+    fn with_path(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
     }
 
@@ -125,11 +126,11 @@ impl Place {
         if *done > number {
             return Ok(());
         }
-        let (beside, file) = self.create_beside()?;
-        let written = write_synced(file, text).and_then(|()| fs::rename(&beside, &self.path));
+        let (temporary, file) = self.create_temporary()?;
+        let written = write_synced(file, text).and_then(|()| fs::rename(&temporary, &self.path));
         if let Err(error) = written {
-            // What remains of it is in nobody's way; the failure that counts is the first.
-            drop(fs::remove_file(&beside));
+            // If the temporary file cannot be removed, it does no harm. The first failure is the one to report.
+            drop(fs::remove_file(&temporary));
             return Err(error);
         }
         sync_directory(&self.path)?;
@@ -137,18 +138,18 @@ impl Place {
         Ok(())
     }
 
-    /// A file beside the checkpoint's that is this save's alone: other stores may save to the same checkpoint, in this
-    /// process, or in one of the same number in another container.
-    fn create_beside(&self) -> io::Result<(PathBuf, File)> {
+    /// Creates a temporary file for this save alone. Other stores may save to the same checkpoint: in this process, or in
+    /// another container with the same process id.
+    fn create_temporary(&self) -> io::Result<(PathBuf, File)> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let mut name = self.path.file_name().unwrap_or_default().to_owned();
             name.push(format!(".{}.{number}.new", std::process::id()));
-            let beside = self.path.with_file_name(name);
-            match File::create_new(&beside) {
+            let temporary = self.path.with_file_name(name);
+            match File::create_new(&temporary) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                file => return Ok((beside, file?)),
+                file => return Ok((temporary, file?)),
             }
         }
     }
@@ -159,37 +160,38 @@ fn write_synced(mut file: File, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes a rename survive a crash of the machine.
+/// Makes a rename survive a crash of the computer.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Elsewhere a directory cannot be opened, and the file system orders its own operations.
+/// Other systems cannot open a directory, and their file systems order renames themselves.
 #[cfg(not(unix))]
 fn sync_directory(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs `work` on a thread of its own: runtimes differ in how they take blocking work, threads do not.
-fn off_thread<O: Send + 'static>(
+/// Runs `work` on a thread of its own. Runtimes differ in how they run blocking work; threads are the same on all.
+fn run_on_thread<O: Send + 'static>(
     work: impl FnOnce() -> io::Result<O> + Send + 'static,
-) -> io::Result<Outcome<O>> {
-    let outcome = Outcome(Arc::new(Mutex::new(Slot { result: None, waker: None })));
-    let report = Report(outcome.0.clone());
-    std::thread::Builder::new().name("checkpoint".into()).spawn(move || report.give(work()))?;
-    Ok(outcome)
+) -> io::Result<ThreadResult<O>> {
+    let result = ThreadResult(Arc::new(Mutex::new(Slot { result: None, waker: None })));
+    let sender = ResultSender(result.0.clone());
+    std::thread::Builder::new().name("checkpoint".into()).spawn(move || sender.send(work()))?;
+    Ok(result)
 }
 
+/// The result of the thread, and who waits for it.
 struct Slot<O> {
     result: Option<io::Result<O>>,
     waker: Option<Waker>,
 }
 
-struct Outcome<O>(Arc<Mutex<Slot<O>>>);
+struct ThreadResult<O>(Arc<Mutex<Slot<O>>>);
 
-impl<O> Future for Outcome<O> {
+impl<O> Future for ThreadResult<O> {
     type Output = io::Result<O>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<O>> {
@@ -204,10 +206,10 @@ impl<O> Future for Outcome<O> {
     }
 }
 
-struct Report<O>(Arc<Mutex<Slot<O>>>);
+struct ResultSender<O>(Arc<Mutex<Slot<O>>>);
 
-impl<O> Report<O> {
-    fn give(&self, result: io::Result<O>) {
+impl<O> ResultSender<O> {
+    fn send(&self, result: io::Result<O>) {
         let waker = {
             let mut slot = lock(&self.0);
             slot.result = Some(result);
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_last_one_and_nothing_beside_it() {
+    fn save_replaces_the_checkpoint_and_leaves_no_temporary_file() {
         let directory = scratch("last");
         let store = FileCheckpointStore::new(directory.join("reader"));
         assert_eq!(block_on(store.load()).unwrap(), None);
@@ -246,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn an_older_save_never_replaces_a_newer_one() {
+    fn older_save_does_not_replace_newer_one() {
         let directory = scratch("order");
-        let place = FileCheckpointStore::new(directory.join("reader")).0;
-        place.save(2, b"0_2\n").unwrap();
-        place.save(1, b"0_1\n").unwrap();
-        assert_eq!(place.load().unwrap(), Some("0_2".parse().unwrap()));
+        let file = FileCheckpointStore::new(directory.join("reader")).0;
+        file.save(2, b"0_2\n").unwrap();
+        file.save(1, b"0_1\n").unwrap();
+        assert_eq!(file.load().unwrap(), Some("0_2".parse().unwrap()));
         fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
-    fn what_cannot_be_read_or_written_is_an_error() {
+    fn unreadable_or_unwritable_file_is_an_error_with_its_path() {
         let directory = scratch("broken");
         let store = FileCheckpointStore::new(directory.join("reader"));
         fs::write(store.path(), "a,b,c").unwrap();
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn two_stores_of_one_file_never_leave_half_of_anything() {
+    fn overlapping_saves_of_two_stores_leave_a_whole_checkpoint() {
         let directory = scratch("two");
         let texts = ["0_1".to_owned(), format!("0_{}", "2".repeat(3000))];
         let path = directory.join("reader");
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_is_in_nobodys_way() {
+    fn temporary_files_of_a_crashed_process_are_ignored() {
         let directory = scratch("left");
         let store = FileCheckpointStore::new(directory.join("reader"));
         let pid = std::process::id();

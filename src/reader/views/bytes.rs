@@ -1,39 +1,39 @@
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::reader::position::Unit;
-use crate::reader::started::Source;
+use crate::reader::started::StartedReader;
 use crate::reader::views::macros::{status, view};
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
 use std::task::{Context, Poll, ready};
 
-/// A stream's content as bytes, in order, each once; never empty pieces.
+/// A stream's content as bytes, in order, each once, and no empty pieces.
 ///
 /// From [`ReaderBuilder::bytes`](crate::ReaderBuilder::bytes). On a JSON stream each piece is an array of whole
 /// messages. It ends as a [`ChunkIterator`](crate::ChunkIterator) does.
 pub struct ByteStream<T = AnyTransport, R = AnyRuntime> {
-    source: Source<T, R>,
+    reader: StartedReader<T, R>,
 }
 
 impl<T, R> ByteStream<T, R> {
-    pub(in crate::reader) fn new(source: Source<T, R>) -> Self {
-        Self { source }
+    pub(in crate::reader) fn new(reader: StartedReader<T, R>) -> Self {
+        Self { reader }
     }
 
-    /// The position after the last piece that was handed out.
+    /// The position after the last piece.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.source.status().checkpoint
+        self.reader.status().checkpoint
     }
 
     /// Whether the pieces are arrays of messages.
     pub(in crate::reader) fn is_json(&self) -> bool {
-        self.source.status().unit == Unit::Messages
+        self.reader.status().unit == Unit::Messages
     }
 
-    fn source(&self) -> &Source<T, R> {
-        &self.source
+    fn reader(&self) -> &StartedReader<T, R> {
+        &self.reader
     }
 }
 
@@ -42,14 +42,14 @@ impl<T: HttpTransport + Clone, R: Runtime + Clone> ByteStream<T, R> {
     /// flight continues. See [`Client::to_any`](crate::Client::to_any).
     #[must_use]
     pub fn to_any(self) -> ByteStream {
-        ByteStream { source: self.source.into_any() }
+        ByteStream { reader: self.reader.into_any() }
     }
 }
 
 impl<T: HttpTransport, R: Runtime> ByteStream<T, R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            match ready!(self.source.poll_chunk(cx)) {
+            match ready!(self.reader.poll_chunk(cx)) {
                 Some(Ok(chunk)) if chunk.is_empty() => {}
                 Some(Ok(chunk)) => return Poll::Ready(Some(Ok(chunk.data))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),

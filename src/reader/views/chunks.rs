@@ -2,7 +2,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::offset::Offset;
 use crate::reader::output::Chunk;
-use crate::reader::started::Source;
+use crate::reader::started::StartedReader;
 use crate::reader::views::macros::{status, view};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
@@ -10,41 +10,40 @@ use std::task::{Context, Poll};
 
 /// A stream's content, chunk by chunk, in order, each byte once.
 ///
-/// From [`ReaderBuilder::chunks`](crate::ReaderBuilder::chunks). After an error, or the end, nothing more comes.
-/// The end is where a closed stream ends, or, without a [live mode](crate::LiveMode), where the reader is up to
-/// date. What has been handed out is where [`checkpoint`](Self::checkpoint) points to, whatever happens then: a
-/// new reader from there goes on.
+/// From [`ReaderBuilder::chunks`](crate::ReaderBuilder::chunks). After an error, or the end, there are no more
+/// chunks. A reader ends where a closed stream ends; without a [live mode](crate::LiveMode) it ends when it is up to date.
+/// [`checkpoint`](Self::checkpoint) is always the position after the last chunk: a new reader from there continues.
 ///
-/// There is one outstanding request at a time, and a bounded buffer. Dropping it cancels the request.
+/// A reader has one request in flight at a time, and a bounded buffer. Dropping it cancels the request.
 pub struct ChunkIterator<T = AnyTransport, R = AnyRuntime> {
-    source: Source<T, R>,
+    reader: StartedReader<T, R>,
 }
 
 impl<T, R> ChunkIterator<T, R> {
-    pub(in crate::reader) fn new(source: Source<T, R>) -> Self {
-        Self { source }
+    pub(in crate::reader) fn new(reader: StartedReader<T, R>) -> Self {
+        Self { reader }
     }
 
     /// The server's last offset at or before the position reached.
     #[must_use]
     pub fn offset(&self) -> &Offset {
-        self.source.status().offset
+        self.reader.status().offset
     }
 
-    /// The position after the last chunk that was handed out.
+    /// The position after the last chunk.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.source.status().checkpoint
+        self.reader.status().checkpoint
     }
 
     /// The server's last cursor.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
-        self.source.status().cursor
+        self.reader.status().cursor
     }
 
-    fn source(&self) -> &Source<T, R> {
-        &self.source
+    fn reader(&self) -> &StartedReader<T, R> {
+        &self.reader
     }
 }
 
@@ -53,13 +52,13 @@ impl<T: HttpTransport + Clone, R: Runtime + Clone> ChunkIterator<T, R> {
     /// flight continues. See [`Client::to_any`](crate::Client::to_any).
     #[must_use]
     pub fn to_any(self) -> ChunkIterator {
-        ChunkIterator { source: self.source.into_any() }
+        ChunkIterator { reader: self.reader.into_any() }
     }
 }
 
 impl<T: HttpTransport, R: Runtime> ChunkIterator<T, R> {
     pub(in crate::reader) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
-        self.source.poll_chunk(cx)
+        self.reader.poll_chunk(cx)
     }
 }
 

@@ -1,12 +1,12 @@
-//! A stream's content as values.
+//! A stream's content as JSON values, one by one or in batches.
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
 use crate::reader::driver::Driver;
 use crate::reader::machine::Machine;
 use crate::reader::position::Unit;
-use crate::reader::started::{Feed, Source};
-use crate::reader::views::json_from_chunks::Texts;
+use crate::reader::started::{ChunkSource, StartedReader};
+use crate::reader::views::json_from_chunks::ChunkValues;
 use crate::reader::views::macros::{consume, status, view};
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use serde::de::DeserializeOwned;
@@ -16,53 +16,55 @@ use std::task::{Context, Poll, ready};
 
 /// A stream's JSON messages as values of `V`, in order, each once.
 ///
-/// From [`ReaderBuilder::json`](crate::ReaderBuilder::json). Values are parsed as they arrive, in place; nothing is
-/// collected first. A message that is no `V` is an error item, and the next call goes on behind it;
-/// all other errors end the reader. It ends as a [`ChunkIterator`](crate::ChunkIterator) does.
+/// From [`ReaderBuilder::json`](crate::ReaderBuilder::json). Values are deserialized from the buffers that
+/// arrive, one by one. A message that cannot be deserialized as `V` is an error item, and the next call continues after it.
+/// Any other error ends the reader. It ends as a [`ChunkIterator`](crate::ChunkIterator) does.
 ///
-/// On a stream of another content type it reads JSON texts, with or without white space between them: what
-/// [`append_json`](crate::DurableStream::append_json) writes to such a stream.
+/// On a stream of another content type it reads JSON texts, with or without white space between them, as
+/// [`append_json`](crate::DurableStream::append_json) writes them to such a stream.
 pub struct JsonStream<V, T = AnyTransport, R = AnyRuntime> {
-    source: Source<T, R>,
-    /// How chunks are cut, where the driver's own messages cannot be taken.
-    texts: Option<Texts>,
+    reader: StartedReader<T, R>,
+    /// Splits chunks into values, if the messages cannot be taken from the machine directly: on a stream of another type, and
+    /// with prefetched chunks.
+    from_chunks: Option<ChunkValues>,
     value: PhantomData<fn() -> V>,
 }
 
 impl<V, T, R> JsonStream<V, T, R> {
-    pub(in crate::reader) fn new(source: Source<T, R>) -> Self {
-        let status = source.status();
-        let texts = match (&source.feed, status.unit) {
-            (Feed::Direct(_), Unit::Messages) => None,
-            (_, unit) => Some(Texts::new(unit, status.checkpoint, source.max_message_bytes)),
+    pub(in crate::reader) fn new(reader: StartedReader<T, R>) -> Self {
+        let status = reader.status();
+        let from_chunks = match (&reader.chunks, status.unit) {
+            (ChunkSource::Direct(_), Unit::Messages) => None,
+            (_, unit) => Some(ChunkValues::new(unit, status.checkpoint, reader.max_message_bytes)),
         };
-        Self { source, texts, value: PhantomData }
+        Self { reader, from_chunks, value: PhantomData }
     }
 
-    /// The position after the last value that was handed out. An error item leaves it where it was.
+    /// The position after the last value. An error item does not move it.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        match &self.texts {
-            None => self.source.status().checkpoint,
-            Some(texts) => texts.checkpoint(),
+        match &self.from_chunks {
+            None => self.reader.status().checkpoint,
+            Some(values) => values.checkpoint(),
         }
     }
 
-    /// Values in groups: as many as have arrived, up to `max_items` (at least one), with the position after
-    /// them. Waits for the first only. For consumers that commit many at once.
+    /// The values in batches: as many as have arrived, up to `max_items` (at least one), with the position after them.
+    ///
+    /// A batch waits for its first value only. For consumers that commit several values at once.
     #[must_use]
     pub fn batches(self, max_items: usize) -> JsonBatches<V, T, R> {
-        JsonBatches { reader: self, max_items: max_items.max(1), failure: None }
+        JsonBatches { values: self, max_items: max_items.max(1), failure: None }
     }
 
-    fn source(&self) -> &Source<T, R> {
-        &self.source
+    fn reader(&self) -> &StartedReader<T, R> {
+        &self.reader
     }
 
-    /// What was left at the end, if it was the start of a value.
+    /// The error for an incomplete value at the end, if there is one.
     pub(in crate::reader) fn unfinished(&self) -> Option<Error> {
-        let texts = self.texts.as_ref()?;
-        texts.unfinished().map(|broken| locate(broken, &self.source.url))
+        let values = self.from_chunks.as_ref()?;
+        values.unfinished().map(|invalid| locate(invalid, &self.reader.url))
     }
 }
 
@@ -71,37 +73,37 @@ impl<V, T: HttpTransport + Clone, R: Runtime + Clone> JsonStream<V, T, R> {
     /// flight continues. See [`Client::to_any`](crate::Client::to_any).
     #[must_use]
     pub fn to_any(self) -> JsonStream<V> {
-        JsonStream { source: self.source.into_any(), texts: self.texts, value: PhantomData }
+        JsonStream { reader: self.reader.into_any(), from_chunks: self.from_chunks, value: PhantomData }
     }
 }
 
 impl<V: DeserializeOwned, T: HttpTransport, R: Runtime> JsonStream<V, T, R> {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<V, Error>>> {
-        if self.texts.is_none()
-            && let Feed::Direct(driver) = &mut self.source.feed
+        if self.from_chunks.is_none()
+            && let ChunkSource::Direct(driver) = &mut self.reader.chunks
         {
             return poll_items(driver, cx);
         }
-        self.poll_texts(cx)
+        self.poll_chunks(cx)
     }
 
-    fn poll_texts(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<V, Error>>> {
-        let Some(texts) = &mut self.texts else { return Poll::Ready(None) };
+    fn poll_chunks(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<V, Error>>> {
+        let Some(values) = &mut self.from_chunks else { return Poll::Ready(None) };
         loop {
-            if let Some(item) = texts.next::<V>() {
-                return Poll::Ready(Some(item.map_err(|broken| locate(broken, &self.source.url))));
+            if let Some(item) = values.next::<V>() {
+                return Poll::Ready(Some(item.map_err(|invalid| locate(invalid, &self.reader.url))));
             }
-            if texts.is_over() {
+            if values.has_ended() {
                 return Poll::Ready(None);
             }
-            match ready!(self.source.poll_chunk(cx)) {
-                Some(Ok(chunk)) => texts.push(chunk),
+            match ready!(self.reader.poll_chunk(cx)) {
+                Some(Ok(chunk)) => values.push(chunk),
                 Some(Err(error)) => {
-                    texts.abandon();
+                    values.abandon();
                     return Poll::Ready(Some(Err(error)));
                 }
-                None => texts.finish(self.source.status().closed),
+                None => values.finish(self.reader.status().closed),
             }
         }
     }
@@ -125,18 +127,18 @@ fn poll_items<V: DeserializeOwned, T: HttpTransport, R: Runtime>(
     })))
 }
 
-/// What is wrong with a value, and the position of the last one that was read.
+/// The error of a value, with the position of the last value before it.
 #[cold]
 fn locate((kind, after): (StreamError, Checkpoint), url: &str) -> Error {
     Error::from(kind).with_request("read", url).edit(|context| {
         if !after.is_exact() {
-            context.detail = Some(format!("in what follows the checkpoint {after}"));
+            context.detail = Some(format!("in the message after checkpoint {after}"));
         }
         context.offset = Some(after.offset().clone());
     })
 }
 
-/// Values that arrived together, and the position after them.
+/// Values that arrived together, with the position after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JsonBatch<V> {
@@ -146,25 +148,25 @@ pub struct JsonBatch<V> {
     pub checkpoint: Checkpoint,
 }
 
-/// Values in groups, as they arrive.
+/// The values of a [`JsonStream`] in batches, as they arrive.
 ///
 /// From [`JsonStream::batches`].
 pub struct JsonBatches<V, T = AnyTransport, R = AnyRuntime> {
-    reader: JsonStream<V, T, R>,
+    values: JsonStream<V, T, R>,
     max_items: usize,
-    /// What came after the last batch.
+    /// The error behind the last batch. The batch goes first.
     failure: Option<Error>,
 }
 
 impl<V, T, R> JsonBatches<V, T, R> {
-    /// The position after the last batch that was handed out.
+    /// The position after the last batch.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.reader.checkpoint()
+        self.values.checkpoint()
     }
 
-    fn source(&self) -> &Source<T, R> {
-        &self.reader.source
+    fn reader(&self) -> &StartedReader<T, R> {
+        &self.values.reader
     }
 }
 
@@ -173,7 +175,7 @@ impl<V, T: HttpTransport + Clone, R: Runtime + Clone> JsonBatches<V, T, R> {
     /// flight continues. See [`Client::to_any`](crate::Client::to_any).
     #[must_use]
     pub fn to_any(self) -> JsonBatches<V> {
-        JsonBatches { reader: self.reader.to_any(), max_items: self.max_items, failure: self.failure }
+        JsonBatches { values: self.values.to_any(), max_items: self.max_items, failure: self.failure }
     }
 }
 
@@ -184,7 +186,7 @@ impl<V: DeserializeOwned, T: HttpTransport, R: Runtime> JsonBatches<V, T, R> {
         }
         let mut items = Vec::new();
         while items.len() < self.max_items {
-            match self.reader.poll(cx) {
+            match self.values.poll(cx) {
                 Poll::Ready(Some(Ok(value))) => items.push(value),
                 Poll::Ready(Some(Err(error))) if items.is_empty() => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(Some(Err(error))) => {
@@ -196,7 +198,7 @@ impl<V: DeserializeOwned, T: HttpTransport, R: Runtime> JsonBatches<V, T, R> {
                 Poll::Pending | Poll::Ready(None) => break,
             }
         }
-        Poll::Ready(Some(Ok(JsonBatch { items, checkpoint: self.reader.checkpoint() })))
+        Poll::Ready(Some(Ok(JsonBatch { items, checkpoint: self.values.checkpoint() })))
     }
 }
 

@@ -1,42 +1,45 @@
-//! JSON values out of chunks: where a stream holds JSON texts without being of that type, and where chunks
-//! were read ahead.
+//! JSON values from chunks, where the machine's own messages cannot be taken: on a stream of JSON texts that is not of the JSON
+//! type, and with prefetched chunks.
 
 use crate::checkpoint::Checkpoint;
-use crate::error::StreamError;
+use crate::error::{JsonError, StreamError};
 use crate::protocol::json::{Framing, FramingError, ItemError, JsonSplitter};
 use crate::reader::output::Chunk;
 use crate::reader::position::{Unit, advance};
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 
-/// Cuts chunks into values, and knows the position after each.
-pub(in crate::reader) struct Texts {
+/// Splits chunks into values, and knows the position after each.
+pub(in crate::reader) struct ChunkValues {
     splitter: JsonSplitter,
     unit: Unit,
     max_message_bytes: usize,
     /// How many bytes were pushed.
     pushed: u64,
-    /// How many messages of the chunk at hand were read.
+    /// How many messages after the first mark were read.
     messages: u64,
-    /// The position before what is read, and those at the ends of the chunks from there on.
+    /// The chunks that are not yet read: the position before the first, then the position at the end of each. Never empty.
     marks: VecDeque<Mark>,
-    /// The position after the last value that was handed out.
+    /// The position after the last value that was returned.
     reached: Checkpoint,
-    over: bool,
-    lenient: bool,
-    /// What was left then.
+    /// No value follows, whatever is pushed.
+    ended: bool,
+    /// The stream may still grow: an incomplete value at the end is not an error.
+    may_grow: bool,
+    /// The incomplete value at the end, if the stream may still grow.
     unfinished: Option<FramingError>,
 }
 
+/// A position between two chunks.
 struct Mark {
     /// How many bytes were pushed before it.
     at: u64,
     checkpoint: Checkpoint,
-    /// Whether positions behind it can be counted from it.
+    /// Whether positions in the chunk after it can be counted from it.
     divisible: bool,
 }
 
-impl Texts {
+impl ChunkValues {
     pub(in crate::reader) fn new(unit: Unit, start: Checkpoint, max_message_bytes: usize) -> Self {
         let framing = match unit {
             Unit::Bytes => Framing::Texts,
@@ -50,8 +53,8 @@ impl Texts {
             messages: 0,
             marks: VecDeque::from([Mark { at: 0, checkpoint: start.clone(), divisible: true }]),
             reached: start,
-            over: false,
-            lenient: false,
+            ended: false,
+            may_grow: false,
             unfinished: None,
         }
     }
@@ -60,14 +63,13 @@ impl Texts {
         self.reached.clone()
     }
 
-    /// Whether nothing more comes, whatever is pushed.
-    pub(in crate::reader) fn is_over(&self) -> bool {
-        self.over
+    pub(in crate::reader) fn has_ended(&self) -> bool {
+        self.ended
     }
 
-    /// Takes in a chunk, once all values of the one before are taken.
+    /// Adds a chunk, once all values of the one before were returned.
     pub(in crate::reader) fn push(&mut self, chunk: Chunk) {
-        // Before its first content a stream may not have said what it is.
+        // A stream without content may not have said its type when the reader started.
         if self.unit != chunk.unit && self.pushed == 0 {
             *self = Self::new(chunk.unit, self.reached.clone(), self.max_message_bytes);
         }
@@ -88,32 +90,32 @@ impl Texts {
             }
         }
         self.marks.push_back(Mark { at: self.pushed, checkpoint: chunk.checkpoint, divisible: true });
-        // One without a value moves on what was reached, if there is nothing between.
+        // A chunk without content moves the checkpoint, unless an incomplete value lies before it.
         let position = self.position();
         if chunk.empty {
             self.reached = position;
         }
     }
 
-    /// Nothing more will be pushed. Where more may still be written, a value that is not whole is no error.
-    pub(in crate::reader) fn finish(&mut self, for_good: bool) {
+    /// No chunk follows. If the stream is not closed, an incomplete value at the end is not an error.
+    pub(in crate::reader) fn finish(&mut self, is_closed: bool) {
         self.splitter.finish();
-        self.over = true;
-        self.lenient = !for_good;
+        self.ended = true;
+        self.may_grow = !is_closed;
     }
 
-    /// Nothing more will be pushed, because the reader has failed: what is not whole may be the start of anything.
+    /// No chunk follows, because the reader has failed. An incomplete value at the end is ignored.
     pub(in crate::reader) fn abandon(&mut self) {
-        self.over = true;
+        self.ended = true;
     }
 
-    /// What was left when it ended where more may still be written.
+    /// The error for an incomplete value at the end of a stream that may still grow, with the position before it.
     pub(in crate::reader) fn unfinished(&self) -> Option<(StreamError, Checkpoint)> {
         let error = self.unfinished.clone()?;
-        Some((self.describe(error), self.reached.clone()))
+        Some((describe(error), self.reached.clone()))
     }
 
-    /// The next value, or what is wrong with it and the position of the last one that was read.
+    /// The next value, or its error with the position of the last value before it.
     pub(in crate::reader) fn next<V: DeserializeOwned>(
         &mut self,
     ) -> Option<Result<V, (StreamError, Checkpoint)>> {
@@ -125,22 +127,23 @@ impl Texts {
             }
             Err(ItemError::Value(error)) => {
                 self.messages += 1;
+                // Drops marks that were passed, without moving the checkpoint.
                 self.position();
                 error.into()
             }
-            Err(ItemError::Framing(error @ FramingError::Truncated { .. })) if self.lenient => {
+            Err(ItemError::Framing(error @ FramingError::Truncated { .. })) if self.may_grow => {
                 self.unfinished = Some(error);
                 return None;
             }
             Err(ItemError::Framing(error)) => {
-                self.over = true;
-                self.describe(error)
+                self.ended = true;
+                describe(error)
             }
         };
         Some(Err((kind, self.reached.clone())))
     }
 
-    /// The position that the splitter has come to, behind white space; marks before it are forgotten.
+    /// The splitter's position, after white space. Drops the marks before it.
     fn position(&mut self) -> Checkpoint {
         let at_end = self.splitter.at_end();
         let consumed = self.splitter.position();
@@ -159,14 +162,14 @@ impl Texts {
         };
         advance(&mark.checkpoint, self.unit, count)
     }
+}
 
-    fn describe(&self, error: FramingError) -> StreamError {
-        match error {
-            FramingError::TooLarge { limit } => {
-                StreamError::TooLarge { what: "a JSON text".into(), option: "max_event_bytes", limit }
-            }
-            error => StreamError::Json(crate::error::JsonError::new(error.to_string())),
+fn describe(error: FramingError) -> StreamError {
+    match error {
+        FramingError::TooLarge { limit } => {
+            StreamError::TooLarge { what: "a JSON text".into(), option: "max_event_bytes", limit }
         }
+        error => StreamError::Json(JsonError::new(error.to_string())),
     }
 }
 
@@ -198,10 +201,10 @@ mod tests {
         }
     }
 
-    fn read(texts: &mut Texts) -> Vec<(String, String)> {
+    fn read(values: &mut ChunkValues) -> Vec<(String, String)> {
         let mut read = Vec::new();
-        while let Some(value) = texts.next::<serde_json::Value>() {
-            read.push((value.unwrap().to_string(), texts.checkpoint().to_string()));
+        while let Some(value) = values.next::<serde_json::Value>() {
+            read.push((value.unwrap().to_string(), values.checkpoint().to_string()));
         }
         read
     }
@@ -211,68 +214,68 @@ mod tests {
     }
 
     #[test]
-    fn texts_across_chunks_have_positions_in_bytes() {
-        let mut texts = Texts::new(Unit::Bytes, "a,b2".parse().unwrap(), 100);
-        texts.push(chunk("{\"n\":1}\n{\"n\"", "b"));
-        assert_eq!(read(&mut texts), pairs(&[("{\"n\":1}", "a,b10")]));
-        texts.push(chunk(":2} 3", "b,b5"));
-        assert_eq!(read(&mut texts), pairs(&[("{\"n\":2}", "b,b4")]));
-        texts.push(chunk("4\n", "c"));
-        assert_eq!(read(&mut texts), pairs(&[("34", "c")]));
-        texts.push(chunk("", "d"));
-        assert!(read(&mut texts).is_empty());
-        assert_eq!(texts.checkpoint().to_string(), "d");
-        texts.push(chunk("5", "e"));
-        assert!(read(&mut texts).is_empty());
-        assert_eq!(texts.checkpoint().to_string(), "d");
-        texts.finish(true);
-        assert_eq!(read(&mut texts), pairs(&[("5", "e")]));
+    fn json_texts_across_chunks_have_positions_in_bytes() {
+        let mut values = ChunkValues::new(Unit::Bytes, "a,b2".parse().unwrap(), 100);
+        values.push(chunk("{\"n\":1}\n{\"n\"", "b"));
+        assert_eq!(read(&mut values), pairs(&[("{\"n\":1}", "a,b10")]));
+        values.push(chunk(":2} 3", "b,b5"));
+        assert_eq!(read(&mut values), pairs(&[("{\"n\":2}", "b,b4")]));
+        values.push(chunk("4\n", "c"));
+        assert_eq!(read(&mut values), pairs(&[("34", "c")]));
+        values.push(chunk("", "d"));
+        assert!(read(&mut values).is_empty());
+        assert_eq!(values.checkpoint().to_string(), "d");
+        values.push(chunk("5", "e"));
+        assert!(read(&mut values).is_empty());
+        assert_eq!(values.checkpoint().to_string(), "d");
+        values.finish(true);
+        assert_eq!(read(&mut values), pairs(&[("5", "e")]));
     }
 
     #[test]
-    fn framed_chunks_have_positions_in_messages() {
-        let mut texts = Texts::new(Unit::Messages, "a,m2".parse().unwrap(), 100);
-        texts.push(messages("[1,2]", "a,m4"));
-        assert_eq!(read(&mut texts), pairs(&[("1", "a,m3"), ("2", "a,m4")]));
-        texts.push(messages("[]", "b"));
-        assert!(read(&mut texts).is_empty());
-        assert_eq!(texts.checkpoint().to_string(), "b");
-        texts.push(messages("[3,4]", "c"));
-        assert_eq!(read(&mut texts), pairs(&[("3", "b,m1"), ("4", "c")]));
+    fn chunks_of_messages_have_positions_in_messages() {
+        let mut values = ChunkValues::new(Unit::Messages, "a,m2".parse().unwrap(), 100);
+        values.push(messages("[1,2]", "a,m4"));
+        assert_eq!(read(&mut values), pairs(&[("1", "a,m3"), ("2", "a,m4")]));
+        values.push(messages("[]", "b"));
+        assert!(read(&mut values).is_empty());
+        assert_eq!(values.checkpoint().to_string(), "b");
+        values.push(messages("[3,4]", "c"));
+        assert_eq!(read(&mut values), pairs(&[("3", "b,m1"), ("4", "c")]));
     }
 
     #[test]
-    fn the_first_content_may_tell_the_type() {
-        let mut texts = Texts::new(Unit::Bytes, "a".parse().unwrap(), 100);
-        texts.push(chunk("", "b"));
-        assert!(read(&mut texts).is_empty());
-        texts.push(messages("[1,[2]]", "c"));
-        assert_eq!(read(&mut texts), pairs(&[("1", "b,m1"), ("[2]", "c")]));
+    fn first_content_may_change_the_unit() {
+        let mut values = ChunkValues::new(Unit::Bytes, "a".parse().unwrap(), 100);
+        values.push(chunk("", "b"));
+        assert!(read(&mut values).is_empty());
+        values.push(messages("[1,[2]]", "c"));
+        assert_eq!(read(&mut values), pairs(&[("1", "b,m1"), ("[2]", "c")]));
     }
 
     #[test]
-    fn a_wrong_value_leaves_the_position_and_is_passed_over() {
-        let mut texts = Texts::new(Unit::Messages, "a".parse().unwrap(), 100);
-        texts.push(messages("[1,\"x\",3]", "b"));
-        assert_eq!(texts.next::<u8>().unwrap().unwrap(), 1);
-        assert!(texts.next::<u8>().unwrap().is_err());
-        assert_eq!(texts.checkpoint().to_string(), "a,m1");
-        assert_eq!(texts.next::<u8>().unwrap().unwrap(), 3);
-        assert_eq!(texts.checkpoint().to_string(), "b");
+    fn value_of_another_type_keeps_the_checkpoint_and_is_skipped() {
+        let mut values = ChunkValues::new(Unit::Messages, "a".parse().unwrap(), 100);
+        values.push(messages("[1,\"x\",3]", "b"));
+        assert_eq!(values.next::<u8>().unwrap().unwrap(), 1);
+        assert!(values.next::<u8>().unwrap().is_err());
+        assert_eq!(values.checkpoint().to_string(), "a,m1");
+        assert_eq!(values.next::<u8>().unwrap().unwrap(), 3);
+        assert_eq!(values.checkpoint().to_string(), "b");
     }
 
     #[test]
-    fn what_is_no_json_ends_it() {
-        let mut texts = Texts::new(Unit::Bytes, "a".parse().unwrap(), 4);
-        texts.push(chunk("1 }", "b"));
-        assert!(texts.next::<u8>().unwrap().is_ok());
-        assert!(matches!(texts.next::<u8>().unwrap(), Err((StreamError::Json(_), _))) && texts.is_over());
-        let mut texts = Texts::new(Unit::Bytes, "a".parse().unwrap(), 9);
-        texts.push(chunk("1 [2", "b"));
-        texts.finish(false);
-        assert_eq!(read(&mut texts), pairs(&[("1", "a,b2")]));
-        let mut texts = Texts::new(Unit::Bytes, "a".parse().unwrap(), 4);
-        texts.push(chunk("\"12345\"", "b"));
-        assert!(matches!(texts.next::<String>().unwrap(), Err((StreamError::TooLarge { .. }, _))));
+    fn invalid_json_ends_the_values() {
+        let mut values = ChunkValues::new(Unit::Bytes, "a".parse().unwrap(), 4);
+        values.push(chunk("1 }", "b"));
+        assert!(values.next::<u8>().unwrap().is_ok());
+        assert!(matches!(values.next::<u8>().unwrap(), Err((StreamError::Json(_), _))) && values.has_ended());
+        let mut values = ChunkValues::new(Unit::Bytes, "a".parse().unwrap(), 9);
+        values.push(chunk("1 [2", "b"));
+        values.finish(false);
+        assert_eq!(read(&mut values), pairs(&[("1", "a,b2")]));
+        let mut values = ChunkValues::new(Unit::Bytes, "a".parse().unwrap(), 4);
+        values.push(chunk("\"12345\"", "b"));
+        assert!(matches!(values.next::<String>().unwrap(), Err((StreamError::TooLarge { .. }, _))));
     }
 }

@@ -1,22 +1,22 @@
-//! What the views of a reader have in common: macros, since a public trait would be one more name for users to import.
+//! What the views of a reader have in common: macros, since a public trait would be one more name to import.
 
-/// The methods by which a view is read: `next`, `try_next`, and [`Stream`](futures_lite::Stream).
+/// How a view is read: `next`, `try_next`, and [`Stream`](futures_lite::Stream).
 macro_rules! consume {
     ($(#[$attribute:meta])* impl[$($generics:tt)*] $view:ty => $item:ty) => {
         $(#[$attribute])*
         impl<$($generics)*> $view {
             /// The next item, or `None` at the end.
             ///
-            /// A live reader waits here for as long as it takes, through outages too.
+            /// A live reader waits as long as necessary, also during outages.
             ///
             /// # Errors
             ///
-            /// As an item: the failure that ended the reader. Its [kind](crate::Error::kind) says which, and
-            /// [`Error::offset`](crate::Error::offset) where. Failures that pass are not seen here.
+            /// The failure that ended the reader. Its [kind](crate::Error::kind) says which, and
+            /// [`Error::offset`](crate::Error::offset) where. Failures that a retry overcomes are not returned.
             ///
             /// # Cancel safety
             ///
-            /// Dropping the future loses nothing; the next call goes on with what is under way.
+            /// Dropping the future loses nothing; the next call continues with the response in flight.
             pub async fn next(&mut self) -> Option<Result<$item, $crate::error::Error>> {
                 std::future::poll_fn(|cx| self.poll(cx)).await
             }
@@ -50,7 +50,7 @@ macro_rules! consume {
 }
 pub(in crate::reader) use consume;
 
-/// A view of single items: it can be [consumed](consume), and gives them with the position after each too.
+/// A view of single items: [`consume`], and the same items with the position after each.
 macro_rules! view {
     (impl[$($generics:tt)*] $view:ty => $item:ty) => {
         $crate::reader::views::macros::consume!(impl[$($generics)*] $view => $item);
@@ -60,7 +60,7 @@ macro_rules! view {
         );
 
         impl<$($generics)*> $view {
-            /// The same items, each with the position after it: what to save once the item is processed.
+            /// The same items, each with the position after it, to be saved once the item is processed.
             #[must_use]
             pub fn with_checkpoints(self) -> $crate::reader::views::with_checkpoints::WithCheckpoints<Self> {
                 $crate::reader::views::with_checkpoints::WithCheckpoints::new(self)
@@ -80,52 +80,52 @@ macro_rules! view {
 }
 pub(in crate::reader) use view;
 
-/// What every view can tell.
+/// The status of a view, and how its checkpoint is saved.
 macro_rules! status {
     (impl[$($generics:tt)*] $view:ty) => {
         impl<$($generics)*> $view {
-            /// Whether the server said, at the last look, that all it has was read.
+            /// Whether everything was read that the server had when it last responded.
             #[must_use]
             pub fn is_up_to_date(&self) -> bool {
-                self.source().status().up_to_date
+                self.reader().status().up_to_date
             }
 
-            /// Whether the stream has ended, and all of it was read.
+            /// Whether the stream is closed, and all of it was read.
             #[must_use]
             pub fn is_closed(&self) -> bool {
-                self.source().status().closed
+                self.reader().status().closed
             }
 
             /// The stream's content type.
             #[must_use]
             pub fn content_type(&self) -> &str {
-                self.source().status().content_type
+                self.reader().status().content_type
             }
 
-            /// The entity tag of the first answer, for
-            /// [`if_none_match`](crate::ReaderBuilder::if_none_match). Live requests have none.
+            /// The entity tag of the first response, for
+            /// [`if_none_match`](crate::ReaderBuilder::if_none_match). Responses to live requests have none.
             #[must_use]
             pub fn etag(&self) -> Option<&str> {
-                self.source().status().etag
+                self.reader().status().etag
             }
 
-            /// Says that all that was handed out is dealt with: saves the [checkpoint](Self::checkpoint) in the
-            /// reader's [store](crate::ReaderBuilder::checkpoint_store).
+            /// Saves the [checkpoint](Self::checkpoint) in the reader's
+            /// [store](crate::ReaderBuilder::checkpoint_store). Call it once everything up to there is processed.
             ///
             /// # Errors
             ///
-            /// [`StreamError::CheckpointStore`](crate::StreamError::CheckpointStore) when it cannot be saved;
-            /// [`StreamError::Config`](crate::StreamError::Config) where the reader has no store.
+            /// [`StreamError::CheckpointStore`](crate::StreamError::CheckpointStore) if it cannot be saved;
+            /// [`StreamError::Config`](crate::StreamError::Config) if the reader has no store.
             ///
             /// # Cancel safety
             ///
-            /// Dropping the future leaves open whether it is saved.
+            /// After the future was dropped, the checkpoint may or may not be saved.
             pub async fn acknowledge(&mut self) -> Result<(), $crate::error::Error> {
-                let saving = self.source().save(self.checkpoint());
+                let saving = self.reader().save(self.checkpoint());
                 saving.await
             }
 
-            /// Like [`acknowledge`](Self::acknowledge), for what was handed out up to `checkpoint`.
+            /// Like [`acknowledge`](Self::acknowledge), with an earlier checkpoint.
             ///
             /// # Errors
             ///
@@ -135,11 +135,11 @@ macro_rules! status {
             ///
             /// As for [`acknowledge`](Self::acknowledge).
             pub async fn acknowledge_up_to(&mut self, checkpoint: &$crate::checkpoint::Checkpoint) -> Result<(), $crate::error::Error> {
-                let saving = self.source().save(checkpoint.clone());
+                let saving = self.reader().save(checkpoint.clone());
                 saving.await
             }
 
-            /// Ends the reader and cancels what is under way, as dropping it does.
+            /// Ends the reader and cancels the request in flight, as dropping it does.
             pub fn close(self) {}
         }
     };

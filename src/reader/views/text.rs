@@ -1,57 +1,57 @@
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
 use crate::reader::position::{Unit, advance};
-use crate::reader::started::Source;
+use crate::reader::started::StartedReader;
 use crate::reader::views::macros::{status, view};
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
 use std::task::{Context, Poll, ready};
 
-/// A stream's content as text, in order, each character once; never empty pieces.
+/// A stream's content as text, in order, each character once; and no empty pieces.
 ///
-/// From [`ReaderBuilder::text`](crate::ReaderBuilder::text). A piece ends wherever content happened to arrive,
-/// but never inside a character: the start of one is kept until the rest is there, and the
-/// [checkpoint](Self::checkpoint) stays before it. What is no UTF-8 is an error, and ends the reader. It ends
-/// as a [`ChunkIterator`](crate::ChunkIterator) does.
+/// From [`ReaderBuilder::text`](crate::ReaderBuilder::text). Pieces are as long as the content that has
+/// arrived. None ends inside a character: its first bytes are kept until the rest has arrived, and the
+/// [checkpoint](Self::checkpoint) stays before them. Bytes that are not valid UTF-8 are an error, which ends the reader. It
+/// ends as a [`ChunkIterator`](crate::ChunkIterator) does.
 pub struct TextStream<T = AnyTransport, R = AnyRuntime> {
-    source: Source<T, R>,
-    joint: Joint,
+    reader: StartedReader<T, R>,
+    joiner: Utf8Joiner,
 }
 
 impl<T, R> TextStream<T, R> {
-    pub(in crate::reader) fn new(source: Source<T, R>) -> Self {
-        let joint = Joint { start: source.status().checkpoint, kept: Vec::new(), failed: false };
-        Self { source, joint }
+    pub(in crate::reader) fn new(reader: StartedReader<T, R>) -> Self {
+        let joiner = Utf8Joiner { start: reader.status().checkpoint, kept: Vec::new(), failed: false };
+        Self { reader, joiner }
     }
 
-    /// The position after the last piece that was handed out.
+    /// The position after the last piece.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        if self.joint.kept.is_empty() && !self.joint.failed {
-            self.source.status().checkpoint
+        if self.joiner.kept.is_empty() && !self.joiner.failed {
+            self.reader.status().checkpoint
         } else {
-            self.joint.start.clone()
+            self.joiner.start.clone()
         }
     }
 
-    fn source(&self) -> &Source<T, R> {
-        &self.source
+    fn reader(&self) -> &StartedReader<T, R> {
+        &self.reader
     }
 
-    /// What was kept when the reader ended, if anything: the start of a character that never came.
+    /// The error for an incomplete character at the end of a closed stream, if there is one.
     fn unfinished(&self) -> Option<Error> {
-        let kept = &self.joint.kept;
+        let kept = &self.joiner.kept;
         (!kept.is_empty()).then(|| {
-            let reason = format!("it ends inside a character, after the bytes {kept:02x?}");
+            let reason = format!("the stream ends inside a character, after the bytes {kept:02x?}");
             self.error(reason)
         })
     }
 
     fn error(&self, reason: String) -> Error {
-        let offset = self.joint.start.offset().clone();
+        let offset = self.joiner.start.offset().clone();
         Error::from(StreamError::Utf8 { reason })
-            .with_request("read", &self.source.url)
+            .with_request("read", &self.reader.url)
             .edit(|context| context.offset = Some(offset))
     }
 }
@@ -61,20 +61,20 @@ impl<T: HttpTransport + Clone, R: Runtime + Clone> TextStream<T, R> {
     /// flight continues. See [`Client::to_any`](crate::Client::to_any).
     #[must_use]
     pub fn to_any(self) -> TextStream {
-        TextStream { source: self.source.into_any(), joint: self.joint }
+        TextStream { reader: self.reader.into_any(), joiner: self.joiner }
     }
 }
 
 impl<T: HttpTransport, R: Runtime> TextStream<T, R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<String, Error>>> {
-        while !self.joint.failed {
-            let before = self.source.status().checkpoint;
-            let chunk = match ready!(self.source.poll_chunk(cx)) {
+        while !self.joiner.failed {
+            let before = self.reader.status().checkpoint;
+            let chunk = match ready!(self.reader.poll_chunk(cx)) {
                 Some(Ok(chunk)) => chunk,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None if self.source.status().closed => {
+                None if self.reader.status().closed => {
                     let unfinished = self.unfinished();
-                    self.joint.failed = unfinished.is_some();
+                    self.joiner.failed = unfinished.is_some();
                     return Poll::Ready(unfinished.map(Err));
                 }
                 None => return Poll::Ready(None),
@@ -82,7 +82,7 @@ impl<T: HttpTransport, R: Runtime> TextStream<T, R> {
             if chunk.is_empty() {
                 continue;
             }
-            match self.joint.join(before, chunk.data, chunk.divisible) {
+            match self.joiner.join(before, chunk.data, chunk.divisible) {
                 Ok(text) if text.is_empty() => {}
                 Ok(text) => return Poll::Ready(Some(Ok(text))),
                 Err(reason) => return Poll::Ready(Some(Err(self.error(reason)))),
@@ -92,17 +92,19 @@ impl<T: HttpTransport, R: Runtime> TextStream<T, R> {
     }
 }
 
-/// Puts characters together that were cut.
-struct Joint {
-    /// The position of the first byte that is kept.
+/// Joins characters whose bytes came in two pieces.
+struct Utf8Joiner {
+    /// The position of the first kept byte.
     start: Checkpoint,
-    /// The start of a character: three bytes at most.
+    /// The first bytes of a character, three at most.
     kept: Vec<u8>,
+    /// A byte was not valid. Nothing follows.
     failed: bool,
 }
 
-impl Joint {
-    /// `data` as text, with what was kept before it, and without what is kept now. `before` is its position.
+impl Utf8Joiner {
+    /// Returns the text of the kept bytes and `data`, without the incomplete character at its end, which it keeps. `before` is
+    /// the position of `data`.
     fn join(&mut self, before: Checkpoint, data: Bytes, divisible: bool) -> Result<String, String> {
         let length = data.len();
         if self.kept.is_empty() {
@@ -122,10 +124,12 @@ impl Joint {
         let valid = error.utf8_error().valid_up_to();
         if error.utf8_error().error_len().is_some() {
             self.failed = true;
-            return Err(format!("byte {valid} after {} is wrong", self.start));
+            return Err(format!("byte {valid} after {} is not valid", self.start));
         }
+        // Only an incomplete character at the end remains.
         let mut bytes = error.into_bytes();
         self.kept = bytes.split_off(valid);
+        // Inside indivisible content there are no positions: the start stays before all of it.
         if valid > 0 && divisible {
             self.start = advance(&before, Unit::Bytes, (length - self.kept.len()) as u64);
         }
@@ -147,23 +151,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_cut_anywhere_are_joined_and_positions_stay_before_them() {
+    fn characters_split_at_any_byte_are_joined_and_checkpoints_stay_before_them() {
         let text = "aé€😀z";
         for first in 0..=text.len() {
             for second in first..=text.len() {
-                let mut joint = Joint { start: "o".parse().unwrap(), kept: Vec::new(), failed: false };
+                let mut joiner = Utf8Joiner { start: "o".parse().unwrap(), kept: Vec::new(), failed: false };
                 let (mut read, mut at) = (String::new(), 0);
                 for end in [first, second, text.len()] {
                     let before = advance(&"o".parse().unwrap(), Unit::Bytes, at as u64);
                     let piece = Bytes::copy_from_slice(&text.as_bytes()[at..end]);
                     if !piece.is_empty() {
-                        read += &joint.join(before, piece, true).unwrap();
+                        read += &joiner.join(before, piece, true).unwrap();
                     }
                     at = end;
-                    let reached = if joint.kept.is_empty() {
+                    let reached = if joiner.kept.is_empty() {
                         end.to_string()
                     } else {
-                        joint.start.to_string().trim_start_matches("o,b").to_owned()
+                        joiner.start.to_string().trim_start_matches("o,b").to_owned()
                     };
                     let reached = if reached == "o" { "0".to_owned() } else { reached };
                     assert_eq!(reached, read.len().to_string(), "{first} {second} {end}");
@@ -174,11 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf8_is_an_error() {
-        let mut joint = Joint { start: "o".parse().unwrap(), kept: Vec::new(), failed: false };
-        joint.join("o".parse().unwrap(), Bytes::from_static(b"ab\xE2"), true).unwrap();
-        let error = joint.join("o,b3".parse().unwrap(), Bytes::from_static(b"xy"), true).unwrap_err();
-        assert_eq!(error, "byte 0 after o,b2 is wrong");
-        assert!(joint.failed);
+    fn invalid_utf8_is_an_error() {
+        let mut joiner = Utf8Joiner { start: "o".parse().unwrap(), kept: Vec::new(), failed: false };
+        joiner.join("o".parse().unwrap(), Bytes::from_static(b"ab\xE2"), true).unwrap();
+        let error = joiner.join("o,b3".parse().unwrap(), Bytes::from_static(b"xy"), true).unwrap_err();
+        assert_eq!(error, "byte 0 after o,b2 is not valid");
+        assert!(joiner.failed);
     }
 }
