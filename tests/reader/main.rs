@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod idle;
-mod sleeping;
+mod suspend;
 
 use durable_streams::{ClientBuilder, CreateOptions, DurableStream, ReaderBuilder};
 use durable_streams_sim::{Process, SimRuntime, SimTransport, World};

@@ -1,10 +1,10 @@
 //! The machine by itself: what happens goes in, what to do comes out.
 
-mod choosing;
-mod failing;
-mod holding;
-mod judging;
-mod lenient;
+mod content;
+mod failures;
+mod lenient_servers;
+mod request_choice;
+mod responses;
 mod sequences;
 
 use super::catch_up::MAX_EMPTY_PAGES;
