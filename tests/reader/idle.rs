@@ -1,4 +1,4 @@
-//! A tail with nothing to read costs next to nothing.
+//! The cost of a reader at the tail of a stream without appends.
 
 use super::{SECOND, reader_on, stream};
 use durable_streams::contract::Timer;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
-fn an_idle_tail_is_hardly_ever_woken() {
+fn idle_tail_is_polled_only_for_clock_checks_and_requests() {
     for mode in [LiveMode::Sse, LiveMode::LongPoll, LiveMode::Auto] {
         let mut world = World::new(3);
         let stream = stream(&mut world);
@@ -35,7 +35,7 @@ fn an_idle_tail_is_hardly_ever_woken() {
         });
         assert_eq!(value, 7);
         let (polls, requests) = (polls.load(Ordering::Relaxed), world.requests().len());
-        // A look at the clock every 15 s, and what the server ends: a long-poll after 2 s, events after 60 s.
+        // One poll for each clock check, every 15 s. The server ends a long-poll after 2 s, and an event stream after 60 s.
         assert!(polls < 3600 / 15 + 10 * requests, "{mode:?}: polled {polls} times");
         let ended = if mode == LiveMode::LongPoll { 2 } else { 55 };
         assert!(requests <= 3 + 3600 / ended, "{mode:?}: {requests} requests");

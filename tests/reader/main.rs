@@ -1,4 +1,4 @@
-//! Whole readers in a simulated world: virtual time, a server in memory, faults where a test wants them.
+//! Readers in the simulated world: virtual time, a server in memory, and faults.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod idle;
@@ -14,7 +14,7 @@ fn handle(world: &World, runtime: SimRuntime) -> SimStream {
     ClientBuilder::new(world.transport(), runtime).base_url("http://sim").build().unwrap().stream("s")
 }
 
-/// A stream of JSON that is there already.
+/// Creates an empty JSON stream.
 fn stream(world: &mut World) -> SimStream {
     let stream = handle(world, world.runtime());
     let creating = stream.clone();

@@ -1,26 +1,26 @@
-//! Failures: what is tried again, for how long, and what the application has to say about it.
+//! Failures: which are retried, for how long, and how the error handler decides.
 
 use super::*;
 use crate::RetryConfig;
 
-/// At most so many retries, and no jitter worth a mention.
+/// Options with at most this many retries.
 fn bounded(live: LiveMode, max_retries: u32) -> Options {
     let retry = RetryConfig { max_retries: Some(max_retries), ..RetryConfig::default() };
     Options { retry, ..options(live) }
 }
 
 #[test]
-fn the_policy_bounds_attempts_in_a_row() {
+fn max_retries_bounds_consecutive_attempts() {
     for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll] {
         let mut rig = Rig::new(bounded(live, 3), JSON);
         for _ in 0..3 {
-            assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
-            rig.refuse(unavailable());
-            assert!(matches!(rig.step(), Step::Rest(_)));
+            assert_eq!(rig.requested(), (RequestKind::Page, "a0".into()));
+            rig.fail_request(unavailable());
+            assert!(matches!(rig.step(), Step::Wait(_)));
         }
         rig.request();
-        rig.refuse(unavailable());
-        let error = rig.fails();
+        rig.fail_request(unavailable());
+        let error = rig.error();
         assert!(error.to_string().contains("4 attempts"), "{error}");
         assert_eq!((error.status_code(), error.offset()), (Some(503), Some(&Offset::parse("a0"))));
         assert!(matches!(rig.step(), Step::End), "one error, then the end");
@@ -28,7 +28,7 @@ fn the_policy_bounds_attempts_in_a_row() {
 }
 
 #[test]
-fn what_another_attempt_cannot_help_ends_at_once() {
+fn permanent_errors_end_the_reader_at_once() {
     for kind in [
         StreamError::NotFound { url: "http://h/s".into() },
         StreamError::Unauthorized,
@@ -37,137 +37,140 @@ fn what_another_attempt_cannot_help_ends_at_once() {
     ] {
         let mut rig = Rig::new(options(LiveMode::Auto), JSON);
         rig.request();
-        rig.refuse(kind);
-        rig.fails();
+        rig.fail_request(kind);
+        rig.error();
     }
 }
 
 #[test]
-fn expired_data_is_told_from_a_deleted_stream() {
+fn head_distinguishes_expired_data_from_deleted_stream() {
     let gone = || StreamError::OffsetGone { offset: "a0".into() };
     let asked = |live| {
-        let mut rig = Rig::knowing(options(live), JSON);
+        let mut rig = Rig::with_known_type(options(live), JSON);
         rig.request();
-        rig.refuse(gone());
-        assert_eq!(rig.asks().0, RequestKind::Head, "{live:?}");
+        rig.fail_request(gone());
+        assert_eq!(rig.requested().0, RequestKind::Head, "{live:?}");
         rig
     };
     for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
         let mut rig = asked(live);
         rig.head(200, &[("content-type", JSON), ("stream-next-offset", "a9")]);
-        let error = rig.fails();
+        let error = rig.error();
         assert!(matches!(error.kind(), StreamError::OffsetGone { .. }), "{error}");
         let mut rig = asked(live);
-        rig.refuse(StreamError::Gone { url: "http://h/s".into() });
-        let error = rig.fails();
+        rig.fail_request(StreamError::Gone { url: "http://h/s".into() });
+        let error = rig.error();
         assert!(matches!(error.kind(), StreamError::Gone { .. }), "{error}");
         assert_eq!((error.status_code(), error.offset()), (Some(410), Some(&Offset::parse("a0"))));
-        // Where that cannot be asked, the first answer holds.
+        // If HEAD is refused, the error of the first request is reported.
         let mut rig = asked(live);
-        rig.refuse(StreamError::NotSupported);
-        assert!(matches!(rig.fails().kind(), StreamError::OffsetGone { .. }));
+        rig.fail_request(StreamError::NotSupported);
+        assert!(matches!(rig.error().kind(), StreamError::OffsetGone { .. }));
     }
 }
 
 #[test]
-fn retry_after_is_a_floor() {
+fn retry_after_is_the_shortest_wait() {
     let mut rig = Rig::new(options(LiveMode::Auto), JSON);
     rig.request();
     let hour = Duration::from_secs(3600);
     let error = Error::from(StreamError::RateLimited { retry_after: Some(hour) });
     rig.machine.on_request_failed(error.edit(|context| context.retry_after = Some(hour)), rig.now);
-    assert!(matches!(rig.step(), Step::Rest(wait) if wait >= hour));
+    assert!(matches!(rig.step(), Step::Wait(wait) if wait >= hour));
 }
 
 #[test]
-fn a_live_reader_tries_for_ever_and_a_catch_up_does_not() {
-    let patience = |live| {
+fn live_reader_retries_without_end_and_catch_up_gives_up() {
+    let gives_up = |live| {
         let mut rig = Rig::new(options(live), JSON);
         let began = rig.now;
         for attempt in 0..1000 {
             rig.request();
-            rig.refuse(unavailable());
+            rig.fail_request(unavailable());
             if let Step::Fail(_) = rig.step() {
                 return Some((attempt, rig.now - began));
             }
         }
         None
     };
-    assert!(patience(LiveMode::Auto).is_none() && patience(LiveMode::LongPoll).is_none());
-    let (attempts, elapsed) = patience(LiveMode::Off).expect("it gives up");
+    assert!(gives_up(LiveMode::Auto).is_none() && gives_up(LiveMode::LongPoll).is_none());
+    let (attempts, elapsed) = gives_up(LiveMode::Off).expect("it gives up");
     assert!(attempts > 5 && elapsed <= OPERATION_BUDGET, "{attempts} in {elapsed:?}");
 }
 
 #[test]
-fn only_new_bytes_renew_the_budget() {
+fn only_new_bytes_reset_the_retry_budget() {
     let mut rig = Rig::new(bounded(LiveMode::LongPoll, 2), TEXT);
-    // Breaks at the same place, again and again.
+    // Each attempt breaks off at the same place.
     let attempt = |rig: &mut Rig, bytes: &str| {
         rig.request();
         rig.page_head("a1", &[("content-length", "99")]);
         rig.bytes(bytes);
-        rig.break_off();
+        rig.break_body();
     };
     attempt(&mut rig, "1234");
-    assert_eq!(rig.gives(), ("1234".into(), "a0,b4".into()));
+    assert_eq!(rig.taken(), ("1234".into(), "a0,b4".into()));
     attempt(&mut rig, "1234");
     // One byte more is progress.
     attempt(&mut rig, "12345");
-    assert_eq!(rig.gives(), ("5".into(), "a0,b5".into()));
-    // As much as before, and less, is none.
+    assert_eq!(rig.taken(), ("5".into(), "a0,b5".into()));
+    // As many bytes as before, or fewer, are not.
     attempt(&mut rig, "12345");
     attempt(&mut rig, "123");
-    let error = rig.fails();
+    let error = rig.error();
     assert!(matches!(error.kind(), StreamError::Network(_)), "{error}");
     assert_eq!(rig.machine.status().checkpoint.to_string(), "a0,b5");
 }
 
 #[test]
-fn data_that_nobody_vouched_for_renews_nothing() {
-    let mut rig = Rig::knowing(bounded(LiveMode::Sse, 2), JSON);
+fn sse_data_without_control_event_does_not_reset_the_retry_budget() {
+    let mut rig = Rig::with_known_type(bounded(LiveMode::Sse, 2), JSON);
     for _ in 0..3 {
         rig.request();
-        rig.events();
+        rig.sse_head();
         rig.data("[1]");
-        rig.break_off();
+        rig.break_body();
     }
-    rig.fails();
+    rig.error();
 }
 
 #[test]
-fn a_quiet_tail_that_lived_renews_the_budget_if_it_said_where_it_stands() {
-    for (vouched, expected) in [(true, 10), (false, 3)] {
-        let mut rig = Rig::knowing(bounded(LiveMode::Sse, 2), JSON);
+fn healthy_sse_resets_the_retry_budget_only_after_a_control_event() {
+    for (with_control, expected) in [(true, 10), (false, 3)] {
+        let mut rig = Rig::with_known_type(bounded(LiveMode::Sse, 2), JSON);
         let mut attempts = 0;
         while attempts < 10 {
             match rig.step() {
-                Step::Rest(wait) => rig.pass(wait),
+                Step::Wait(wait) => rig.advance(wait),
                 Step::Chunk(chunk) => assert!(chunk.is_empty()),
                 Step::Fail(_) => break,
                 Step::Receive => {
-                    rig.pass(Duration::from_secs(30));
-                    rig.break_off();
+                    rig.advance(Duration::from_secs(30));
+                    rig.break_body();
                 }
                 Step::Send(_) => {
                     attempts += 1;
-                    rig.events();
-                    if vouched { rig.still_here() } else { rig.bytes(": nothing but a comment\n") }
+                    rig.sse_head();
+                    if with_control {
+                        rig.unchanged_control()
+                    } else {
+                        rig.bytes(": nothing but a comment\n")
+                    }
                 }
                 Step::End => panic!("an end"),
             }
         }
-        assert_eq!(attempts, expected, "vouched: {vouched}");
+        assert_eq!(attempts, expected, "with_control: {with_control}");
     }
 }
 
-/// A handler that answers by `action`, and how often it was asked.
-/// Goes through what comes before a long-poll after a failure: a page with nothing new.
+/// Answers the plain requests that come before a long-poll after a failure, with empty pages.
 fn until_long_poll(rig: &mut Rig) {
     loop {
         match rig.step() {
             Step::Send(request) if request.kind == RequestKind::Page => rig.page("a0", UP_TO_DATE, ""),
             Step::Send(request) => return assert_eq!(request.kind, RequestKind::LongPoll),
-            Step::Rest(wait) => rig.pass(wait),
+            Step::Wait(wait) => rig.advance(wait),
             Step::Chunk(chunk) => assert!(chunk.is_empty()),
             other => panic!("{other:?}"),
         }
@@ -175,25 +178,26 @@ fn until_long_poll(rig: &mut Rig) {
 }
 
 #[test]
-fn a_proxy_that_ends_each_quiet_long_poll_wears_nothing_out() {
+fn long_polls_ended_by_a_proxy_do_not_spend_the_retry_budget() {
     let gateway = || StreamError::ServerError { status: 504, message: "gateway timeout".into() };
     let mut rig = Rig::new(bounded(LiveMode::LongPoll, 2), TEXT);
     for _ in 0..100 {
         until_long_poll(&mut rig);
-        rig.pass(Duration::from_secs(60));
-        rig.refuse(gateway());
-        let Step::Rest(wait) = rig.step() else { panic!("no rest") };
+        rig.advance(Duration::from_secs(60));
+        rig.fail_request(gateway());
+        let Step::Wait(wait) = rig.step() else { panic!("no wait") };
         assert!(wait <= Duration::from_millis(100), "{wait:?}");
-        rig.pass(wait);
+        rig.advance(wait);
     }
-    // One that is refused at once is a failure like any other.
+    // A long-poll that is refused at once is an ordinary failure.
     until_long_poll(&mut rig);
-    rig.refuse(gateway());
+    rig.fail_request(gateway());
     until_long_poll(&mut rig);
-    rig.refuse(gateway());
-    assert_eq!(rig.fails().status_code(), Some(504));
+    rig.fail_request(gateway());
+    assert_eq!(rig.error().status_code(), Some(504));
 }
 
+/// Options with an error handler that returns `action`, and the number of its calls.
 fn handled(
     options: Options,
     action: impl Fn(usize, &StreamError) -> ErrorAction + Send + Sync + 'static,
@@ -210,34 +214,34 @@ fn token(text: &str) -> HeaderMap {
 }
 
 #[test]
-fn the_application_is_asked_about_every_failure() {
+fn error_handler_is_called_for_every_failure() {
     let (options, calls) = handled(options(LiveMode::LongPoll), |_, _| ErrorAction::Retry { headers: None });
     let mut rig = Rig::new(options, JSON);
     rig.request();
-    rig.refuse(StreamError::Unauthorized);
+    rig.fail_request(StreamError::Unauthorized);
     rig.request();
     rig.machine.on_request_failed(TransportError::new(TransportErrorKind::Connect).into(), rig.now);
     rig.request();
     rig.page_head("a1", &[]);
     rig.bytes("[1,");
-    assert_eq!(rig.gives(), ("[1]".into(), "a0,m1".into()));
-    rig.break_off();
+    assert_eq!(rig.taken(), ("[1]".into(), "a0,m1".into()));
+    rig.break_body();
     rig.request();
     // Silence.
     rig.page_head("a1", &[]);
-    rig.is_quiet();
-    rig.pass_deadline();
+    rig.assert_receiving();
+    rig.advance_to_deadline();
     rig.request();
-    // An answer that breaks the protocol.
+    // A response without an offset.
     rig.head(200, &[("content-type", JSON)]);
     rig.request();
     rig.page("a1", UP_TO_DATE, "[1,2]");
-    assert_eq!(rig.gives(), ("[2]".into(), "a1".into()));
+    assert_eq!(rig.taken(), ("[2]".into(), "a1".into()));
     assert_eq!(calls.load(Ordering::Relaxed), 5);
 }
 
 #[test]
-fn new_headers_hold_until_others_replace_them() {
+fn headers_of_error_handler_hold_until_replaced() {
     let (options, _) = handled(options(LiveMode::LongPoll), |nth, _| ErrorAction::Retry {
         headers: match nth {
             0 => Some(token("one")),
@@ -248,131 +252,131 @@ fn new_headers_hold_until_others_replace_them() {
     let mut rig = Rig::new(options, JSON);
     let sent = |rig: &mut Rig| rig.request().headers.get(header::AUTHORIZATION).cloned();
     assert_eq!(sent(&mut rig), None);
-    rig.refuse(StreamError::Unauthorized);
+    rig.fail_request(StreamError::Unauthorized);
     assert_eq!(sent(&mut rig).unwrap(), "one");
-    rig.refuse(unavailable());
+    rig.fail_request(unavailable());
     assert_eq!(sent(&mut rig).unwrap(), "one");
     rig.page("a1", UP_TO_DATE, "[1]");
     rig.chunk();
     assert_eq!(sent(&mut rig).unwrap(), "one");
-    rig.refuse(StreamError::Unauthorized);
+    rig.fail_request(StreamError::Unauthorized);
     assert_eq!(sent(&mut rig).unwrap(), "two");
 }
 
 #[test]
-fn the_application_may_stop_and_may_not_retry_for_ever() {
+fn error_handler_can_stop_and_is_bounded_by_the_retry_policy() {
     let (stopping, calls) = handled(options(LiveMode::Auto), |_, _| ErrorAction::Stop);
     let mut rig = Rig::new(stopping, JSON);
     rig.request();
-    rig.refuse(unavailable());
-    rig.fails();
+    rig.fail_request(unavailable());
+    rig.error();
     assert_eq!(calls.load(Ordering::Relaxed), 1);
-    let (stubborn, calls) = handled(bounded(LiveMode::Auto, 4), |_, _| ErrorAction::Retry { headers: None });
-    let mut rig = Rig::new(stubborn, JSON);
+    let (retrying, calls) = handled(bounded(LiveMode::Auto, 4), |_, _| ErrorAction::Retry { headers: None });
+    let mut rig = Rig::new(retrying, JSON);
     for _ in 0..5 {
         rig.request();
-        rig.refuse(StreamError::Unauthorized);
+        rig.fail_request(StreamError::Unauthorized);
     }
-    rig.fails();
+    rig.error();
     assert_eq!(calls.load(Ordering::Relaxed), 5);
 }
 
 #[test]
-fn silence_in_a_page_is_a_failure() {
+fn silence_in_a_page_is_a_timeout() {
     let idle = Duration::from_secs(7);
     let options = Options { idle_timeout: idle, ..bounded(LiveMode::LongPoll, 0) };
     let mut rig = Rig::new(options, TEXT);
     rig.request();
     rig.page_head("a1", &[("content-length", "9")]);
-    rig.is_quiet();
-    rig.pass(idle - Duration::from_secs(1));
-    // Anything that arrives starts it anew.
+    rig.assert_receiving();
+    rig.advance(idle - Duration::from_secs(1));
+    // Every byte restarts the timeout.
     rig.bytes("12");
-    assert_eq!(rig.gives().0, "12");
-    rig.is_quiet();
-    assert_eq!(rig.pass_deadline(), idle);
-    let error = rig.fails();
+    assert_eq!(rig.taken().0, "12");
+    rig.assert_receiving();
+    assert_eq!(rig.advance_to_deadline(), idle);
+    let error = rig.error();
     assert!(matches!(error.kind(), StreamError::Timeout) && error.to_string().contains("7s"), "{error}");
 }
 
 #[test]
-fn time_that_the_consumer_took_is_no_silence() {
+fn idle_timeout_excludes_time_spent_in_consumer() {
     let mut rig = Rig::new(bounded(LiveMode::LongPoll, 0), TEXT);
     rig.request();
     rig.page_head("a1", &[("content-length", "9")]);
     rig.now += Duration::from_secs(3600);
     rig.machine.on_wait(rig.now);
     rig.machine.on_deadline(rig.now);
-    rig.is_quiet();
+    rig.assert_receiving();
 }
 
 #[test]
-fn a_quiet_event_stream_is_renewed_without_harm() {
+fn quiet_event_stream_is_reopened_without_a_failure() {
     for live in [LiveMode::Sse, LiveMode::Auto] {
         let (options, calls) = handled(bounded(live, 0), |_, _| ErrorAction::Stop);
-        let mut rig = Rig::knowing(options, JSON);
+        let mut rig = Rig::with_known_type(options, JSON);
         if live == LiveMode::Auto {
-            rig.caught_up();
+            rig.catch_up();
         }
         for n in 0..10 {
-            assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
-            rig.events();
-            rig.still_here();
+            assert_eq!(rig.requested(), (RequestKind::Sse, "a0".into()));
+            rig.sse_head();
+            rig.unchanged_control();
             if n == 0 && live == LiveMode::Sse {
                 assert!(rig.chunk().up_to_date);
             }
-            rig.is_quiet();
-            assert_eq!(rig.pass_deadline(), Duration::from_secs(60));
+            rig.assert_receiving();
+            assert_eq!(rig.advance_to_deadline(), Duration::from_secs(60));
             if live == LiveMode::Auto {
-                // It may have been dead for a while.
-                assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
+                // The connection may have been dead for a while: a plain request catches up.
+                assert_eq!(rig.requested(), (RequestKind::Page, "a0".into()));
                 rig.page("a0", UP_TO_DATE, "[]");
             }
         }
         assert_eq!(calls.load(Ordering::Relaxed), 0, "no failure");
     }
-    // One that never said anything is another matter.
-    let mut rig = Rig::knowing(bounded(LiveMode::Sse, 0), JSON);
+    // An event stream without a single byte is a failure.
+    let mut rig = Rig::with_known_type(bounded(LiveMode::Sse, 0), JSON);
     rig.request();
-    rig.events();
-    rig.is_quiet();
-    rig.pass_deadline();
-    assert!(matches!(rig.fails().kind(), StreamError::Timeout));
+    rig.sse_head();
+    rig.assert_receiving();
+    rig.advance_to_deadline();
+    assert!(matches!(rig.error().kind(), StreamError::Timeout));
 }
 
 #[test]
-fn after_a_sleep_connections_are_not_trusted() {
+fn connections_are_given_up_after_suspension() {
     let (no_retries, calls) = handled(bounded(LiveMode::LongPoll, 0), |_, _| ErrorAction::Stop);
     let mut rig = Rig::new(no_retries.clone(), JSON);
-    let slept = |rig: &mut Rig| rig.machine.on_suspended(rig.now);
-    // No answer yet; in mid-page; in a long-poll; while events are listened to.
+    let suspend = |rig: &mut Rig| rig.machine.on_suspended(rig.now);
+    // Before the response; inside a page; in a long-poll; on an event stream.
     rig.request();
-    slept(&mut rig);
-    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
+    suspend(&mut rig);
+    assert_eq!(rig.requested(), (RequestKind::Page, "a0".into()));
     rig.page_head("a1", &[]);
     rig.bytes("[1,");
-    assert_eq!(rig.gives(), ("[1]".into(), "a0,m1".into()));
-    slept(&mut rig);
-    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
+    assert_eq!(rig.taken(), ("[1]".into(), "a0,m1".into()));
+    suspend(&mut rig);
+    assert_eq!(rig.requested(), (RequestKind::Page, "a0".into()));
     rig.page("a1", UP_TO_DATE, "[1,2]");
-    assert_eq!(rig.gives(), ("[2]".into(), "a1".into()));
-    assert_eq!(rig.asks(), (RequestKind::LongPoll, "a1".into()));
-    slept(&mut rig);
-    assert_eq!(rig.asks(), (RequestKind::Page, "a1".into()));
-    let mut rig = Rig::knowing(Options { live: LiveMode::Sse, ..no_retries }, JSON);
+    assert_eq!(rig.taken(), ("[2]".into(), "a1".into()));
+    assert_eq!(rig.requested(), (RequestKind::LongPoll, "a1".into()));
+    suspend(&mut rig);
+    assert_eq!(rig.requested(), (RequestKind::Page, "a1".into()));
+    let mut rig = Rig::with_known_type(Options { live: LiveMode::Sse, ..no_retries }, JSON);
     rig.request();
-    rig.events();
+    rig.sse_head();
     rig.data("[1]");
-    rig.is_quiet();
-    slept(&mut rig);
-    assert_eq!(rig.asks(), (RequestKind::Sse, "a0".into()));
+    rig.assert_receiving();
+    suspend(&mut rig);
+    assert_eq!(rig.requested(), (RequestKind::Sse, "a0".into()));
     assert_eq!(calls.load(Ordering::Relaxed), 0, "none of it is a failure");
 
-    // A wait between attempts is none the shorter for it: its deadline says when it is over.
+    // The delay before a retry is not shortened.
     let mut rig = Rig::new(options(LiveMode::Auto), JSON);
     rig.request();
-    rig.refuse(unavailable());
-    let Step::Rest(wait) = rig.step() else { panic!("no rest") };
-    slept(&mut rig);
-    assert!(matches!(rig.step(), Step::Rest(left) if left == wait));
+    rig.fail_request(unavailable());
+    let Step::Wait(wait) = rig.step() else { panic!("no wait") };
+    suspend(&mut rig);
+    assert!(matches!(rig.step(), Step::Wait(left) if left == wait));
 }

@@ -1,4 +1,4 @@
-//! The machine by itself: what happens goes in, what to do comes out.
+//! Tests of the machine without a driver: each calls inputs, and checks the outputs.
 
 mod content;
 mod failures;
@@ -30,24 +30,24 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 const BINARY: &str = "application/octet-stream";
 
-/// Jitter that is never nothing within the first dozens of draws.
+/// A seed whose first dozens of random numbers are not zero.
 const RANDOM: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// A machine and a clock that stands still unless it is moved.
+/// A machine, and a clock that only `advance` moves.
 struct Rig {
     machine: Machine,
     now: Instant,
     content_type: &'static str,
 }
 
-/// What comes out of the machine.
+/// An output of the machine.
 #[derive(Debug)]
 enum Step {
     Chunk(Chunk),
     Send(Request),
-    /// Nothing is under way, for so long.
-    Rest(Duration),
-    /// Whatever is under way has to bring something first.
+    /// Nothing is in flight until this time has passed.
+    Wait(Duration),
+    /// The request or body in flight has to bring an input first.
     Receive,
     Fail(Error),
     End,
@@ -66,13 +66,13 @@ fn options(live: LiveMode) -> Options {
 }
 
 impl Rig {
-    /// A reader of a stream of this content type, which its handle does not know.
+    /// A reader of a stream of this content type. Its handle does not know the type.
     fn new(options: Options, content_type: &'static str) -> Self {
         Self::starting(options, content_type, "a0", None)
     }
 
-    /// The same for a handle that knows the content type.
-    fn knowing(options: Options, content_type: &'static str) -> Self {
+    /// The same, with a handle that knows the content type.
+    fn with_known_type(options: Options, content_type: &'static str) -> Self {
         Self::starting(options, content_type, "a0", Some(content_type.to_owned()))
     }
 
@@ -88,7 +88,7 @@ impl Rig {
         Self { machine, now, content_type }
     }
 
-    /// What the driver would come to next.
+    /// The next output that the driver acts on.
     fn step(&mut self) -> Step {
         loop {
             if let Some(chunk) = self.machine.take_chunk() {
@@ -100,8 +100,8 @@ impl Rig {
                 Action::Receive => return Step::Receive,
                 Action::Send(request) => return Step::Send(*request),
                 Action::Wait => {
-                    let until = self.machine.deadline().expect("nobody rests for ever");
-                    return Step::Rest(until - self.now);
+                    let until = self.machine.deadline().expect("a wait has a deadline");
+                    return Step::Wait(until - self.now);
                 }
                 Action::Fail(error) => return Step::Fail(error),
                 Action::End => return Step::End,
@@ -109,19 +109,19 @@ impl Rig {
         }
     }
 
-    /// The request that comes next; waits for it if need be.
+    /// The next request. Waits until it is due.
     fn request(&mut self) -> Request {
         loop {
             match self.step() {
                 Step::Send(request) => return request,
-                Step::Rest(wait) => self.pass(wait),
+                Step::Wait(wait) => self.advance(wait),
                 other => panic!("{other:?}"),
             }
         }
     }
 
-    /// The same, in short: what is asked for, and from where.
-    fn asks(&mut self) -> (RequestKind, String) {
+    /// The kind and the offset of the next request.
+    fn requested(&mut self) -> (RequestKind, String) {
         let request = self.request();
         (request.kind, request.offset.to_string())
     }
@@ -133,34 +133,34 @@ impl Rig {
         }
     }
 
-    /// The next chunk, in short: its content, its checkpoint.
-    fn gives(&mut self) -> (String, String) {
+    /// The content and the checkpoint of the next chunk.
+    fn taken(&mut self) -> (String, String) {
         let chunk = self.chunk();
         (String::from_utf8(chunk.data.to_vec()).unwrap(), chunk.checkpoint.to_string())
     }
 
-    fn fails(&mut self) -> Error {
+    fn error(&mut self) -> Error {
         match self.step() {
             Step::Fail(error) => error,
             other => panic!("{other:?}"),
         }
     }
 
-    fn is_quiet(&mut self) {
+    fn assert_receiving(&mut self) {
         let step = self.step();
         assert!(matches!(step, Step::Receive), "{step:?}");
     }
 
-    /// Time goes by.
-    fn pass(&mut self, time: Duration) {
+    /// Moves the clock.
+    fn advance(&mut self, time: Duration) {
         self.now += time;
         self.machine.on_deadline(self.now);
     }
 
-    /// Nothing happens until the machine's own deadline.
-    fn pass_deadline(&mut self) -> Duration {
+    /// Moves the clock to the machine's deadline. Returns how far that was.
+    fn advance_to_deadline(&mut self) -> Duration {
         let wait = self.machine.deadline().expect("there is a deadline") - self.now;
-        self.pass(wait);
+        self.advance(wait);
         wait
     }
 
@@ -180,7 +180,7 @@ impl Rig {
         self.machine.on_body_end(self.now);
     }
 
-    /// The head of a page of the stream.
+    /// The head of a page.
     fn page_head(&mut self, next: &str, flags: &[(&str, &str)]) {
         let fields = [&[("content-type", self.content_type), ("stream-next-offset", next)], flags].concat();
         self.head(200, &fields);
@@ -196,8 +196,8 @@ impl Rig {
         self.end();
     }
 
-    /// The head of a stream of events.
-    fn events(&mut self) {
+    /// The head of an event stream.
+    fn sse_head(&mut self) {
         let encoding = if self.content_type == BINARY { "base64" } else { "" };
         self.head(200, &[("content-type", "text/event-stream"), ("stream-sse-data-encoding", encoding)]);
     }
@@ -210,23 +210,23 @@ impl Rig {
         self.bytes(&format!("event: control\ndata: {{\"streamNextOffset\":\"{next}\"{more}}}\n\n"));
     }
 
-    fn refuse(&mut self, kind: StreamError) {
+    fn fail_request(&mut self, kind: StreamError) {
         let status = kind.status_code().map(|status| StatusCode::from_u16(status).unwrap());
         self.machine.on_request_failed(Error::from(kind).edit(|context| context.status = status), self.now);
     }
 
-    fn break_off(&mut self) {
+    fn break_body(&mut self) {
         self.machine.on_body_broken(TransportError::new(TransportErrorKind::Closed), self.now);
     }
 
-    /// A control event that says that nothing has changed.
-    fn still_here(&mut self) {
+    /// A control event at the start offset.
+    fn unchanged_control(&mut self) {
         self.control("a0", ",\"upToDate\":true");
     }
 
-    /// Goes through what comes before a tail by events in `Auto`: a page with nothing new.
-    fn caught_up(&mut self) {
-        assert_eq!(self.asks(), (RequestKind::Page, "a0".into()));
+    /// Answers the plain request with which `Auto` begins, with an empty page at the tail.
+    fn catch_up(&mut self) {
+        assert_eq!(self.requested(), (RequestKind::Page, "a0".into()));
         let nothing = if self.content_type == JSON { "[]" } else { "" };
         self.page("a0", UP_TO_DATE, nothing);
         assert!(self.chunk().up_to_date);

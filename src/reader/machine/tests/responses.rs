@@ -1,78 +1,78 @@
-//! What answers are worth: offsets, cursors, ends, and answers that say nothing.
+//! Responses: offsets, cursors, ends, and responses without content.
 
 use super::*;
 
 #[test]
-fn an_offset_that_goes_back_is_another_stream() {
+fn offset_that_goes_back_means_recreated() {
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
     rig.request();
     rig.page("Z9", UP_TO_DATE, "[1]");
-    assert!(matches!(rig.fails().kind(), StreamError::Recreated { .. }));
+    assert!(matches!(rig.error().kind(), StreamError::Recreated { .. }));
     assert_eq!(rig.machine.status().checkpoint.to_string(), "a0");
 
-    let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
+    let mut rig = Rig::with_known_type(options(LiveMode::Sse), JSON);
     rig.request();
-    rig.events();
+    rig.sse_head();
     rig.data("[1]");
     rig.control("Z9", "");
-    assert!(matches!(rig.fails().kind(), StreamError::Recreated { .. }));
+    assert!(matches!(rig.error().kind(), StreamError::Recreated { .. }));
     assert_eq!(rig.machine.status().checkpoint.to_string(), "a0");
 }
 
 #[test]
-fn another_content_type_is_another_stream() {
+fn changed_content_type_means_recreated() {
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
-    rig.caught_up();
+    rig.catch_up();
     rig.request();
     rig.content_type = TEXT;
     rig.page("a1", &[], "x");
-    assert!(matches!(rig.fails().kind(), StreamError::Recreated { .. }));
-    // Parameters and case do not make it another.
+    assert!(matches!(rig.error().kind(), StreamError::Recreated { .. }));
+    // Parameters and case are ignored.
     let mut rig = Rig::new(options(LiveMode::LongPoll), "text/plain; charset=utf-8");
-    rig.caught_up();
+    rig.catch_up();
     rig.request();
     rig.content_type = "Text/Plain;charset=UTF-8";
     rig.page("a1", &[], "x");
-    assert_eq!(rig.gives(), ("x".into(), "a1".into()));
+    assert_eq!(rig.taken(), ("x".into(), "a1".into()));
 }
 
 #[test]
-fn data_that_moves_nothing_is_an_error_and_no_loop() {
+fn data_without_advance_is_a_protocol_error() {
     for content_type in [JSON, TEXT] {
         let mut rig = Rig::new(options(LiveMode::LongPoll), content_type);
         rig.request();
         rig.page("a0", &[], "[1]");
-        assert!(matches!(rig.fails().kind(), StreamError::Protocol { .. }), "{content_type}");
+        assert!(matches!(rig.error().kind(), StreamError::Protocol { .. }), "{content_type}");
     }
-    let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
+    let mut rig = Rig::with_known_type(options(LiveMode::Sse), JSON);
     rig.request();
-    rig.events();
+    rig.sse_head();
     rig.data("[1]");
     rig.control("a0", "");
-    assert!(matches!(rig.fails().kind(), StreamError::Protocol { .. }));
+    assert!(matches!(rig.error().kind(), StreamError::Protocol { .. }));
 }
 
 #[test]
-fn a_success_must_say_where_it_ends() {
+fn success_without_valid_next_offset_is_a_protocol_error() {
     for fields in [&[("content-type", JSON)][..], &[("content-type", JSON), ("stream-next-offset", "-1")]] {
         let mut rig = Rig::new(options(LiveMode::Auto), JSON);
         rig.request();
         rig.head(200, fields);
-        assert!(matches!(rig.fails().kind(), StreamError::Protocol { .. }));
+        assert!(matches!(rig.error().kind(), StreamError::Protocol { .. }));
     }
     for control in ["{}", "no JSON", r#"{"streamNextOffset":"-1"}"#, r#"{"streamNextOffset":""}"#] {
-        let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
+        let mut rig = Rig::with_known_type(options(LiveMode::Sse), JSON);
         rig.request();
-        rig.events();
+        rig.sse_head();
         rig.data("[1]");
         rig.bytes(&format!("event: control\ndata: {control}\n\n"));
-        assert!(matches!(rig.fails().kind(), StreamError::Protocol { .. }), "{control}");
+        assert!(matches!(rig.error().kind(), StreamError::Protocol { .. }), "{control}");
         assert_eq!(rig.machine.status().checkpoint.to_string(), "a0");
     }
 }
 
 #[test]
-fn the_last_cursor_goes_back_with_a_long_poll_and_nothing_else() {
+fn cursor_is_sent_back_with_long_polls_only() {
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
     assert_eq!(rig.request().cursor, None);
     rig.page("a1", &[("stream-cursor", "c1")], "[1]");
@@ -85,20 +85,20 @@ fn the_last_cursor_goes_back_with_a_long_poll_and_nothing_else() {
     rig.page("a2", &[("stream-cursor", "c2"), ("stream-up-to-date", "true")], "[2]");
     rig.chunk();
     assert_eq!(rig.request().cursor.as_deref(), Some("c2"));
-    // One without a cursor changes nothing.
+    // A response without a cursor keeps the last one.
     rig.page("a3", UP_TO_DATE, "[3]");
     rig.chunk();
     assert_eq!(rig.request().cursor.as_deref(), Some("c2"));
 }
 
 #[test]
-fn a_closed_stream_ends_once_in_every_mode() {
+fn closed_stream_ends_the_reader_once_in_every_mode() {
     let ends = |mut rig: Rig, data: &str| {
         let last = rig.chunk();
         assert!(last.closed && last.up_to_date && last.data == data, "{last:?}");
         for _ in 0..3 {
             assert!(matches!(rig.step(), Step::End));
-            rig.pass(Duration::from_secs(3600));
+            rig.advance(Duration::from_secs(3600));
         }
     };
     for live in [LiveMode::Off, LiveMode::Auto, LiveMode::LongPoll] {
@@ -109,10 +109,10 @@ fn a_closed_stream_ends_once_in_every_mode() {
             ends(rig, body);
         }
     }
-    // In the tail: with its last data, without, and without a body.
+    // At the tail: with the last data, without data, and without a body.
     for (next, status, body) in [("a1", 200, "[1]"), ("a0", 200, "[]"), ("a0", 204, "")] {
         let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
-        rig.caught_up();
+        rig.catch_up();
         rig.request();
         rig.head(status, &[&[("stream-next-offset", next), ("content-type", JSON)][..], CLOSED].concat());
         if !body.is_empty() {
@@ -122,9 +122,9 @@ fn a_closed_stream_ends_once_in_every_mode() {
         ends(rig, if body.is_empty() { "[]" } else { body });
     }
     for data in ["[1]", ""] {
-        let mut rig = Rig::knowing(options(LiveMode::Sse), JSON);
+        let mut rig = Rig::with_known_type(options(LiveMode::Sse), JSON);
         rig.request();
-        rig.events();
+        rig.sse_head();
         if !data.is_empty() {
             rig.data(data);
         }
@@ -134,25 +134,25 @@ fn a_closed_stream_ends_once_in_every_mode() {
 }
 
 #[test]
-fn what_lies_before_the_end_is_read_first() {
-    // Closed further on: this answer was made before the last data, or without it.
+fn data_before_the_end_is_read_before_closed_is_reported() {
+    // The stream is closed further on: the response does not have the last data.
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
-    rig.caught_up();
+    rig.catch_up();
     rig.request();
     rig.head(204, &[("stream-next-offset", "a5"), ("stream-closed", "true")]);
     rig.end();
     let chunk = rig.chunk();
     assert!(!chunk.closed && !chunk.up_to_date && chunk.is_empty());
-    assert_eq!(rig.asks(), (RequestKind::Page, "a0".into()));
+    assert_eq!(rig.requested(), (RequestKind::Page, "a0".into()));
 }
 
 #[test]
-fn being_up_to_date_is_told_when_it_changes() {
+fn up_to_date_is_reported_when_it_changes() {
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
-    rig.caught_up();
+    rig.catch_up();
     for _ in 0..3 {
         assert_eq!(rig.request().kind, RequestKind::LongPoll);
-        rig.pass(Duration::from_secs(30));
+        rig.advance(Duration::from_secs(30));
         rig.head(204, &[("stream-next-offset", "a0"), ("stream-up-to-date", "true")]);
         rig.end();
     }
@@ -162,15 +162,15 @@ fn being_up_to_date_is_told_when_it_changes() {
 }
 
 #[test]
-fn answers_that_come_at_once_with_nothing_are_spaced() {
+fn immediate_empty_long_polls_are_spaced() {
     for status in [200, 204] {
         let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
-        rig.caught_up();
+        rig.catch_up();
         let (began, mut requests) = (rig.now, 1);
         while rig.now - began < Duration::from_secs(3) {
             rig.request();
             requests += 1;
-            assert!(requests < 100, "a storm");
+            assert!(requests < 100, "too many requests");
             if status == 200 {
                 rig.page("a0", UP_TO_DATE, "[]");
             } else {
@@ -179,9 +179,9 @@ fn answers_that_come_at_once_with_nothing_are_spaced() {
             }
         }
         assert!((5..=10).contains(&requests), "{requests} requests in 3 s");
-        // One that was held, as it should be, is followed by the next at once.
+        // A long-poll that was held is followed by the next without a delay.
         rig.request();
-        rig.pass(Duration::from_secs(30));
+        rig.advance(Duration::from_secs(30));
         rig.head(204, &[("stream-next-offset", "a0"), ("stream-up-to-date", "true")]);
         rig.end();
         assert!(matches!(rig.step(), Step::Send(_)));
@@ -201,7 +201,7 @@ fn reader_fails_at_the_first_empty_page_above_the_limit() {
         empty_page(&mut rig, n);
     }
     empty_page(&mut rig, MAX_EMPTY_PAGES);
-    let error = rig.fails();
+    let error = rig.error();
     assert!(matches!(error.kind(), StreamError::Protocol { .. }), "{error}");
     assert!(error.to_string().contains("more than 100 responses"), "{error}");
     // A failed request neither counts nor resets the count.
@@ -209,10 +209,10 @@ fn reader_fails_at_the_first_empty_page_above_the_limit() {
     for n in 0..MAX_EMPTY_PAGES {
         empty_page(&mut rig, n);
         rig.request();
-        rig.refuse(unavailable());
+        rig.fail_request(unavailable());
     }
     empty_page(&mut rig, MAX_EMPTY_PAGES);
-    assert!(matches!(rig.fails().kind(), StreamError::Protocol { .. }));
+    assert!(matches!(rig.error().kind(), StreamError::Protocol { .. }));
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn response_between_two_early_204s_resets_their_count() {
     }
     early_204(&mut rig);
     early_204(&mut rig);
-    let error = rig.fails();
+    let error = rig.error();
     assert!(error.to_string().contains("204 No Content"), "{error}");
 }
 
@@ -265,13 +265,13 @@ fn next_action_before_content_is_taken_asks_to_take_it() {
             let action = rig.machine.next_action(rig.now);
             assert!(matches!(action, Action::Take), "{action:?}");
         }
-        assert_eq!(rig.gives(), (body.into(), "a1".into()));
+        assert_eq!(rig.taken(), (body.into(), "a1".into()));
         assert!(matches!(rig.step(), Step::End));
     }
 }
 
 #[test]
-fn less_than_was_read_before_is_asked_for_past_caches() {
+fn shorter_page_is_requested_again_bypassing_caches() {
     let mut rig = Rig::starting(options(LiveMode::LongPoll), JSON, "a0,m5", None);
     let first = rig.request();
     assert!(first.headers.is_empty());
@@ -281,29 +281,29 @@ fn less_than_was_read_before_is_asked_for_past_caches() {
     let past = rig.request();
     assert_eq!(past.headers.get("cache-control").unwrap(), "no-cache");
     rig.page("a1", UP_TO_DATE, "[]");
-    assert!(matches!(rig.fails().kind(), StreamError::Recreated { .. }));
+    assert!(matches!(rig.error().kind(), StreamError::Recreated { .. }));
 }
 
 #[test]
-fn an_answer_that_goes_on_after_its_end_is_an_error() {
+fn content_after_the_end_of_the_array_is_an_error() {
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
     rig.request();
     rig.page_head("a1", &[]);
     rig.bytes("[1]");
-    assert_eq!(rig.gives().0, "[1]");
-    rig.is_quiet();
+    assert_eq!(rig.taken().0, "[1]");
+    rig.assert_receiving();
     rig.bytes("[2]");
-    assert!(matches!(rig.fails().kind(), StreamError::Protocol { .. }));
+    assert!(matches!(rig.error().kind(), StreamError::Protocol { .. }));
 }
 
 #[test]
-fn a_body_that_never_ends_is_not_waited_for() {
+fn body_without_end_is_given_up_after_the_drain_time() {
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
     rig.request();
     rig.page_head("a1", &[]);
     rig.bytes("[1]");
-    assert_eq!(rig.gives().1, "a1");
-    rig.is_quiet();
-    assert_eq!(rig.pass_deadline(), MAX_DRAIN_TIME);
-    assert_eq!(rig.asks(), (RequestKind::Page, "a1".into()));
+    assert_eq!(rig.taken().1, "a1");
+    rig.assert_receiving();
+    assert_eq!(rig.advance_to_deadline(), MAX_DRAIN_TIME);
+    assert_eq!(rig.requested(), (RequestKind::Page, "a1".into()));
 }
