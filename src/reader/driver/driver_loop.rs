@@ -30,7 +30,7 @@ pub(in crate::reader) struct Driver<T, R> {
     pub(in crate::reader) machine: Machine,
     in_flight: Exclusive<InFlight>,
     wakeup: Exclusive<Option<Wakeup>>,
-    /// The consumer was told to wait, and nothing was taken since.
+    /// The consumer got `Pending`, and nothing was taken since.
     waiting: bool,
 }
 
@@ -103,6 +103,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             }
             let now = self.stream.client().runtime().now();
             match self.machine.next_action(now) {
+                // A group of events was complete in what had arrived.
                 Action::Take => continue,
                 Action::Fail(error) => {
                     *self.in_flight.get_mut() = InFlight::Nothing;
@@ -118,6 +119,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     *self.in_flight.get_mut() = InFlight::Nothing;
                     *self.in_flight.get_mut() = InFlight::Request(self.send(*request));
                 }
+                // Nothing of the old response may reach the machine: it has given it up.
                 Action::Wait => *self.in_flight.get_mut() = InFlight::Nothing,
                 Action::Receive => {}
             }
@@ -127,6 +129,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 return Poll::Pending;
             }
         }
+        // Input is ready without a pause. Other tasks run before this one is polled again.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -148,6 +151,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             InFlight::Nothing => Poll::Pending,
             InFlight::Request(request) => {
                 let result = std::task::ready!(request.as_mut().poll(cx));
+                // A future that is ready must not be polled again.
                 *self.in_flight.get_mut() = InFlight::Nothing;
                 let now = self.stream.client().runtime().now();
                 match result {
@@ -167,6 +171,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     let now = self.stream.client().runtime().now();
                     match piece {
                         Some(Ok(bytes)) => self.machine.on_bytes(bytes, now),
+                        // The same for a body after its end or an error.
                         Some(Err(error)) => {
                             *self.in_flight.get_mut() = InFlight::Nothing;
                             self.machine.on_body_broken(error, now);
@@ -214,6 +219,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     /// Sends the request. The future owns all that it needs, so that it can be kept across polls.
     fn send(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>> {
+        // One attempt. Retries are the machine's, which knows what was delivered.
         let client = self.stream.http().clone();
         let call = request_call(&self.template, request, self.machine.idle_timeout());
         Box::pin(async move {

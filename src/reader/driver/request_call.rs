@@ -10,6 +10,7 @@ use std::time::Duration;
 /// The call for `request`: the reader's `template` with what this request adds.
 pub(super) fn request_call(template: &Call, request: Request, idle_timeout: Duration) -> Call {
     let mut call = template.clone();
+    // Headers of the error handler replace those of the builder and the handle, a fresh token for instance.
     replace(&mut call.extra_headers, request.headers);
     let mut read = |live: Option<&str>, wait| {
         call.query.push(("offset", request.offset.to_query_value().to_owned()));
@@ -17,6 +18,7 @@ pub(super) fn request_call(template: &Call, request: Request, idle_timeout: Dura
         call.wait = wait;
     };
     match request.kind {
+        // HEAD has no query: the protocol defines none for it.
         RequestKind::Head => call.operation = Operation::Head,
         RequestKind::Tail | RequestKind::Page => read(None, Wait::Page),
         RequestKind::LongPoll => read(Some("long-poll"), Wait::LongPoll(idle_timeout)),

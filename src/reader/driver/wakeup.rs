@@ -36,6 +36,7 @@ impl Wakeup {
     /// Whether so much more time has passed than it was set for that the computer must have been suspended.
     pub(super) fn shows_suspension(&self, now: Instant, wall: SystemTime) -> bool {
         let elapsed = now.saturating_duration_since(self.set_at);
+        // A wall clock that was set back counts as no time.
         let elapsed_wall = wall.duration_since(self.set_at_wall).unwrap_or_default();
         // On Linux the monotonic clock stands still while the computer is suspended, and the wall clock goes on.
         let lost = elapsed_wall.saturating_sub(elapsed);

@@ -36,7 +36,7 @@ impl CatchUp {
         self.is_done
     }
 
-    /// A response was given up. Only a plain request can tell, at once, whether there is more.
+    /// A response was given up. Only a plain request shows, at once, whether there is more data.
     pub(super) fn restart(&mut self) {
         self.is_done = false;
     }
@@ -65,6 +65,8 @@ impl CatchUp {
     /// One 204 before the tail is a race with an append: the server looked before it, and named the offset after it. A
     /// second one in a row cannot be, for a request that is answered `at_once`.
     pub(super) fn on_204(&mut self, at_tail: bool, at_once: bool) -> bool {
+        // A long-poll may well see the tail move while it is held: for it the early 204 is ordinary. It still counts as the
+        // first of two, since the plain request after it is answered at once.
         let accepted = at_tail || !at_once || !self.early_204;
         self.early_204 = !at_tail;
         accepted
@@ -73,13 +75,17 @@ impl CatchUp {
     /// A page was taken as a whole.
     pub(super) fn on_page_end(&mut self, has_content: bool, up_to_date: bool) -> Result<(), StreamError> {
         self.is_done = up_to_date;
+        // The tail was reached, so that the oversized event lies behind: refusals from now on have other causes.
         if up_to_date && self.oversized_event == OversizedEvent::Fetching {
             self.oversized_event = OversizedEvent::Fetched;
         }
+        // At the tail, empty responses are the normal state of a live reader.
         if has_content || up_to_date {
             self.empty_pages = 0;
             return Ok(());
         }
+        // Each empty page before the tail has moved the offset, or could have: a server that goes on like this would keep
+        // the reader busy without an end.
         self.empty_pages += 1;
         if self.empty_pages > MAX_EMPTY_PAGES {
             return Err(StreamError::protocol(format!(

@@ -20,6 +20,7 @@ impl Conditions {
 
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = self.handler_headers.clone();
+        // Wins over the handler's header of that name: without it the same stale response would come back.
         if self.bypass_cache {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
@@ -46,6 +47,7 @@ impl Conditions {
 
     /// A response was long enough. Caches are used again once one of them brings content.
     pub(super) fn on_response(&mut self, has_content: bool) {
+        // An empty page at the tail does not show that the cache in between has recovered.
         self.bypass_cache &= !has_content;
     }
 }

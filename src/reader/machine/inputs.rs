@@ -20,6 +20,7 @@ impl Machine {
     pub(in crate::reader) fn on_bytes(&mut self, bytes: Bytes, now: Instant) {
         self.silent_since = now;
         match &mut self.state {
+            // `next_action` parses, one group at a time, so that parsed groups do not pile up.
             State::ReadingSse(response) => response.connection.push(bytes),
             State::ReadingPage(response) => response.page.push(bytes),
             // It may be all of the stream: the rest is not waited for.
@@ -37,6 +38,7 @@ impl Machine {
                     self.fail(error, now);
                 }
             }
+            // No body is in flight.
             State::Waiting { .. }
             | State::Requesting(_)
             | State::CheckingGone { .. }
@@ -74,6 +76,8 @@ impl Machine {
         if response.has_content() {
             return self.fail_with_content_at_tail(now);
         }
+        // From here on the position has an offset of the server's. A failure before this asks for `now` again, which may be
+        // a later tail. The reader has not started before this, so that no data is missed.
         let (request, boundary) = (response.request, response.boundary.clone());
         self.position.start_page(boundary.next.clone());
         let page = Page::empty(boundary);
@@ -86,12 +90,14 @@ impl Machine {
         match &mut self.state {
             State::ReadingSse(_) => {
                 // Complete groups that have arrived are taken first.
+                // The error is made now, while the position is that of the request.
                 let end = Err(self.locate(error));
                 if let State::ReadingSse(response) = &mut self.state {
                     response.end = Some(end);
                 }
             }
             State::ReadingPage(response) => {
+                // What has arrived is taken first. `next_action` reports the failure after that.
                 let page = &mut response.page;
                 page.on_body_broken(error.into());
                 response.body_ended = true;
@@ -138,6 +144,7 @@ impl Machine {
 
     /// How long the body in flight may be silent.
     fn max_silence(&self) -> Duration {
+        // Never more than the idle timeout, which may be the shorter of the two.
         let idle = self.options.idle_timeout;
         match &self.state {
             // Until the first byte, a proxy may be buffering the events.
@@ -146,17 +153,21 @@ impl Machine {
             {
                 idle.min(SSE_FIRST_BYTE_TIMEOUT)
             }
+            // Also for an event stream after its first byte: servers send a control event at least once a minute.
             _ => idle,
         }
     }
 
     /// The deadline may have passed.
     pub(in crate::reader) fn on_deadline(&mut self, now: Instant) {
+        // The driver's timer may go off early: it is kept when the deadline moves back.
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
         match &mut self.state {
+            // Only the request for an event stream in `Auto` has a deadline here: SSE_HEAD_TIMEOUT has passed.
             State::Requesting(_) => self.fall_back_to_long_poll(now),
+            // All of its content was taken. The connection cannot be used again, but the reader can go on.
             State::Draining(draining) => draining.response.body_ended = true,
             // An event stream is silent while nothing is appended. Another connection shows whether this one was dead.
             State::ReadingSse(response) if response.connection.received_bytes => self.reconnect(now),
@@ -180,6 +191,7 @@ impl Machine {
             }
             State::CheckingGone { sent, .. } => *sent = false,
             State::Draining(draining) => draining.response.body_ended = true,
+            // A delay before a request is not cut short: its deadline is on a clock that says when it is over.
             State::Waiting { .. } | State::Failed(_) | State::Ended => {}
         }
     }

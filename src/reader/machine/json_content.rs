@@ -50,6 +50,7 @@ impl JsonContent {
 
     /// Goes on to the next event's body. Returns false if there is none.
     pub(super) fn next_body(&mut self) -> bool {
+        // Called at the end of a body only, when the splitter holds nothing of it any more.
         let Some(body) = self.following.pop_front() else { return false };
         self.splitter = complete_body(body, self.max_message_bytes);
         true
@@ -58,6 +59,7 @@ impl JsonContent {
 
 /// The body of an event is an array of messages. A server may also send a single message without the array.
 fn complete_body(body: Bytes, max_message_bytes: usize) -> JsonSplitter {
+    // The first byte that is not white space decides.
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     let framing = if first.is_none_or(|byte| *byte == b'[') { Framing::Array } else { Framing::Texts };
     let mut splitter = JsonSplitter::new(framing, max_message_bytes);

@@ -39,7 +39,7 @@ pub(in crate::reader) struct Machine {
     pub(super) silent_since: Instant,
 }
 
-/// What the consumer was told last.
+/// What was reported to the consumer last.
 #[derive(Debug, Default)]
 pub(super) struct Reported {
     pub(super) up_to_date: bool,
@@ -60,6 +60,7 @@ impl Machine {
         random: u64,
     ) -> Self {
         let (position, start_unit) = Position::new(start);
+        // A catch-up read has an end, and its caller waits for it. A live reader survives an outage of any length.
         let retry = match options.live {
             LiveMode::Off => options.retry.bounded_by(OPERATION_BUDGET),
             _ => options.retry.clone(),
@@ -101,6 +102,7 @@ impl Machine {
 
     /// What is known about the content that was taken.
     pub(in crate::reader) fn status(&self) -> Status<'_> {
+        // A checkpoint after a failed item would make a restart skip it.
         let reached = || self.position.checkpoint(self.stream.unit());
         Status {
             checkpoint: self.reported.before_failed_items.clone().unwrap_or_else(reached),
@@ -125,6 +127,8 @@ impl Machine {
     /// What was taken of its page is skipped when the page is read again, and a live reader catches up by a plain request
     /// first: nobody knows what was appended meanwhile, and a cache can answer it.
     pub(super) fn interrupt(&mut self, next: State) {
+        // The old state goes first: it owns the page, or the event stream with data that has no control event yet. Nothing of
+        // it may reach the next response.
         self.state = next;
         self.catch_up.restart();
         self.position.restart_page();
@@ -132,6 +136,7 @@ impl Machine {
 
     /// Gives up a connection that may be dead. That is not a failure.
     pub(super) fn reconnect(&mut self, now: Instant) {
+        // The end of an event stream is recorded, in whatever way it ends. A page or a long-poll leaves no record.
         if let State::ReadingSse(response) = std::mem::replace(&mut self.state, State::Waiting { until: now })
         {
             self.record_sse_end(&response, now);
@@ -141,6 +146,7 @@ impl Machine {
 
     /// Records the end of an event stream: how it reflects on the server and on event streams.
     pub(super) fn record_sse_end(&mut self, response: &SseResponse, now: Instant) {
+        // From the request on: a server that is slow to answer did hold it.
         let lifetime = response.lifetime(now);
         self.sse_health.on_end(now, lifetime, response.connection.delivered_data);
         self.pacing.on_live_request_end(lifetime, response.connection.received_control);
@@ -149,6 +155,7 @@ impl Machine {
     /// The request or response in flight failed.
     pub(super) fn fail(&mut self, error: Error, now: Instant) {
         match std::mem::replace(&mut self.state, State::Waiting { until: now }) {
+            // Not `fail_response`: how long the event stream lived decides whether it was a failure of event streams.
             State::ReadingSse(response) => {
                 self.record_sse_end(&response, now);
                 self.retry_or_stop(error, now);
@@ -168,6 +175,7 @@ impl Machine {
 
     /// The response to `request`, which is no longer part of the state, failed.
     pub(super) fn fail_response(&mut self, request: Option<SentRequest>, error: Error, now: Instant) {
+        // An event stream that did not even begin counts like one that ended at once.
         if request.is_some_and(|request| request.kind == RequestKind::Sse) {
             self.sse_health.on_failure(now);
         }
@@ -176,6 +184,7 @@ impl Machine {
 
     /// An attempt failed: the application, the retry policy and the kind of failure decide what comes next.
     fn retry_or_stop(&mut self, error: Error, now: Instant) {
+        // Before the handler runs: it may panic, and the machine must be consistent by then.
         self.interrupt(State::Waiting { until: now });
         let error = self.name_oversized_event(error.with_attempts(self.pacing.attempts()));
         let action = match &self.options.on_error {
@@ -193,6 +202,7 @@ impl Machine {
                 if let Some(headers) = headers {
                     self.conditions.set_handler_headers(headers);
                 }
+                // The handler cannot exceed the policy: it says whether to retry, not for how long.
                 match self.pacing.delay_after_failure(now, error.retry_after()) {
                     None => State::Failed(error),
                     Some(delay) => {
@@ -224,6 +234,7 @@ impl Machine {
     /// The error, of reading this stream from this offset.
     pub(super) fn locate(&self, error: impl Into<Error>) -> Error {
         let offset = self.position.page_start().clone();
+        // The page's start, not the checkpoint: it is the offset of the request, as the server's log has it.
         error.into().with_request("read", &self.url).edit(|context| context.offset = Some(offset))
     }
 }

@@ -39,6 +39,7 @@ impl Machine {
                 State::Waiting { until } if now < *until => return Action::Wait,
                 State::Waiting { .. } => return Action::Send(Box::new(self.start_request(now))),
                 State::CheckingGone { sent: true, .. } => return Action::Receive,
+                // The HEAD is about the stream as a whole: its offset does not matter.
                 State::CheckingGone { sent, .. } => {
                     *sent = true;
                     return Action::Send(Box::new(self.request(RequestKind::Head)));
@@ -66,6 +67,8 @@ impl Machine {
                         }
                     }
                 },
+                // The page was delivered. Its body's end is waited for only when the consumer asks for more, and not for long:
+                // a connection that is read to its end can be used again.
                 State::Draining(draining) if !draining.response.body_ended => {
                     draining.drain_until.get_or_insert(now + MAX_DRAIN_TIME);
                     return Action::Receive;
@@ -77,6 +80,7 @@ impl Machine {
                         self.after_page(&draining, now);
                     }
                 }
+                // The error is given once. What comes after it is the end.
                 State::Failed(_) => {
                     if let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended) {
                         return Action::Fail(error);
@@ -91,6 +95,7 @@ impl Machine {
     fn next_group(&mut self, now: Instant) -> Option<Action> {
         let State::ReadingSse(response) = &mut self.state else { return None };
         match response.connection.next_group() {
+            // A group may be empty. It still moves the position, and may report the tail.
             Ok(Some(group)) => match self.open_group(group) {
                 Ok(()) => return Some(Action::Take),
                 Err(kind) => self.fail(self.locate(kind), now),
@@ -124,6 +129,7 @@ impl Machine {
             group.data,
             self.options.max_event_bytes,
         );
+        // The state has not changed since the group was parsed: only `check_order` came between, which changes nothing.
         if let State::ReadingSse(response) = &mut self.state {
             response.group = Some(page);
         }
@@ -138,6 +144,8 @@ impl Machine {
             return;
         };
         self.record_sse_end(&response, now);
+        // Without a delay, a server that ends every event stream at once would be asked in a loop. An event stream that
+        // delivered data, or lived for a while, is followed by the next at once.
         if !response.connection.delivered_data {
             let delay = self.pacing.delay_after_empty_response(response.lifetime(now));
             self.state = State::Waiting { until: now + delay };
@@ -156,16 +164,19 @@ impl Machine {
             return;
         }
         self.conditions.on_response(has_content);
+        // Without a live mode, the tail is the end. So is the end of the stream in every mode.
         if outcome.closed || (self.options.live == LiveMode::Off && outcome.up_to_date) {
             self.state = State::Ended;
             return;
         }
+        // See the rule at `Pacing`.
         if request.kind == RequestKind::LongPoll {
             self.pacing.on_long_poll_response();
         }
         if let Err(kind) = self.catch_up.on_page_end(has_content, outcome.up_to_date) {
             return self.fail_response(Some(request), self.locate(kind), now);
         }
+        // The time that the server held the request counts as spacing.
         if !has_content {
             let took = now.saturating_duration_since(request.at);
             let delay = self.pacing.delay_after_empty_response(took);

@@ -35,6 +35,7 @@ impl Pacing {
         Self {
             retries: Backoff::new(retry),
             empty_responses: EmptyResponseBackoff::default(),
+            // A xorshift state of zero would stay zero.
             jitter: Jitter(random | 1),
         }
     }
@@ -52,6 +53,7 @@ impl Pacing {
 
     /// A live request is over, after `lifetime`. `responded`: the server has shown that the request reached it.
     pub(super) fn on_live_request_end(&mut self, lifetime: Duration, responded: bool) {
+        // A lifetime below this may be that of a server that accepts a connection and crashes on the request.
         if responded && lifetime >= MIN_HEALTHY_LIFETIME {
             self.retries.reset();
         }
@@ -68,6 +70,7 @@ impl Pacing {
         now: Instant,
         retry_after: Option<Duration>,
     ) -> Option<Duration> {
+        // The server's `Retry-After` is a lower bound, and the budget's end is checked with it.
         self.retries.next(now, self.jitter.next(), retry_after)
     }
 
@@ -94,6 +97,7 @@ impl EmptyResponseBackoff {
     }
 
     fn delay(&mut self, took: Duration, random: u64) -> Duration {
+        // The server held the request, or the network is slow: either way the requests are spaced already.
         if took >= MIN_SPACING {
             self.consecutive = 0;
             return Duration::ZERO;
@@ -102,6 +106,7 @@ impl EmptyResponseBackoff {
         if self.consecutive == 1 {
             return Duration::ZERO;
         }
+        // Bounded before the shift. MAX_DELAY is reached long before that.
         let doublings = (self.consecutive - 2).min(16);
         let delay = (FIRST_DELAY * (1 << doublings)).min(MAX_DELAY);
         // The jitter only adds: many readers of one broken server must not send in step, nor sooner.

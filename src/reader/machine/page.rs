@@ -54,7 +54,7 @@ impl Boundary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLength {
     Known(u64),
-    /// Not known beforehand, but its end is told from its breaking off.
+    /// Not known beforehand, but HTTP marks the end, so that a body that broke off shows.
     Chunked,
     /// It ends when the connection is closed, for whatever reason.
     UntilClose,
@@ -135,7 +135,7 @@ pub(super) struct Page {
     input_exhausted: bool,
     /// How many bytes are still to come, if the server said it.
     remaining: Option<u64>,
-    /// HTTP tells a complete body from one that broke off.
+    /// HTTP distinguishes a complete body from one that broke off.
     detects_truncation: bool,
 }
 
@@ -171,6 +171,7 @@ impl Page {
     /// A complete page without content that begins and ends at the boundary's offset.
     pub(super) fn empty(boundary: Boundary) -> Self {
         let start = boundary.next.clone();
+        // The unit does not matter without content.
         let mut page = Self::arriving(boundary, &start, Unit::Bytes, BodyLength::Known(0), 0);
         page.arrival = Arrival::Complete;
         page
@@ -190,6 +191,7 @@ impl Page {
             boundary,
             arrival: Arrival::Complete,
             has_content: false,
+            // An event without data is not an empty body: a group of none is an empty array.
             received_bytes: true,
             divisible,
             input_exhausted: false,
@@ -206,6 +208,7 @@ impl Page {
     pub(super) fn push(&mut self, bytes: Bytes) {
         self.input_exhausted = false;
         self.received_bytes = true;
+        // Saturating, since a body may be longer than its header says. What is too long fails while draining.
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(bytes.len() as u64);
         }
@@ -217,6 +220,7 @@ impl Page {
 
     /// The body has ended as it should.
     pub(super) fn on_body_end(&mut self) {
+        // Content that is not valid has broken the page already: its error stands.
         if matches!(self.arrival, Arrival::Receiving) {
             self.arrival = Arrival::Complete;
         }
@@ -243,6 +247,7 @@ impl Page {
             Content::Bytes(queue) => !queue.is_empty() || self.remaining == Some(0),
             Content::Json(json) => json.held_back.is_some(),
         };
+        // True once only, until more arrives: the driver takes, finds nothing, and waits.
         !std::mem::replace(&mut self.input_exhausted, true) && holds_back
     }
 
@@ -270,6 +275,7 @@ impl Page {
                 ))
             }
         };
+        // Replaces `Complete` and an earlier failure too: this page must not be delivered any further.
         self.arrival = Arrival::Broken(error);
     }
 
@@ -283,6 +289,7 @@ impl Page {
         match (&self.arrival, &self.content) {
             (Arrival::Complete, _) => true,
             (_, Content::Bytes(_)) => self.remaining == Some(0),
+            // A JSON page knows its end from the closing bracket.
             (_, Content::Json(_)) => false,
         }
     }
@@ -291,6 +298,7 @@ impl Page {
     #[inline]
     pub(super) fn is_at_end(&mut self) -> bool {
         match &mut self.content {
+            // Bytes have no end of their own.
             Content::Bytes(_) => false,
             Content::Json(json) => json.is_at_end(),
         }

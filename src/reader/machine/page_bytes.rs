@@ -15,6 +15,7 @@ impl Page {
         while let Some(front) = queue.front_mut() {
             note_content(&mut self.has_content, self.no_advance)?;
             let to_skip = position.to_skip();
+            // Skipping is by whole or partial buffers, without looking at the bytes.
             if to_skip > 0 {
                 let skipped = usize::try_from(to_skip).unwrap_or(usize::MAX).min(front.len());
                 front.advance(skipped);
@@ -24,6 +25,7 @@ impl Page {
                 }
                 continue;
             }
+            // A complete group: its position is the next page's start, and there is none inside.
             if !self.divisible {
                 return Ok(Taken::End(Some(join(queue))));
             }
@@ -36,6 +38,7 @@ impl Page {
             if queue.len() == 1 && !may_flush {
                 return Ok(Taken::Pending);
             }
+            // One buffer of the transport is one piece. Joining buffers would copy them.
             let Some(piece) = queue.pop_front() else { break };
             position.advance(piece.len() as u64);
             let is_last = queue.is_empty() && has_all_bytes;

@@ -35,6 +35,7 @@ impl Page {
                 position.advance(frame.messages);
                 return Ok(if is_last { Taken::End(Some(frame.data)) } else { Taken::Piece(frame.data) });
             }
+            // Nothing is framed before the delivered part was skipped: a frame could span both.
             if position.to_skip() == 0
                 && let Some(frame) = json.splitter.next_frame(max)
             {
@@ -69,6 +70,7 @@ impl Page {
     fn try_item<T: DeserializeOwned>(&mut self, position: &mut Position) -> Result<TakenItem<T>, Invalid> {
         use crate::protocol::json::ItemError;
         loop {
+            // Checked here, not only in the callee: this is the path of every message.
             if position.to_skip() > 0 {
                 self.skip_messages(position)?;
             }
@@ -81,6 +83,7 @@ impl Page {
             {
                 let item = match item {
                     Ok(item) => Ok(item),
+                    // The message ends where the scanner says, whatever it is: the next one can be read.
                     Err(ItemError::Value(error)) => Err(error),
                     Err(ItemError::Framing(error)) => return Err(error.into()),
                 };
@@ -119,6 +122,7 @@ impl Page {
                     position.advance(1);
                 }
                 None if json.splitter.at_end() && json.next_body() => {}
+                // More has to arrive, or the page is at its end and the rest lies in later pages.
                 None => break,
             }
         }

@@ -17,6 +17,7 @@ impl Machine {
 
     /// A request of this kind, at the position reached.
     pub(super) fn request(&self, kind: RequestKind) -> Request {
+        // A plain page is the same for every reader, and cacheable. A cursor or an entity tag would make it another one.
         let is_live = matches!(kind, RequestKind::LongPoll | RequestKind::Sse);
         Request {
             kind,
@@ -47,6 +48,7 @@ impl Machine {
             LiveMode::LongPoll | LiveMode::Auto if must_read_page || !self.catch_up.is_done() => {
                 RequestKind::Page
             }
+            // Caught up, and nothing to skip: the tail is waited for.
             LiveMode::LongPoll => RequestKind::LongPoll,
             LiveMode::Auto => {
                 // While the type is unknown, so is whether events are exact.

@@ -20,6 +20,7 @@ impl Machine {
     pub(in crate::reader) fn on_response(&mut self, status: StatusCode, headers: &HeaderMap, now: Instant) {
         self.silent_since = now;
         match std::mem::replace(&mut self.state, State::Waiting { until: now }) {
+            // The request leaves the state here. A failure below is one of the response, not of a long-poll that was held.
             State::Requesting(request) => {
                 if let Err(kind) = self.open_response(request, status, headers, now) {
                     let error = self.locate(kind).with_status(Some(status));
@@ -28,7 +29,7 @@ impl Machine {
             }
             // The stream exists: it is the data that is gone.
             State::CheckingGone { gone, .. } => self.fail_response(None, gone, now),
-            // A response that the driver was told to drop.
+            // A response that the driver should have dropped.
             state => self.state = state,
         }
     }
@@ -48,6 +49,7 @@ impl Machine {
         let head = Head::for_read(headers)?;
         match request.kind {
             RequestKind::Head => self.on_head(&head),
+            // Every status of success is accepted here: only the offset counts.
             RequestKind::Tail => self.on_tail(request, head),
             RequestKind::Page | RequestKind::LongPoll => {
                 self.on_page(request, status, head, BodyLength::of(headers))
@@ -63,6 +65,7 @@ impl Machine {
     }
 
     fn on_head(&mut self, head: &Head) -> Result<(), StreamError> {
+        // A response without an offset is not one of the protocol, so that its content type says nothing.
         head.require_offset("head")?;
         let content_type = head.content_type.as_deref().unwrap_or(DEFAULT_CONTENT_TYPE);
         self.stream.learn_type(Some(content_type), &self.position)
@@ -70,6 +73,7 @@ impl Machine {
 
     fn on_tail(&mut self, request: SentRequest, head: Head) -> Result<(), StreamError> {
         let next = head.require_offset("read")?;
+        // The reader has not started yet: the body may show that the server ignored `offset=now`.
         self.stream.learn_type(head.content_type.as_deref(), &self.position)?;
         let response = TailResponse::new(request, Boundary::of_response(next, head));
         self.state = State::ResolvingTail(Box::new(response));
@@ -121,6 +125,7 @@ impl Machine {
                 )));
             }
         };
+        // The tag of the first response identifies what the reader began with. Those of later pages are other pages' tags.
         if !self.started {
             self.stream.etag = etag;
             self.start();
@@ -131,6 +136,7 @@ impl Machine {
 
     fn on_sse(&mut self, request: SentRequest, head: &Head, now: Instant) -> Result<(), StreamError> {
         let response_type = head.content_type.as_deref().unwrap_or("no type");
+        // The response's own type is `text/event-stream`. What the events carry is known from elsewhere, or not at all.
         let stream_type = self.stream.expected_type().map(str::to_owned);
         let is_textual = stream_type
             .as_deref()
@@ -150,6 +156,7 @@ impl Machine {
             self.state = State::ReadingSse(Box::new(SseResponse::new(request, connection)));
             return Ok(());
         }
+        // `Auto` has another way. For `Sse` the reason decides which error helps.
         if self.options.live == LiveMode::Auto {
             self.fall_back_to_long_poll(now);
             return Ok(());
@@ -175,6 +182,7 @@ impl Machine {
 
     /// Refuses an offset before the one asked for.
     pub(super) fn check_order(&self, next: &Offset) -> Result<(), StreamError> {
+        // Offsets are ordered as strings (protocol §8). Equal ones are a page without content.
         let base = self.position.page_start();
         if next < base {
             return Err(StreamError::Recreated { evidence: format!("after offset {base} comes {next}") });
@@ -189,10 +197,11 @@ impl Machine {
             State::CheckingGone { gone, .. } => {
                 let is_deleted =
                     matches!(error.kind(), StreamError::Gone { .. } | StreamError::NotFound { .. });
+                // The offset and the attempts of the first error describe the read that failed.
                 let error = if is_deleted { gone.with_kind(error.into_kind()) } else { gone };
                 return self.fail_response(None, error, now);
             }
-            // A request that the driver was told to drop.
+            // A request that the driver should have dropped.
             state => {
                 self.state = state;
                 return;
@@ -208,6 +217,7 @@ impl Machine {
                 let gone = self.with_offset(error);
                 self.interrupt(State::CheckingGone { gone, sent: false });
             }
+            // The state is `Waiting`, so that the plain request follows at once.
             (RequestKind::Head, StreamError::NotSupported) => self.head_unsupported = true,
             (RequestKind::Sse, _) => self.on_sse_failed(request, error, now),
             _ => self.fail_request(request, error, now),
@@ -220,6 +230,7 @@ impl Machine {
             (LiveMode::Auto, 401 | 403 | 408 | 425 | 429) => self.fail_request(request, error, now),
             // A plain request shows whether it is the event stream that is refused, or the stream that is gone.
             (LiveMode::Auto, 501 | 400..=499) => self.fall_back_to_long_poll(now),
+            // `Sse`: the codes that refuse the kind of request rather than this one.
             (_, 405 | 406 | 415 | 501) => {
                 let content_type = self.stream.expected_type().unwrap_or_default().to_owned();
                 let kind = StreamError::SseNotSupported { content_type };
@@ -256,6 +267,7 @@ impl Machine {
     /// A long-poll was held for longer than the allowed silence. The server may hold them that long: a plain request, which
     /// it answers at once, shows whether it is alive.
     fn give_up_long_poll(&mut self, held: Duration, now: Instant) {
+        // The delay is zero unless the idle timeout is below MIN_SPACING.
         let delay = self.pacing.delay_after_empty_response(held);
         self.interrupt(State::Waiting { until: now + delay });
     }

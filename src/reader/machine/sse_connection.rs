@@ -70,10 +70,12 @@ impl SseConnection {
     /// The next complete group, or `None` until more arrives.
     pub(super) fn next_group(&mut self) -> Result<Option<SseGroup>, SseError> {
         while let Some(event) = self.parser.next_event() {
+            // The parser has one error: an event above the limit. It is raised before the event's end has arrived.
             let event = event.map_err(|_| SseError::TooLarge)?;
             match event.event {
                 EventName::Data => self.add_data(event.data)?,
                 EventName::Control => return self.close_group(&event.data).map(Some),
+                // Events that the protocol does not define may be added to it later.
                 EventName::Other => {}
             }
         }
@@ -84,6 +86,7 @@ impl SseConnection {
         let data = if self.base64 {
             base64::decode(&data)
                 .map_err(|error| SseError::Invalid(StreamError::protocol(error.to_string())))?
+        // Decoded data, and copied data, has a buffer of its own.
         } else if self.pending_bytes > MAX_SHARED_BYTES {
             let mut own = Vec::from(data);
             own.shrink_to_fit();
@@ -95,9 +98,11 @@ impl SseConnection {
         let overhead =
             if self.pending_bytes == 0 { 0 } else { EVENT_OVERHEAD + data.len() / ALLOCATOR_SLACK };
         self.pending_bytes += data.len() + overhead;
+        // Checked before the data is stored: the limit is one on memory, not on what is delivered.
         if self.pending_bytes > self.max_event_bytes {
             return Err(SseError::TooLarge);
         }
+        // An event without data is legal, and has nothing to deliver.
         if !data.is_empty() {
             self.pending.push_back(data);
         }
@@ -107,6 +112,7 @@ impl SseConnection {
     fn close_group(&mut self, control: &[u8]) -> Result<SseGroup, SseError> {
         let control = Control::parse(control)
             .map_err(|error| SseError::Invalid(StreamError::protocol(error.to_string())))?;
+        // The group's memory is now the page's, which exists once: the next group is parsed after it was taken.
         self.pending_bytes = 0;
         self.received_control = true;
         Ok(SseGroup { data: std::mem::take(&mut self.pending), control })

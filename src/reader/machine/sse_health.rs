@@ -35,6 +35,7 @@ impl SseHealth {
 
     /// An event stream has ended, in whatever way.
     pub(super) fn on_end(&mut self, now: Instant, lifetime: Duration, delivered_data: bool) {
+        // A server may end every event stream after a minute. One that was open for long enough did its work.
         if delivered_data || lifetime >= MIN_HEALTHY_LIFETIME {
             *self = Self::default();
         } else {
@@ -44,6 +45,7 @@ impl SseHealth {
 
     /// A request for an event stream failed.
     pub(super) fn on_failure(&mut self, now: Instant) {
+        // Failures far apart count as a run too, unless an event stream worked in between.
         self.failures += 1;
         if self.failures >= MAX_SSE_FAILURES {
             self.on_unsupported(now);
@@ -52,6 +54,7 @@ impl SseHealth {
 
     /// The server does not serve event streams, or a proxy buffers them.
     pub(super) fn on_unsupported(&mut self, now: Instant) {
+        // After the cooldown one more failure is not yet a refusal: a full run of failures is needed again.
         self.failures = 0;
         self.retry_at = Some(now + self.cooldown);
         self.cooldown = (self.cooldown * 2).min(MAX_SSE_COOLDOWN);

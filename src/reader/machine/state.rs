@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) enum State {
     /// Nothing is in flight. A request is due at `until`.
+    // A past `until` means now.
     Waiting {
         until: Instant,
     },
     /// A request is in flight, without a response.
+    // The request's deadline is the exchange's, but for SSE_HEAD_TIMEOUT.
     Requesting(SentRequest),
     /// The response to `offset=now` is arriving: it gives the tail's offset, and must have no content.
     ResolvingTail(Box<TailResponse>),
@@ -24,8 +26,10 @@ pub(super) enum State {
     /// An event stream is open.
     ReadingSse(Box<SseResponse>),
     /// All of a page was taken, and its body has not ended.
+    // The page stays, to judge further bytes, and for `has_content`. The position is behind it already.
     Draining(Draining),
-    /// The server has nothing at this offset any more (410, which is `gone`). A HEAD tells whether it has the stream.
+    /// The server has nothing at this offset any more (410, which is `gone`). A HEAD shows whether it has the stream.
+    // `gone` already has the offset asked for: the position does not change in this state.
     CheckingGone {
         gone: Error,
         sent: bool,
@@ -116,6 +120,7 @@ impl TailResponse {
 
     /// Keeps the first bytes. Returns whether they are enough to know that there is content.
     pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
+        // The first bytes decide. White space that fills all of them is accepted: what follows it is not looked at.
         let room = Self::MAX_KEPT - self.content.len();
         self.content.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.content.len() == Self::MAX_KEPT && self.has_content()

@@ -69,7 +69,9 @@ impl StreamInfo {
         let Some(known) = &self.content_type else {
             // Some servers leave it out where there is no content.
             let Some(content_type) = content_type.or(self.assumed_type.as_deref()) else { return Ok(()) };
+            // The unit is settled together with the type. Nothing was counted before: content settles the type too.
             self.unit = Unit::of(content_type);
+            // A checkpoint of another stream, or of one that was recreated: its count would be applied to the wrong thing.
             if let Some(start_unit) = self.start_unit
                 && start_unit != self.unit
             {

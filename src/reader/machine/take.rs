@@ -25,6 +25,7 @@ impl Machine {
             Taken::Piece(data) => (Some(data), false),
             Taken::End(data) => (data, true),
         };
+        // Before `end_page`, which leaves the state of the event stream that delivered the data.
         if data.is_some() {
             self.on_delivery();
         }
@@ -34,6 +35,7 @@ impl Machine {
         } else {
             self.report_inside_page();
         }
+        // The page ended without content and without a change: the consumer has nothing to act on.
         if data.is_none() && before == (self.reported.up_to_date, self.reported.closed) {
             return None;
         }
@@ -65,9 +67,11 @@ impl Machine {
                 None
             }
             TakenItem::Item(item) => {
+                // Asked before the item is returned, so that the last item carries the next page's start as its checkpoint.
                 let at_end = page.is_at_end();
                 if item.is_ok() {
                     self.reported.before_failed_items = None;
+                // Of several failed items in a row the first counts.
                 } else if self.reported.before_failed_items.is_none() {
                     let before = self.position.before(1).checkpoint(self.stream.unit());
                     self.reported.before_failed_items = Some(before);
@@ -124,12 +128,15 @@ impl Machine {
 
     /// All of the page was taken.
     fn end_page(&mut self) {
+        // `Ended` is a placeholder, and the true next state after the last group of a closed stream.
         match std::mem::replace(&mut self.state, State::Ended) {
+            // The body may have more bytes. They must not be content: see `on_bytes`.
             State::ReadingPage(response) => {
                 let is_read = matches!(response.request.kind, RequestKind::Page | RequestKind::LongPoll);
                 let outcome = self.leave_page(&response.page, is_read);
                 self.state = State::Draining(Draining { response, outcome, drain_until: None });
             }
+            // The connection stays open, for the next group.
             State::ReadingSse(mut response) => {
                 if let Some(page) = response.group.take() {
                     self.leave_page(&page, false);
@@ -145,6 +152,7 @@ impl Machine {
     /// Moves the position and the report to the end of the page. `is_read`: it is the response to a page or long-poll.
     fn leave_page(&mut self, page: &Page, is_read: bool) -> PageOutcome {
         let boundary = &page.boundary;
+        // The only place, but for `offset=now`, at which the position takes an offset of the server's.
         self.position.start_page(boundary.next.clone());
         if let Some(cursor) = &boundary.cursor {
             self.stream.cursor = Some(cursor.clone());
@@ -153,6 +161,7 @@ impl Machine {
         let is_still = is_read && !page.has_content && page.no_advance && !boundary.more_follows;
         let at_tail = boundary.up_to_date || boundary.closed || is_still;
         // What the server says of the page's end does not hold while a part that was delivered before is still missing.
+        // That part may reach into later pages: a checkpoint may count from a page that has grown shorter since.
         let is_behind = self.position.to_skip() > 0;
         self.reported.up_to_date = at_tail && !is_behind;
         self.reported.closed = boundary.closed && !is_behind;
