@@ -109,7 +109,7 @@ impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
     ///
     /// # Errors
     ///
-    /// The failure that ended the reader, and [`StreamError::Utf8`](crate::StreamError::Utf8) if the content is not valid
+    /// The failure that ended the reader, and [`StreamError::Utf8`] if the content is not valid
     /// UTF-8, or ends inside a character.
     ///
     /// # Cancel safety
@@ -128,7 +128,7 @@ impl<T: HttpTransport, R: Runtime> StreamResponse<T, R> {
     ///
     /// # Errors
     ///
-    /// The failure that ended the reader, and [`StreamError::Json`](crate::StreamError::Json) for a message that cannot be
+    /// The failure that ended the reader, and [`StreamError::Json`] for a message that cannot be
     /// deserialized as `V`.
     ///
     /// # Cancel safety

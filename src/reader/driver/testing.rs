@@ -76,8 +76,8 @@ impl Script {
     }
 
     /// A piece of the response's body. An empty one ends the body.
-    pub(super) fn push(&self, piece: &'static str) {
-        lock(&self.0).body.push_back(Ok(Bytes::from_static(piece.as_bytes())));
+    pub(super) fn push(&self, piece: &'static (impl AsRef<[u8]> + ?Sized)) {
+        lock(&self.0).body.push_back(Ok(Bytes::from_static(piece.as_ref())));
     }
 
     /// Ends the response's body with a broken connection.

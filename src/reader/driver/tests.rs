@@ -93,3 +93,44 @@ fn reader_converted_to_any_continues_the_response_in_flight() {
     assert_eq!(script.request().unwrap(), "/s?offset=a0");
     assert_eq!(script.request(), None);
 }
+
+#[test]
+fn text_converted_to_any_keeps_an_incomplete_character() {
+    let script = Script::new();
+    let mut start = pin!(script.reader().offset(crate::Offset::parse("a0")).text());
+    assert!(Script::poll(&mut start).is_pending());
+    script.respond(200, &[TEXT, ("stream-next-offset", "a1"), UP_TO_DATE]);
+    let Poll::Ready(Ok(mut text)) = Script::poll(&mut start) else { panic!("not started") };
+    script.push(b"a\xE2");
+    {
+        let mut next = pin!(text.next());
+        assert!(matches!(Script::poll(&mut next), Poll::Ready(Some(Ok(text))) if text == "a"));
+    }
+    let mut text: crate::TextStream = text.to_any();
+    assert_eq!(text.checkpoint().to_string(), "a0,b1");
+    script.push(b"\x82\xAC");
+    script.push("");
+    let mut next = pin!(text.next());
+    assert!(matches!(Script::poll(&mut next), Poll::Ready(Some(Ok(text))) if text == "€"));
+}
+
+#[cfg(feature = "json")]
+#[test]
+fn batches_converted_to_any_keep_their_error() {
+    let script = Script::new();
+    let mut start = pin!(script.reader().offset(crate::Offset::parse("a0")).json::<u8>());
+    assert!(Script::poll(&mut start).is_pending());
+    let json = ("content-type", "application/json");
+    script.respond_with(200, &[json, ("stream-next-offset", "a1"), UP_TO_DATE], "[1,\"x\",2]");
+    let Poll::Ready(Ok(values)) = Script::poll(&mut start) else { panic!("not started") };
+    let mut batches = values.batches(10);
+    {
+        let mut next = pin!(batches.next());
+        assert!(matches!(Script::poll(&mut next), Poll::Ready(Some(Ok(batch))) if batch.items == [1]));
+    }
+    let mut batches: crate::JsonBatches<u8> = batches.to_any();
+    assert!(matches!(Script::poll(&mut pin!(batches.next())), Poll::Ready(Some(Err(_)))));
+    assert!(
+        matches!(Script::poll(&mut pin!(batches.next())), Poll::Ready(Some(Ok(batch))) if batch.items == [2])
+    );
+}

@@ -18,6 +18,10 @@
 //!     +--retry-- failure (of any state that has a request in flight) --no retry--> Failed --> Ended
 //! ```
 //!
+//! Not drawn, all of them to `Waiting`: the answer to a HEAD for the content type; an event stream that ended in good order;
+//! and responses that are given up without a failure, which are those of a suspended computer, an event stream that
+//! `LiveMode::Auto` falls back from, an oversized event, and a long-poll that was held too long.
+//!
 //! A state owns everything that is valid in it alone: see [`State`](state::State). What outlives a response is in small structs
 //! with rules of their own: the [position](super::position::Position), what is known of the
 //! [stream](stream_info::StreamInfo), how far the reader has [caught up](catch_up::CatchUp), [pacing](pace::Pacing), the

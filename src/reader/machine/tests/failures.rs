@@ -370,6 +370,13 @@ fn connections_are_given_up_after_suspension() {
     rig.assert_receiving();
     suspend(&mut rig);
     assert_eq!(rig.requested(), (RequestKind::Sse, "a0".into()));
+    // While a HEAD asks whether the stream is gone.
+    let mut rig = Rig::with_known_type(options(LiveMode::LongPoll), JSON);
+    rig.request();
+    rig.fail_request(StreamError::OffsetGone { offset: "a0".into() });
+    assert_eq!(rig.requested().0, RequestKind::Head);
+    suspend(&mut rig);
+    assert_eq!(rig.requested().0, RequestKind::Head);
     assert_eq!(calls.load(Ordering::Relaxed), 0, "none of it is a failure");
 
     // The delay before a retry is not shortened.

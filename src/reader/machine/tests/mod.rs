@@ -236,6 +236,12 @@ impl Rig {
 const UP_TO_DATE: &[(&str, &str)] = &[("stream-up-to-date", "true")];
 const CLOSED: &[(&str, &str)] = &[("stream-closed", "true"), ("stream-up-to-date", "true")];
 
+#[test]
+fn state_is_small_enough_to_move() {
+    let bytes = size_of::<super::state::State>();
+    assert!(bytes <= 64, "{bytes} bytes are moved at each transition");
+}
+
 fn unavailable() -> StreamError {
     StreamError::ServerError { status: 503, message: "busy".into() }
 }
