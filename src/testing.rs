@@ -13,6 +13,7 @@ use durable_streams_contract::{
     Body, Executor, HttpTransport, SendOptions, Sleep, Task, Timer, TransportError, TransportErrorKind,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 /// A request that the code under test has sent.
 pub(crate) struct Sent {
     pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     response: Scripted,
 }
@@ -46,7 +49,9 @@ impl HttpTransport for ScriptedTransport {
         let (head, _) = request.into_parts();
         let index = {
             let mut sent = lock(&self.0);
-            sent.push(Sent { method: head.method, headers: head.headers, response: Scripted::None });
+            let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+            let response = Scripted::None;
+            sent.push(Sent { method: head.method, target, headers: head.headers, response });
             sent.len() - 1
         };
         poll_fn(|_| {
@@ -65,6 +70,33 @@ impl HttpTransport for ScriptedTransport {
             }
         })
         .await
+    }
+}
+
+/// A response's body that arrives as the test says.
+#[derive(Clone, Default)]
+pub(crate) struct ScriptedBody(Arc<Mutex<VecDeque<BodyInput>>>);
+
+enum BodyInput {
+    Piece(Bytes),
+    End,
+    Broken,
+}
+
+impl ScriptedBody {
+    /// A piece arrives at the next poll.
+    pub(crate) fn push(&self, piece: impl AsRef<[u8]>) {
+        lock(&self.0).push_back(BodyInput::Piece(Bytes::copy_from_slice(piece.as_ref())));
+    }
+
+    /// The body is complete.
+    pub(crate) fn end(&self) {
+        lock(&self.0).push_back(BodyInput::End);
+    }
+
+    /// The body breaks off with a closed connection.
+    pub(crate) fn break_off(&self) {
+        lock(&self.0).push_back(BodyInput::Broken);
     }
 }
 
@@ -159,6 +191,27 @@ impl Rig {
     /// Answers request `index` with `status` and these headers, at its next poll.
     pub(crate) fn respond(&self, index: usize, status: u16, headers: &[(&'static str, &str)]) {
         self.script(index, 0, status, headers, Body::empty());
+    }
+
+    /// Answers request `index` with a head, at its next poll. The body is empty until the test fills it.
+    pub(crate) fn respond_with_body(
+        &self,
+        index: usize,
+        status: u16,
+        headers: &[(&'static str, &str)],
+    ) -> ScriptedBody {
+        let body = ScriptedBody::default();
+        let pieces = body.0.clone();
+        let stream = futures_lite::stream::poll_fn(move |_| match lock(&pieces).pop_front() {
+            Some(BodyInput::Piece(piece)) => Poll::Ready(Some(Ok(piece))),
+            Some(BodyInput::End) => Poll::Ready(None),
+            Some(BodyInput::Broken) => {
+                Poll::Ready(Some(Err(TransportError::new(TransportErrorKind::Closed))))
+            }
+            None => Poll::Pending,
+        });
+        self.script(index, 0, status, headers, Body::from_stream(stream));
+        body
     }
 
     /// As [`respond`](Self::respond), one poll later.

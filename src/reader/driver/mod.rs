@@ -7,8 +7,6 @@
 mod driver_loop;
 mod request_call;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 mod wakeup;
 

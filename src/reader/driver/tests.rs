@@ -1,136 +1,142 @@
-//! The driver with a scripted transport and clock.
+//! The driver with a scripted server and clock: orders of inputs that no real server gives reliably.
 
-use super::testing::Script;
 use crate::error::StreamError;
+use crate::offset::Offset;
+use crate::reader::builder::ReaderBuilder;
 use crate::reader::options::LiveMode;
+use crate::reader::views::chunks::ChunkIterator;
+#[cfg(feature = "json")]
+use crate::reader::views::json::JsonBatches;
+use crate::reader::views::text::TextStream;
+use crate::reader::views::with_checkpoints::WithCheckpoints;
+use crate::retry::RetryConfig;
+use crate::testing::{ManualRuntime, Rig, ScriptedTransport, poll_once};
 use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 const TEXT: (&str, &str) = ("content-type", "text/plain");
 const UP_TO_DATE: (&str, &str) = ("stream-up-to-date", "true");
 
-#[test]
-fn single_204_before_the_tail_after_an_empty_page_is_tolerated() {
-    let script = Script::new();
-    let mut read = pin!(script.reader().offset(crate::Offset::parse("a0")).read_all());
-    assert!(Script::poll(&mut read).is_pending());
-    assert_eq!(script.request().unwrap(), "/s?offset=a0");
-    // An ordinary empty page, then one 204 that lost a race with an append.
-    script.respond_with(200, &[TEXT, ("stream-next-offset", "a1")], "");
-    assert!(Script::poll(&mut read).is_pending());
-    assert_eq!(script.request().unwrap(), "/s?offset=a1");
-    script.respond_with(204, &[("stream-next-offset", "a2")], "");
-    assert!(Script::poll(&mut read).is_pending());
-    script.advance(Duration::from_secs(1));
-    assert!(Script::poll(&mut read).is_pending());
-    assert_eq!(script.request().unwrap(), "/s?offset=a1");
-    script.respond_with(200, &[TEXT, ("stream-next-offset", "a2"), UP_TO_DATE], "new");
-    assert!(matches!(Script::poll(&mut read), Poll::Ready(Ok(read)) if read == "new"));
-    assert_eq!(script.request(), None);
+fn next(offset: &str) -> (&'static str, &str) {
+    ("stream-next-offset", offset)
+}
+
+/// A reader from the offset `a0`.
+fn reader(rig: &Rig) -> ReaderBuilder<ScriptedTransport, ManualRuntime> {
+    rig.stream().reader().offset(Offset::parse("a0"))
+}
+
+/// Checks that `count` requests were sent, the last of them for `target`.
+fn assert_last_request(rig: &Rig, count: usize, target: &str) {
+    assert_eq!(rig.sent(), count);
+    rig.request(count - 1, |sent| assert_eq!(sent.target, target));
 }
 
 #[test]
-fn broken_page_is_resumed_behind_the_part_that_was_handed_out() {
-    let script = Script::new();
-    let mut start =
-        pin!(script.reader().offset(crate::Offset::parse("a0")).live(LiveMode::LongPoll).chunks());
-    assert!(Script::poll(&mut start).is_pending());
-    script.respond(200, &[TEXT, ("stream-next-offset", "a1"), ("content-length", "6")]);
-    let Poll::Ready(Ok(mut chunks)) = Script::poll(&mut start) else { panic!("not started") };
-    script.push("abc");
-    {
-        let mut next = pin!(chunks.next());
-        let Poll::Ready(Some(Ok(chunk))) = Script::poll(&mut next) else { panic!("no chunk") };
-        assert_eq!((chunk.data.as_ref(), chunk.checkpoint.to_string()), (b"abc".as_ref(), "a0,b3".into()));
-    }
-    script.break_body();
-    let mut next = pin!(chunks.next());
-    assert!(Script::poll(&mut next).is_pending());
-    script.advance(Duration::from_secs(1));
-    assert!(Script::poll(&mut next).is_pending());
-    assert_eq!(script.request().unwrap(), "/s?offset=a0");
-    script.respond_with(200, &[TEXT, ("stream-next-offset", "a1"), UP_TO_DATE], "abcdef");
-    let Poll::Ready(Some(Ok(chunk))) = Script::poll(&mut next) else { panic!("no chunk") };
+fn single_204_before_the_tail_after_an_empty_page_is_tolerated() {
+    let rig = Rig::new();
+    let mut read = pin!(reader(&rig).read_all());
+    assert!(poll_once(&mut read).is_none());
+    assert_last_request(&rig, 1, "/s?offset=a0");
+    // An ordinary empty page, then one 204 that lost a race with an append.
+    rig.respond(0, 200, &[TEXT, next("a1")]);
+    assert!(poll_once(&mut read).is_none());
+    assert_last_request(&rig, 2, "/s?offset=a1");
+    rig.respond(1, 204, &[next("a2")]);
+    assert!(poll_once(&mut read).is_none());
+    rig.advance(Duration::from_secs(1));
+    assert!(poll_once(&mut read).is_none());
+    assert_last_request(&rig, 3, "/s?offset=a1");
+    let body = rig.respond_with_body(2, 200, &[TEXT, next("a2"), UP_TO_DATE]);
+    body.push("new");
+    body.end();
+    assert_eq!(poll_once(&mut read).unwrap().unwrap(), "new");
+    assert_eq!(rig.sent(), 3);
+}
+
+#[test]
+fn broken_page_is_resumed_after_the_part_that_was_delivered() {
+    let rig = Rig::new();
+    let mut start = pin!(reader(&rig).live(LiveMode::LongPoll).chunks());
+    assert!(poll_once(&mut start).is_none());
+    let body = rig.respond_with_body(0, 200, &[TEXT, next("a1"), ("content-length", "6")]);
+    let mut chunks = poll_once(&mut start).unwrap().unwrap();
+    body.push("abc");
+    let chunk = poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap();
+    assert_eq!((chunk.data.as_ref(), chunk.checkpoint.to_string()), (b"abc".as_ref(), "a0,b3".into()));
+    body.break_off();
+    assert!(poll_once(&mut pin!(chunks.next())).is_none());
+    rig.advance(Duration::from_secs(1));
+    assert!(poll_once(&mut pin!(chunks.next())).is_none());
+    assert_last_request(&rig, 2, "/s?offset=a0");
+    let body = rig.respond_with_body(1, 200, &[TEXT, next("a1"), UP_TO_DATE]);
+    body.push("abcdef");
+    body.end();
+    let chunk = poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap();
     assert_eq!((chunk.data.as_ref(), chunk.checkpoint.to_string()), (b"def".as_ref(), "a1".into()));
 }
 
 #[test]
 fn silent_page_times_out_after_the_idle_timeout() {
-    let script = Script::new();
+    let rig = Rig::new();
     let idle = Duration::from_secs(7);
-    let reader = script.reader().idle_timeout(idle).retry_config(crate::RetryConfig::none());
-    let mut read = pin!(reader.read_all());
-    assert!(Script::poll(&mut read).is_pending());
-    script.respond(200, &[TEXT, ("stream-next-offset", "a1")]);
-    assert!(Script::poll(&mut read).is_pending());
-    script.advance(idle - Duration::from_secs(1));
-    assert!(Script::poll(&mut read).is_pending());
-    script.advance(Duration::from_secs(1));
-    let Poll::Ready(Err(error)) = Script::poll(&mut read) else { panic!("no error") };
+    let mut read = pin!(reader(&rig).idle_timeout(idle).retry_config(RetryConfig::none()).read_all());
+    assert!(poll_once(&mut read).is_none());
+    rig.respond_with_body(0, 200, &[TEXT, next("a1")]);
+    assert!(poll_once(&mut read).is_none());
+    rig.advance(idle - Duration::from_secs(1));
+    assert!(poll_once(&mut read).is_none());
+    rig.advance(Duration::from_secs(1));
+    let error = poll_once(&mut read).unwrap().unwrap_err();
     assert!(matches!(error.kind(), StreamError::Timeout), "{error}");
 }
 
 #[test]
 fn reader_converted_to_any_continues_the_response_in_flight() {
-    let script = Script::new();
-    let reader = script.reader().to_any().offset(crate::Offset::parse("a0"));
-    let mut start = pin!(reader.response());
-    assert!(Script::poll(&mut start).is_pending());
-    script.respond(200, &[TEXT, ("stream-next-offset", "a1"), ("content-length", "6"), UP_TO_DATE]);
-    let Poll::Ready(Ok(response)) = Script::poll(&mut start) else { panic!("not started") };
-    let mut chunks: crate::ChunkIterator = response.to_any().chunks();
-    script.push("abc");
-    {
-        let mut next = pin!(chunks.next());
-        assert!(matches!(Script::poll(&mut next), Poll::Ready(Some(Ok(chunk))) if chunk.data == "abc"));
-    }
-    let mut chunks: crate::WithCheckpoints<crate::ChunkIterator> = chunks.to_any().with_checkpoints();
-    script.push("def");
-    let mut next = pin!(chunks.next());
-    let Poll::Ready(Some(Ok((chunk, checkpoint)))) = Script::poll(&mut next) else { panic!("no chunk") };
+    let rig = Rig::new();
+    let mut start = pin!(reader(&rig).to_any().response());
+    assert!(poll_once(&mut start).is_none());
+    let length = ("content-length", "6");
+    let body = rig.respond_with_body(0, 200, &[TEXT, next("a1"), length, UP_TO_DATE]);
+    let mut chunks: ChunkIterator = poll_once(&mut start).unwrap().unwrap().to_any().chunks();
+    body.push("abc");
+    assert_eq!(poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap().data, "abc");
+    let mut chunks: WithCheckpoints<ChunkIterator> = chunks.to_any().with_checkpoints();
+    body.push("def");
+    let (chunk, checkpoint) = poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap();
     assert_eq!((chunk.data.as_ref(), checkpoint.to_string()), (b"def".as_ref(), "a1".into()));
-    assert_eq!(script.request().unwrap(), "/s?offset=a0");
-    assert_eq!(script.request(), None);
+    assert_eq!(rig.sent(), 1);
 }
 
 #[test]
 fn text_converted_to_any_keeps_an_incomplete_character() {
-    let script = Script::new();
-    let mut start = pin!(script.reader().offset(crate::Offset::parse("a0")).text());
-    assert!(Script::poll(&mut start).is_pending());
-    script.respond(200, &[TEXT, ("stream-next-offset", "a1"), UP_TO_DATE]);
-    let Poll::Ready(Ok(mut text)) = Script::poll(&mut start) else { panic!("not started") };
-    script.push(b"a\xE2");
-    {
-        let mut next = pin!(text.next());
-        assert!(matches!(Script::poll(&mut next), Poll::Ready(Some(Ok(text))) if text == "a"));
-    }
-    let mut text: crate::TextStream = text.to_any();
+    let rig = Rig::new();
+    let mut start = pin!(reader(&rig).text());
+    assert!(poll_once(&mut start).is_none());
+    let body = rig.respond_with_body(0, 200, &[TEXT, next("a1"), UP_TO_DATE]);
+    let mut text = poll_once(&mut start).unwrap().unwrap();
+    body.push(b"a\xE2");
+    assert_eq!(poll_once(&mut pin!(text.next())).unwrap().unwrap().unwrap(), "a");
+    let mut text: TextStream = text.to_any();
     assert_eq!(text.checkpoint().to_string(), "a0,b1");
-    script.push(b"\x82\xAC");
-    script.push("");
-    let mut next = pin!(text.next());
-    assert!(matches!(Script::poll(&mut next), Poll::Ready(Some(Ok(text))) if text == "€"));
+    body.push(b"\x82\xAC");
+    body.end();
+    assert_eq!(poll_once(&mut pin!(text.next())).unwrap().unwrap().unwrap(), "€");
 }
 
 #[cfg(feature = "json")]
 #[test]
 fn batches_converted_to_any_keep_their_error() {
-    let script = Script::new();
-    let mut start = pin!(script.reader().offset(crate::Offset::parse("a0")).json::<u8>());
-    assert!(Script::poll(&mut start).is_pending());
+    let rig = Rig::new();
+    let mut start = pin!(reader(&rig).json::<u8>());
+    assert!(poll_once(&mut start).is_none());
     let json = ("content-type", "application/json");
-    script.respond_with(200, &[json, ("stream-next-offset", "a1"), UP_TO_DATE], "[1,\"x\",2]");
-    let Poll::Ready(Ok(values)) = Script::poll(&mut start) else { panic!("not started") };
-    let mut batches = values.batches(10);
-    {
-        let mut next = pin!(batches.next());
-        assert!(matches!(Script::poll(&mut next), Poll::Ready(Some(Ok(batch))) if batch.items == [1]));
-    }
-    let mut batches: crate::JsonBatches<u8> = batches.to_any();
-    assert!(matches!(Script::poll(&mut pin!(batches.next())), Poll::Ready(Some(Err(_)))));
-    assert!(
-        matches!(Script::poll(&mut pin!(batches.next())), Poll::Ready(Some(Ok(batch))) if batch.items == [2])
-    );
+    let body = rig.respond_with_body(0, 200, &[json, next("a1"), UP_TO_DATE]);
+    body.push("[1,\"x\",2]");
+    body.end();
+    let mut batches = poll_once(&mut start).unwrap().unwrap().batches(10);
+    assert_eq!(poll_once(&mut pin!(batches.next())).unwrap().unwrap().unwrap().items, [1]);
+    let mut batches: JsonBatches<u8> = batches.to_any();
+    assert!(poll_once(&mut pin!(batches.next())).unwrap().unwrap().is_err());
+    assert_eq!(poll_once(&mut pin!(batches.next())).unwrap().unwrap().unwrap().items, [2]);
 }
