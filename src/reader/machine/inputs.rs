@@ -70,7 +70,7 @@ impl Machine {
         }
     }
 
-    /// The tail's offset is known: the reader starts there, with an empty page that says what the server said of it.
+    /// The tail's offset is known: the reader starts there, with an empty page that reports the flags of the response.
     fn resolve_tail(&mut self, now: Instant) {
         let State::ResolvingTail(response) = &mut self.state else { return };
         if response.has_content() {
@@ -89,8 +89,7 @@ impl Machine {
     pub(in crate::reader) fn on_body_broken(&mut self, error: TransportError, now: Instant) {
         match &mut self.state {
             State::ReadingSse(_) => {
-                // Complete groups that have arrived are taken first.
-                // The error is made now, while the position is that of the request.
+                // Complete groups that have arrived are taken first. The error is kept with the offset of now.
                 let end = Err(self.locate(error));
                 if let State::ReadingSse(response) = &mut self.state {
                     response.end = Some(end);
@@ -177,7 +176,7 @@ impl Machine {
                     .with_message(format!("silence for {:?}", self.max_silence()));
                 self.fail(self.locate(silence), now);
             }
-            // `next_action` sees for itself that the wait is over.
+            // `next_action` compares the times itself.
             State::Waiting { .. } | State::CheckingGone { .. } | State::Failed(_) | State::Ended => {}
         }
     }
@@ -191,7 +190,7 @@ impl Machine {
             }
             State::CheckingGone { sent, .. } => *sent = false,
             State::Draining(draining) => draining.response.body_ended = true,
-            // A delay before a request is not cut short: its deadline is on a clock that says when it is over.
+            // A delay before a request is not cut short.
             State::Waiting { .. } | State::Failed(_) | State::Ended => {}
         }
     }

@@ -125,7 +125,7 @@ impl Machine {
     /// Gives up the response in flight and goes on to `next`.
     ///
     /// What was taken of its page is skipped when the page is read again, and a live reader catches up by a plain request
-    /// first: nobody knows what was appended meanwhile, and a cache can answer it.
+    /// first: data may have been appended meanwhile, and a cache can answer that request.
     pub(super) fn interrupt(&mut self, next: State) {
         // The old state goes first: it owns the page, or the event stream with data that has no control event yet. Nothing of
         // it may reach the next response.
@@ -144,9 +144,9 @@ impl Machine {
         self.interrupt(State::Waiting { until: now });
     }
 
-    /// Records the end of an event stream: how it reflects on the server and on event streams.
+    /// Records the end of an event stream, for the retry budget and for the choice between event streams and long-polls.
     pub(super) fn record_sse_end(&mut self, response: &SseResponse, now: Instant) {
-        // From the request on: a server that is slow to answer did hold it.
+        // Counted from the request, so that a slow head counts as time that the server held it.
         let lifetime = response.lifetime(now);
         self.sse_health.on_end(now, lifetime, response.connection.delivered_data);
         self.pacing.on_live_request_end(lifetime, response.connection.received_control);

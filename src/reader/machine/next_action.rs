@@ -91,7 +91,7 @@ impl Machine {
         }
     }
 
-    /// Goes on with an event stream whose groups so far were taken: to the next group, or to its end.
+    /// Continues an event stream whose groups so far were taken: with the next group, or its end.
     fn next_group(&mut self, now: Instant) -> Option<Action> {
         let State::ReadingSse(response) = &mut self.state else { return None };
         match response.connection.next_group() {
@@ -100,7 +100,7 @@ impl Machine {
                 Ok(()) => return Some(Action::Take),
                 Err(kind) => self.fail(self.locate(kind), now),
             },
-            // Not an end of the stream that says anything about the next one: health is left as it is.
+            // The event stream worked. Its health is not affected.
             Err(SseError::TooLarge) => {
                 self.catch_up.on_oversized_event();
                 self.interrupt(State::Waiting { until: now });

@@ -17,12 +17,12 @@ impl Machine {
 
     /// A request of this kind, at the position reached.
     pub(super) fn request(&self, kind: RequestKind) -> Request {
-        // A plain page is the same for every reader, and cacheable. A cursor or an entity tag would make it another one.
+        // Plain pages are cached by URL, one entry for all readers. A cursor would give each reader its own.
         let is_live = matches!(kind, RequestKind::LongPoll | RequestKind::Sse);
         Request {
             kind,
             offset: self.position.page_start().clone(),
-            cursor: self.stream.cursor.clone().filter(|_| is_live),
+            cursor: self.stream.cursor.as_ref().filter(|_| is_live).cloned(),
             if_none_match: self.conditions.if_none_match().filter(|_| kind == RequestKind::Page).cloned(),
             headers: self.conditions.headers(),
         }

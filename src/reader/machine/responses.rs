@@ -156,7 +156,7 @@ impl Machine {
             self.state = State::ReadingSse(Box::new(SseResponse::new(request, connection)));
             return Ok(());
         }
-        // `Auto` has another way. For `Sse` the reason decides which error helps.
+        // `Auto` has a fallback. With `Sse` the caller gets the reason.
         if self.options.live == LiveMode::Auto {
             self.fall_back_to_long_poll(now);
             return Ok(());
@@ -168,8 +168,8 @@ impl Machine {
                 truncate_for_display(name)
             )));
         }
-        // A response with an offset comes from a server of the protocol that serves no event streams; any other comes from
-        // something else.
+        // A response with an offset comes from a server of the protocol, which serves no event streams. Any other comes from
+        // another server, or a proxy.
         Err(if is_event_stream || head.next_offset.is_some() {
             StreamError::SseNotSupported { content_type: stream_type.unwrap_or_default() }
         } else {
@@ -272,7 +272,7 @@ impl Machine {
         self.interrupt(State::Waiting { until: now + delay });
     }
 
-    /// Goes on by long-poll, after a plain request for what was missed, and tries event streams again later.
+    /// Continues by long-poll, after a plain request that catches up, and tries event streams again after the cooldown.
     pub(super) fn fall_back_to_long_poll(&mut self, now: Instant) {
         #[cfg(feature = "tracing")]
         tracing::debug!(url = self.url, "event stream unavailable; falling back to long-poll");

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 /// Moved by value between transitions: what is large is boxed, once per response.
 #[derive(Debug)]
 pub(super) enum State {
-    /// Nothing is in flight. A request is due at `until`.
-    // A past `until` means now.
+    /// Nothing is in flight. A request is due at `until`, which may be past.
     Waiting {
         until: Instant,
     },

@@ -5,7 +5,7 @@ use std::fmt;
 /// From `with_checkpoints()` of a view. It has the view's `next` and `try_next`, and is a
 /// [`Stream`](futures_lite::Stream) of pairs.
 ///
-/// A struct that holds one needs no type parameters: [`to_any`](crate::JsonStream::to_any) removes those of the stack.
+/// A struct that holds one needs no type parameters: [`to_any`](crate::ChunkIterator::to_any) removes those of the stack.
 ///
 #[cfg_attr(all(feature = "tokio", feature = "json"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "tokio", feature = "json")), doc = "```ignore")]
@@ -47,7 +47,7 @@ impl<V> WithCheckpoints<V> {
         &self.view
     }
 
-    /// The view itself, to [acknowledge](crate::JsonStream::acknowledge) by.
+    /// The view itself, to [acknowledge](crate::ChunkIterator::acknowledge) by.
     pub fn get_mut(&mut self) -> &mut V {
         &mut self.view
     }

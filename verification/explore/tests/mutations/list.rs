@@ -443,7 +443,11 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "reader: the cursor is not sent back",
-        edits: &[(REQUESTS, "cursor: self.stream.cursor.clone().filter(|_| is_live),", "cursor: None,")],
+        edits: &[(
+            REQUESTS,
+            "cursor: self.stream.cursor.as_ref().filter(|_| is_live).cloned(),",
+            "cursor: None,",
+        )],
         seed: 6,
     },
     Mutation {
