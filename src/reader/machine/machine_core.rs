@@ -2,7 +2,7 @@
 
 use super::catch_up::CatchUp;
 use super::conditions::Conditions;
-use super::pace::Pacing;
+use super::pacing::Pacing;
 use super::request::{RequestKind, SentRequest};
 use super::sse_health::SseHealth;
 use super::state::{SseResponse, State};

@@ -24,7 +24,7 @@
 //!
 //! A state owns everything that is valid in it alone: see [`State`](state::State). What outlives a response is in small structs
 //! with rules of their own: the [position](super::position::Position), what is known of the
-//! [stream](stream_info::StreamInfo), how far the reader has [caught up](catch_up::CatchUp), [pacing](pace::Pacing), the
+//! [stream](stream_info::StreamInfo), how far the reader has [caught up](catch_up::CatchUp), [pacing](pacing::Pacing), the
 //! [health of event streams](sse_health::SseHealth) and the [conditions](conditions::Conditions) of requests.
 //!
 //! # Contract with the driver
@@ -66,12 +66,12 @@ mod inputs;
 mod json_content;
 mod machine_core;
 mod next_action;
-mod pace;
+mod pacing;
 mod page;
 mod page_bytes;
 mod page_json;
 mod request;
-mod requests;
+mod request_choice;
 mod responses;
 mod sse_connection;
 mod sse_health;
