@@ -1,25 +1,21 @@
 //! The producer's handle: its public operations.
 
-use super::append::{Fairness, Refusal, validated};
+use super::append::{Fairness, Refusal};
 use super::error::ProducerError;
 use super::host::Handles;
-use super::queue::batch::{BatchFraming, RecordKind};
-use super::queue::buffer::Room;
+use super::queue::batch::RecordKind;
 use super::receipt::{Ack, Delivery};
-use super::shared::{Life, Task, Unacked};
+use super::shared::Unacked;
 use super::stats::ProducerStats;
 use super::unacked::UnackedRecord;
-use super::wait_guard::{WaitGuard, Waiting};
 #[cfg(doc)]
 use crate::error::StreamError;
 use crate::offset::Offset;
 use bytes::Bytes;
 use durable_streams_contract::{AnyRuntime, AnyTransport};
 use std::fmt;
-use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// Appends records to a stream, each stored exactly once and in order.
@@ -181,7 +177,7 @@ impl<T, R> IdempotentProducer<T, R> {
     ///
     /// Dropping the future only stops waiting.
     pub async fn flush(&self) -> Result<(), ProducerError> {
-        self.settled(false).await
+        self.handles.settled(false).await
     }
 
     /// Like [`flush`](Self::flush), for at most `timeout`.
@@ -218,7 +214,7 @@ impl<T, R> IdempotentProducer<T, R> {
     ///
     /// Dropping the future only stops waiting: the producer stays closed, and continues to deliver.
     pub async fn close(&self) -> Result<(), ProducerError> {
-        self.settled(true).await
+        self.handles.settled(true).await
     }
 
     /// Closes the stream behind the records that were appended before (protocol §5.3): readers reach its end, and later
@@ -233,7 +229,7 @@ impl<T, R> IdempotentProducer<T, R> {
     ///
     /// Dropping the future only stops waiting: the stream will be closed. Calling it again waits again.
     pub async fn close_stream(&self) -> Result<Ack, ProducerError> {
-        self.close_stream_inner(None).await
+        self.handles.close_stream(None).await
     }
 
     /// Closes the stream with a last record, in one step. Otherwise like [`close_stream`](Self::close_stream).
@@ -249,7 +245,7 @@ impl<T, R> IdempotentProducer<T, R> {
     /// Dropping the future only stops waiting: the stream will be closed. Calling it again waits again.
     pub async fn close_stream_with(&self, data: impl Into<Bytes>) -> Result<Ack, ProducerError> {
         let data = data.into();
-        self.close_stream_inner(Some(data)).await
+        self.handles.close_stream(Some(data)).await
     }
 
     /// Accepts no more records, on any handle, and does not wait: queued records are delivered in the
@@ -319,101 +315,5 @@ impl<T, R> IdempotentProducer<T, R> {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.handles.shared.lock().epoch
-    }
-
-    async fn settled(&self, close: bool) -> Result<(), ProducerError> {
-        let shared = &self.handles.shared;
-        let mut guard = WaitGuard::new(shared, Waiting::Flushes);
-        let (target, waker, room) = {
-            let mut state = shared.lock();
-            // Everything appended so far is before this target. Later records do not delay the flush.
-            let target = state.queue.flush();
-            let mut room = Vec::new();
-            if close {
-                state.close();
-                // Waiting appends are refused now.
-                room = state.room.take_if(|_| true);
-            }
-            // No record was appended, and none will be: the task never starts.
-            if close && state.task == Task::NotStarted {
-                state.task = Task::Finished;
-            }
-            (target, state.driver.take(), room)
-        };
-        waker.into_iter().chain(room).for_each(Waker::wake);
-        poll_fn(|cx| {
-            let mut state = shared.lock();
-            let failed = matches!(state.life, Life::Failed(_));
-            // A flush waits for its target, a close and a failed producer for the end of the task: only then are all
-            // unacknowledged
-            // records available.
-            let done =
-                state.task == Task::Finished || !close && !failed && state.queue.is_settled_before(target);
-            if done {
-                return Poll::Ready(state.flush_result());
-            }
-            // A close waits for the end of the task.
-            let target = if close || failed { u64::MAX } else { target };
-            state.flushes.wait(&mut guard.ticket, target, cx.waker());
-            Poll::Pending
-        })
-        .await
-    }
-
-    async fn close_stream_inner(&self, last: Option<Bytes>) -> Result<Ack, ProducerError> {
-        let shared = &self.handles.shared;
-        // Validated before the lock, like any record.
-        let last = match &last {
-            None => None,
-            Some(data) => Some(
-                self.handles
-                    .check(RecordKind::Bytes, data)
-                    .map_err(|refusal| self.handles.refused(refusal, || data.clone()))?,
-            ),
-        };
-        let (receipt, wakers, start) = {
-            let mut state = shared.lock();
-            match (&state.life, &state.close) {
-                // Closing again waits for the same result.
-                (_, Some(receipt)) => (receipt.clone(), Vec::new(), false),
-                (Life::Open, None) => {
-                    // The content type may have become known since the check.
-                    let last = match last {
-                        Some((RecordKind::Bytes, record))
-                            if state.queue.framing() == Some(BatchFraming::Array) =>
-                        {
-                            let checked = validated(record)
-                                .map_err(|refusal| self.handles.refused(refusal, Bytes::new))?;
-                            Some((RecordKind::Json, checked))
-                        }
-                        last => last,
-                    };
-                    if let Some((kind, record)) = last
-                        // A queue that is full for now does not matter: no record follows, so its limit is exceeded by
-                        // one record at most.
-                        && state.queue.room(kind, record.len()) == Room::Never
-                    {
-                        let record = Bytes::copy_from_slice(record);
-                        drop(state);
-                        return Err(self.handles.refused(Refusal::TooLarge, || record));
-                    }
-                    let receipt = state.queue.push_close(last, || self.handles.host.now());
-                    state.close = Some(receipt.clone());
-                    // `Ending`, not `Closed`: if the last record fails on its own, the producer is open again.
-                    state.life = Life::Ending;
-                    let mut wakers = state.room.take_if(|_| true);
-                    wakers.extend(state.driver.take());
-                    let start = state.start_task();
-                    (receipt, wakers, start)
-                }
-                _ => return Err(state.refusal().unwrap_or(ProducerError::Closed)),
-            }
-        };
-        wakers.into_iter().for_each(Waker::wake);
-        if start {
-            self.handles.host.start(shared.clone());
-        }
-        // The close has the first and only slot of its receipt.
-        Delivery::new(receipt, 0).await
     }
 }

@@ -9,11 +9,12 @@
 //! ```
 //!
 //! - [`builder`] checks the options, [`config`] holds them, [`host`] starts the driver.
-//! - [`handle`] has the public operations, [`append`] the path of each record.
+//! - [`handle`] has the public operations, [`append`] the path of each record, [`completion`] the waits.
 //! - [`receipt`] is the result of a record, [`unacked`] what a halted producer returns.
 
 mod append;
 mod builder;
+mod completion;
 mod config;
 mod driver;
 mod error;

@@ -18,6 +18,7 @@
 //!
 //! The task ends when the producer is closed and everything is settled, or when it has halted.
 
+mod batches;
 mod probe;
 pub(super) mod task;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::dialect::Dialect;
 use super::offset::OffsetStyle;
 use std::time::Duration;
 
-/// How a [`Model`] behaves where servers may differ.
+/// How a [`Model`](super::Model) behaves where servers may differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerOptions {

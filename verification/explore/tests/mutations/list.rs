@@ -20,6 +20,7 @@ const SPLIT: &str = "src/producer/machine/split.rs";
 const RECOVERY: &str = "src/producer/machine/recovery.rs";
 const QUEUE: &str = "src/producer/queue/buffer.rs";
 const DRIVER: &str = "src/producer/driver/task.rs";
+const DRIVER_BATCHES: &str = "src/producer/driver/batches.rs";
 const BATCH: &str = "src/producer/queue/batch.rs";
 const SHARED: &str = "src/producer/shared.rs";
 const READER: &str = "src/reader/machine/machine_core.rs";
@@ -370,7 +371,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "producer: draining has no end",
         edits: &[(
-            DRIVER,
+            DRIVER_BATCHES,
             "state.is_detached && self.drain_until.is_none()",
             "false && self.drain_until.is_none()",
         )],
