@@ -131,15 +131,15 @@ impl Machine {
         // `Ended` is a placeholder, and the true next state after the last group of a closed stream.
         match std::mem::replace(&mut self.state, State::Ended) {
             // The body may have more bytes. They must not be content: see `on_bytes`.
-            State::ReadingPage(response) => {
+            State::ReadingPage(mut response) => {
                 let is_read = matches!(response.request.kind, RequestKind::Page | RequestKind::LongPoll);
-                let outcome = self.leave_page(&response.page, is_read);
+                let outcome = self.leave_page(&mut response.page, is_read);
                 self.state = State::Draining(Draining { response, outcome, drain_until: None });
             }
             // The connection stays open, for the next group.
             State::ReadingSse(mut response) => {
-                if let Some(page) = response.group.take() {
-                    self.leave_page(&page, false);
+                if let Some(mut page) = response.group.take() {
+                    self.leave_page(&mut page, false);
                 }
                 if !self.reported.closed {
                     self.state = State::ReadingSse(response);
@@ -150,12 +150,13 @@ impl Machine {
     }
 
     /// Moves the position and the report to the end of the page. `is_read`: it is the response to a page or long-poll.
-    fn leave_page(&mut self, page: &Page, is_read: bool) -> PageOutcome {
-        let boundary = &page.boundary;
+    fn leave_page(&mut self, page: &mut Page, is_read: bool) -> PageOutcome {
+        let boundary = &mut page.boundary;
         // The only place, but for `offset=now`, at which the position takes an offset of the server's.
         self.position.start_page(boundary.next.clone());
-        if let Some(cursor) = &boundary.cursor {
-            self.stream.cursor = Some(cursor.clone());
+        // Moved, not cloned: this runs for each group of events, which is often a single record.
+        if let Some(cursor) = boundary.cursor.take() {
+            self.stream.cursor = Some(cursor);
         }
         // A response without content that stays where it is has reached the tail, even if the server does not say so.
         let is_still = is_read && !page.has_content && page.no_advance && !boundary.more_follows;
