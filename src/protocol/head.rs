@@ -287,7 +287,7 @@ mod tests {
         let head = Head::for_read(&sent).unwrap();
         assert_eq!((head.next_offset, head.etag, head.cursor), (Some(Offset::parse("a5")), None, None));
         assert!(Head::parse(&sent).is_err());
-        // The same offset twice is one; two of them are none.
+        // A repeated offset is accepted. Two different ones are refused.
         sent.append("stream-next-offset", HeaderValue::from_static("a5"));
         assert!(Head::for_read(&sent).is_ok());
         sent.append("stream-next-offset", HeaderValue::from_static("a9"));

@@ -209,7 +209,7 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
     /// [`StreamError::Config`] for an option that cannot work, before a request is sent.
     /// [`StreamError::CheckpointStore`] if the saved checkpoint cannot be loaded. Failures that a retry cannot help, at once:
     /// [`StreamError::NotFound`], [`StreamError::OffsetGone`], [`StreamError::Unauthorized`] and the like. Other failures
-    /// when the retry policy gives up.
+    /// when the retry budget is spent.
     ///
     /// # Cancel safety
     ///

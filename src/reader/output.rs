@@ -1,4 +1,4 @@
-//! What a reader hands out.
+//! What a reader returns.
 
 use super::position::Unit;
 use crate::checkpoint::Checkpoint;

@@ -83,7 +83,7 @@ pub async fn each_fault_on_each_batch_stores_records_once_in_order<S: Stack>() {
     for server in [Some(rust.url()), node.as_ref().map(|node| node.url())].into_iter().flatten() {
         let proxy = Proxy::start(server).unwrap();
         for (name, fault) in faults() {
-            // The fault hits the first `times` attempts of batch `hit`: the first batch, which travels alone, the
+            // The fault hits the first `times` attempts of batch `hit`: the first batch, which is sent alone, the
             // last of the eight, and batches with others in flight.
             for (hit, times) in [(0, 1), (1, 2), (3, 1), (7, 2)] {
                 let (stream, direct_url) = behind::<S>(&proxy, server).await;
@@ -179,7 +179,7 @@ pub async fn exhausted_retry_budget_is_reported_by_every_operation<S: Stack>() {
 pub async fn late_batch_causes_at_most_two_requests_per_batch<S: Stack>() {
     let server = RustServer::start().unwrap();
     let proxy = Proxy::start(server.url()).unwrap();
-    // Batch 0 travels alone, so the others wait for it. Batch 12 is late while its successors are in flight: the
+    // Batch 0 is sent alone, so the others wait for it. Batch 12 is late while its successors are in flight: the
     // server refuses those for the gap, and each is resent once.
     for late in [0, 12] {
         let (stream, direct_url) = behind::<S>(&proxy, server.url()).await;

@@ -107,7 +107,7 @@ impl<R: Executor + Timer + ?Sized> Runtime for R {}
 
 /// A runtime that can be found from where the code runs: what `Client::builder()` uses.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no runtime that a client can find by itself",
+    message = "a client cannot find `{Self}` by itself",
     note = "name a stack: `durable_streams::tokio::Client::builder()`, or the one of `async_std` or `smol`, with its feature enabled",
     note = "or bring your own transport and runtime: `ClientBuilder::new(transport, runtime)`"
 )]

@@ -50,7 +50,7 @@ impl Trip {
         };
         self.way(there).await?;
         if self.sending.is_dropped() && self.net.chance(|rng| rng.percent(50)) {
-            self.note(|| "cancelled on its way".to_owned());
+            self.note(|| "cancelled in the network".to_owned());
             return Ok(());
         }
         match &self.fault {

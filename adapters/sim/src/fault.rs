@@ -148,7 +148,7 @@ impl fmt::Display for Incident {
                 write!(f, "the server restarts, down for {down:?}, ")?;
                 f.write_str(match memory {
                     Memory::Kept => "memory kept",
-                    Memory::WithoutProducers => "its producers forgotten",
+                    Memory::WithoutProducers => "its producer state lost",
                     Memory::Lost => "everything lost",
                 })
             }

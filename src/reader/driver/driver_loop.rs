@@ -208,7 +208,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         let Some(set) = wakeup else { return Poll::Pending };
         std::task::ready!(set.poll(cx));
         let now = runtime.now();
-        // Before the deadline: a connection that died meanwhile is given up without counting as a failure.
+        // Before the deadline: dropping a connection that died meanwhile does not count as a failure.
         if set.shows_suspension(now, runtime.wall_time()) {
             self.machine.on_suspended(now);
         }

@@ -38,7 +38,7 @@ impl Wakeup {
         let elapsed = now.saturating_duration_since(self.set_at);
         // A wall clock that was set back counts as no time.
         let elapsed_wall = wall.duration_since(self.set_at_wall).unwrap_or_default();
-        // On Linux the monotonic clock stands still while the computer is suspended, and the wall clock goes on.
+        // On Linux the monotonic clock stops while the computer is suspended, and the wall clock continues.
         let lost = elapsed_wall.saturating_sub(elapsed);
         now.saturating_duration_since(self.at) > SUSPEND_THRESHOLD || lost > SUSPEND_THRESHOLD
     }

@@ -11,7 +11,7 @@ pub(super) const MAX_EMPTY_PAGES: u32 = 100;
 /// How far plain requests have come.
 #[derive(Debug, Default)]
 pub(super) struct CatchUp {
-    /// The last plain request, or a live one after it, reached the tail, and no response was given up since.
+    /// The last plain request, or a live one after it, reached the tail, and no response was interrupted since.
     is_done: bool,
     /// See [`MAX_EMPTY_PAGES`].
     empty_pages: u32,
@@ -36,7 +36,7 @@ impl CatchUp {
         self.is_done
     }
 
-    /// A response was given up. Only a plain request shows, at once, whether there is more data.
+    /// A response was interrupted. Only a plain request shows, at once, whether there is more data.
     pub(super) fn restart(&mut self) {
         self.is_done = false;
     }

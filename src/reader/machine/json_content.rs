@@ -48,7 +48,7 @@ impl JsonContent {
         self.splitter.at_end() && self.following.is_empty()
     }
 
-    /// Goes on to the next event's body. Returns false if there is none.
+    /// Moves to the next event's body. Returns false if there is none.
     pub(super) fn next_body(&mut self) -> bool {
         // Called at the end of a body only, when the splitter holds nothing of it any more.
         let Some(body) = self.following.pop_front() else { return false };

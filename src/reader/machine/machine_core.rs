@@ -122,7 +122,7 @@ impl Machine {
         self.conditions.on_started();
     }
 
-    /// Gives up the response in flight and goes on to `next`.
+    /// Drops the response in flight, and continues in the state `next`.
     ///
     /// What was taken of its page is skipped when the page is read again, and a live reader catches up by a plain request
     /// first: data may have been appended meanwhile, and a cache can answer that request.

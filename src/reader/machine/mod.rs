@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Not drawn, all of them to `Waiting`: the answer to a HEAD for the content type; an event stream that ended in good order;
-//! and responses that are given up without a failure, which are those of a suspended computer, an event stream that
+//! and responses that are interrupted without a failure: those of a suspended computer, an event stream that
 //! `LiveMode::Auto` falls back from, an oversized event, and a long-poll that was held too long.
 //!
 //! A state owns everything that is valid in it alone: see [`State`](state::State). What outlives a response is in small structs
@@ -46,7 +46,7 @@
 //! | any | `on_wait`, `on_deadline`, `on_suspended` |
 //!
 //! The driver loops: take until there is nothing, call `next_action`, do what it says, report at least one input, repeat.
-//! It holds at most one request or body in flight. `Send` and `Wait` tell it to drop that one first; an input for a dropped
+//! It holds at most one request or body in flight. `Send` and `Wait` mean to drop that one first; an input for a dropped
 //! one must not follow.
 //!
 //! # Invariants
@@ -55,7 +55,7 @@
 //!   was not: a failure loses nothing and repeats nothing.
 //! - Data of an event stream is taken only after the control event that gives the offset behind it.
 //! - The position moves to the next page only after the whole of a page was taken.
-//! - Content that was not taken when the response is given up is read again.
+//! - Content that was not taken when the response is interrupted is read again.
 //! - `next_action` changes nothing that the consumer sees. Called before content is taken, it returns `Take`, or gives the
 //!   untaken rest of a broken response up, which is then read again.
 //! - After `Fail` comes `End`, and nothing else.

@@ -71,7 +71,7 @@ pub(super) struct SseResponse {
 pub(super) struct Draining {
     pub(super) response: Box<PageResponse>,
     pub(super) outcome: PageOutcome,
-    /// When the rest of the body is given up. Set when the consumer asks for more.
+    /// When the rest of the body is dropped. Set when the consumer asks for more.
     pub(super) drain_until: Option<Instant>,
 }
 
@@ -110,7 +110,7 @@ impl State {
 }
 
 impl TailResponse {
-    /// More than this is not needed to tell content from an empty array with some white space.
+    /// Enough to distinguish content from an empty array with some white space.
     const MAX_KEPT: usize = 16;
 
     pub(super) fn new(request: SentRequest, boundary: Boundary) -> Self {

@@ -142,7 +142,8 @@ pub(crate) async fn head_arrives_before_the_body(stack: Arc<Stack>) -> CheckResu
         transport.send_as(get(server.url("/"))?, live, limit).await?
     } else {
         let response = transport.send_as(get(server.url("/"))?, live, limit).await;
-        let response = response.map_err(|error| format!("the head waits for the body: {error}"))?;
+        let response =
+            response.map_err(|error| format!("the head did not arrive before the body: {error}"))?;
         gate.open()?;
         response
     };

@@ -118,7 +118,7 @@ pub(crate) async fn dropped_write_does_not_reach_another_request(stack: Arc<Stac
     let server = Server::start(|received, connection| {
         if received.is("/slow") {
             std::thread::sleep(Duration::from_millis(60));
-            return connection.answer(500, "", "an answer that nobody waits for");
+            return connection.answer(500, "", "a response to a dropped request");
         }
         sound(received, connection)
     })

@@ -215,13 +215,13 @@ impl Transport {
                 .await
                 .map_err(|error| format!("after {after}: {error}"))?;
             if whole.status != 200 || whole.body != path.as_bytes() {
-                return Err(format!("after {after}, {path} got somebody else's answer: {whole:?}"));
+                return Err(format!("after {after}, {path} got the response of another request: {whole:?}"));
             }
             let body = format!("sound {turn}");
             let whole = self.fetch(post(server.url("/sound/echo"), &body)?).await;
             let whole = whole.map_err(|error| format!("after {after}: {error}"))?;
             if whole.status != 200 || whole.body != body.as_bytes() {
-                return Err(format!("after {after}, a POST got somebody else's answer: {whole:?}"));
+                return Err(format!("after {after}, a POST got the response of another request: {whole:?}"));
             }
         }
         Ok(())

@@ -47,7 +47,7 @@ fn attempt_in_doubt_prevents_a_claim() {
     assert_eq!(rig.failed, [(1, true), (2, false)]);
     assert_eq!(rig.machine.epoch(), 0);
 
-    // A later refusal does not tell what became of the attempt before it.
+    // A later refusal does not show the fate of the attempt before it.
     let mut rig = Rig::new(claiming());
     let first = rig.offer(1);
     rig.lost(&first[0]);
@@ -68,7 +68,8 @@ fn later_acknowledgement_settles_an_attempt_in_doubt() {
     assert_eq!((next[0].epoch, next[0].seq, next[0].body.as_ref()), (4, 0, &3u32.to_be_bytes()[..]));
 }
 
-/// Somebody else's batch has the number of ours, and the one after it is ours: that it is stored says nothing of the other.
+/// Another producer's batch has the number of ours, and the one after it is ours: that it is stored does not imply that the
+/// first is.
 #[test]
 fn acknowledgement_in_a_shared_epoch_does_not_settle_earlier_numbers() {
     for (settings, unanswered) in [(claiming(), false), (settings(), false), (claiming(), true)] {
@@ -240,7 +241,7 @@ fn state_loss_with_a_batch_in_doubt_halts() {
         assert_eq!(rig.failed, [(1, unanswered)]);
         rig.halted().clone()
     };
-    // It may be ours that moved the tail; or the tail is not told.
+    // Our own batch may have moved the tail; or the tail is not reported.
     assert!(matches!(halted(true, Some("0_9")), ProducerError::OutcomeUnknown { .. }));
     assert!(matches!(halted(true, None), ProducerError::OutcomeUnknown { .. }));
     assert!(matches!(halted(false, None), ProducerError::SequenceGap { expected: 0, received: 1 }));

@@ -204,7 +204,7 @@ fn splits_lose_nothing_if_every_attempt_has_a_response() {
 fn state_losses_lose_nothing_if_every_attempt_has_a_response() {
     let odds = Odds { refused: 10, state_loss: 50, foreign: 20, ..calm() };
     let halted = SEEDS.filter(|seed| run(*seed, claiming(), odds, usize::MAX)).count();
-    // Where the tail was not told, or it forgot too often.
+    // If the tail was not reported, or the state was lost too often.
     assert!(halted < 1000, "{halted}");
 }
 

@@ -216,7 +216,7 @@ fn retry_after_delays_the_resend() {
     assert_eq!(rig.machine.deadline(), Some(rig.now + Duration::from_secs(7)));
     assert!(rig.attempts().is_empty());
     let again = rig.wait();
-    // Whoever said so may have passed it on nevertheless.
+    // The proxy that refused it may have passed it on nevertheless.
     rig.duplicate(&again[0], 0);
     assert_eq!(rig.stored, [0]);
 }
@@ -241,7 +241,7 @@ fn unacked_from_is_the_tail_before_the_oldest_batch_in_doubt() {
     rig.machine.halt(ProducerError::Closed);
     assert_eq!(rig.machine.unacked_from().cloned(), at("0_1"));
 
-    // The answer to the first tells a tail behind which the second, on its way by then, may be already.
+    // The response to the first has a tail that may lie behind the second, which is in flight.
     let (mut rig, attempts) = Rig::in_flight(settings(), 1);
     rig.answer(&attempts[0], stored("0_2"));
     rig.machine.window = Window::opened(2, 5);
