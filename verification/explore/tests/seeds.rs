@@ -116,7 +116,7 @@ fn everything_is_tried() {
         "stale cache",
         "captive portal",
         "memory kept",
-        "its producers forgotten",
+        "its producer state lost",
         "everything lost",
         "nothing gets through",
         "every connection is reset",
