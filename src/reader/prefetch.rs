@@ -136,7 +136,7 @@ impl PrefetchTask {
                 if queue.abandoned {
                     return Poll::Ready(());
                 }
-                // Set before the check for room: a take between check and wait would otherwise wake no task.
+                // Set before the check for room: a chunk taken between the check and the wait must wake the task.
                 queue.task = Some(cx.waker().clone());
                 if queue.chunks.len() >= capacity {
                     return Poll::Pending;
@@ -167,7 +167,7 @@ impl PrefetchTask {
 impl Drop for PrefetchTask {
     fn drop(&mut self) {
         if !lock(&self.0).ended {
-            // Without an end, the consumer would wait without end.
+            // Without an end, the consumer would wait for ever.
             let error = TransportError::new(TransportErrorKind::Runtime).with_message(if panicking() {
                 "the prefetch task panicked; check the application's error handler and header provider"
             } else {

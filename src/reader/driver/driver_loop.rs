@@ -219,7 +219,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
 
     /// Sends the request. The future owns all that it needs, so that it can be kept across polls.
     fn send(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>> {
-        // One attempt. Retries are the machine's, which knows what was delivered.
+        // One attempt. The machine decides about retries, because it knows what was delivered.
         let client = self.stream.http().clone();
         let call = request_call(&self.template, request, self.machine.idle_timeout());
         Box::pin(async move {

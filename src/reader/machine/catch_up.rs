@@ -75,7 +75,7 @@ impl CatchUp {
     /// A page was taken as a whole.
     pub(super) fn on_page_end(&mut self, has_content: bool, up_to_date: bool) -> Result<(), StreamError> {
         self.is_done = up_to_date;
-        // The tail was reached, so that the oversized event lies behind: refusals from now on have other causes.
+        // At the tail, the data of the oversized event was fetched: refusals from now on have other causes.
         if up_to_date && self.oversized_event == OversizedEvent::Fetching {
             self.oversized_event = OversizedEvent::Fetched;
         }

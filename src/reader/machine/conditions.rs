@@ -47,7 +47,7 @@ impl Conditions {
 
     /// A response was long enough. Caches are used again once one of them brings content.
     pub(super) fn on_response(&mut self, has_content: bool) {
-        // An empty page at the tail does not show that the cache in between has recovered.
+        // An empty page at the tail does not show that the cache is right again.
         self.bypass_cache &= !has_content;
     }
 }

@@ -33,7 +33,7 @@ pub(in crate::reader) enum Action {
 impl Machine {
     /// What to do, when there is nothing to take.
     pub(in crate::reader) fn next_action(&mut self, now: Instant) -> Action {
-        // Each turn of the loop either returns or moves to a state that is nearer to a return.
+        // Each iteration returns, or changes to a state that is closer to a return.
         loop {
             match &mut self.state {
                 State::Waiting { until } if now < *until => return Action::Wait,
@@ -80,7 +80,7 @@ impl Machine {
                         self.after_page(&draining, now);
                     }
                 }
-                // The error is given once. What comes after it is the end.
+                // The error is returned once. After it comes `End`.
                 State::Failed(_) => {
                     if let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended) {
                         return Action::Fail(error);
@@ -157,7 +157,7 @@ impl Machine {
         let (request, outcome) = (draining.response.request, draining.outcome);
         let has_content = draining.response.page.has_content;
         if outcome.is_short {
-            // A cache may have answered with an older page. Past it, less than was read before means another stream.
+            // A cache may have answered with an older page. If the origin has less than was read before, the stream is another one.
             if self.conditions.on_short_response() {
                 self.fail_response(Some(request), self.locate(self.shorter_than_read()), now);
             }

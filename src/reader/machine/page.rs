@@ -298,7 +298,7 @@ impl Page {
     #[inline]
     pub(super) fn is_at_end(&mut self) -> bool {
         match &mut self.content {
-            // Bytes have no end of their own.
+            // The end of a page of bytes shows only by the end of its body.
             Content::Bytes(_) => false,
             Content::Json(json) => json.is_at_end(),
         }

@@ -112,7 +112,7 @@ impl SseConnection {
     fn close_group(&mut self, control: &[u8]) -> Result<SseGroup, SseError> {
         let control = Control::parse(control)
             .map_err(|error| SseError::Invalid(StreamError::protocol(error.to_string())))?;
-        // The group's memory is now the page's, which exists once: the next group is parsed after it was taken.
+        // The next group is parsed only after this one was taken, so that there is at most one beside the pending data.
         self.pending_bytes = 0;
         self.received_control = true;
         Ok(SseGroup { data: std::mem::take(&mut self.pending), control })

@@ -35,7 +35,7 @@ impl SseHealth {
 
     /// An event stream has ended, in whatever way.
     pub(super) fn on_end(&mut self, now: Instant, lifetime: Duration, delivered_data: bool) {
-        // A server may end every event stream after a minute. One that was open for long enough did its work.
+        // Servers end event streams regularly, after a minute for instance. That is not a failure.
         if delivered_data || lifetime >= MIN_HEALTHY_LIFETIME {
             *self = Self::default();
         } else {
@@ -54,7 +54,7 @@ impl SseHealth {
 
     /// The server does not serve event streams, or a proxy buffers them.
     pub(super) fn on_unsupported(&mut self, now: Instant) {
-        // After the cooldown one more failure is not yet a refusal: a full run of failures is needed again.
+        // After the cooldown it takes a full run of failures to start the next one.
         self.failures = 0;
         self.retry_at = Some(now + self.cooldown);
         self.cooldown = (self.cooldown * 2).min(MAX_SSE_COOLDOWN);

@@ -128,7 +128,7 @@ impl Machine {
 
     /// All of the page was taken.
     fn end_page(&mut self) {
-        // `Ended` is a placeholder, and the true next state after the last group of a closed stream.
+        // `Ended` remains only after the last group of a closed stream.
         match std::mem::replace(&mut self.state, State::Ended) {
             // The body may have more bytes. They must not be content: see `on_bytes`.
             State::ReadingPage(mut response) => {
