@@ -42,16 +42,20 @@
 //! |---|---|
 //! | `Send` | then as for `Receive` |
 //! | `Receive` | `on_response` or `on_request_failed` for the request; then `on_bytes`, `on_input_exhausted`, and `on_body_end` or `on_body_broken` |
-//! | `Wait` | none but those of time |
+//! | `Take` | none: take first |
+//! | `Wait`, `Fail`, `End` | none but those of time |
 //! | any | `on_wait`, `on_deadline`, `on_suspended` |
 //!
 //! The driver loops: take until there is nothing, call `next_action`, do what it says, report at least one input, repeat.
-//! It holds at most one request or body in flight. `Send` and `Wait` mean to drop that one first; an input for a dropped
+//! After an item of typed JSON, it may look at what has arrived without waiting, and call
+//! [`end_consumed_page`](Machine::end_consumed_page): the item's checkpoint is then that of the page's end.
+//!
+//! The driver holds at most one request or body in flight. `Send` and `Wait` mean to drop that one first; an input for a dropped
 //! one must not follow.
 //!
 //! # Invariants
 //!
-//! - The checkpoint of [`status`](Machine::status) lies behind all content that was taken, and never behind content that
+//! - The checkpoint of [`status`](Machine::status) lies behind all content that was taken, and before all content that
 //!   was not: a failure loses nothing and repeats nothing.
 //! - Data of an event stream is taken only after the control event that gives the offset behind it.
 //! - The position moves to the next page only after the whole of a page was taken.
