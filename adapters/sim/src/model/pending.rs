@@ -15,7 +15,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// When it is answered at the latest, in the time of [`Moment::elapsed`].
+    /// When it is answered at the latest, in the time of [`Moment::elapsed`](super::Moment::elapsed).
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.deadline
