@@ -25,6 +25,7 @@
 mod classify;
 mod context;
 mod runtime;
+mod sync;
 mod transport;
 
 pub use runtime::TokioRuntime;

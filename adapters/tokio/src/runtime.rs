@@ -1,7 +1,8 @@
 use crate::context::Context;
+use crate::sync::lock;
 use durable_streams_contract::{DefaultRuntime, Executor, RuntimeError, Sleep, Task, Timer};
 use std::future::{Future, poll_fn};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -107,7 +108,7 @@ impl ThreadTimer {
         let thread = std::thread::Builder::new().name("durable-streams-sleep".to_owned()).spawn(move || {
             std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
             if let Some(slot) = shared.upgrade()
-                && let Some(waker) = slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+                && let Some(waker) = lock(&slot).take()
             {
                 waker.wake();
             }
@@ -117,7 +118,7 @@ impl ThreadTimer {
     }
 
     fn poll(&self, deadline: Instant, waker: &Waker) -> Poll<()> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.0);
         if Instant::now() >= deadline {
             return Poll::Ready(());
         }

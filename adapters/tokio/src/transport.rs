@@ -1,5 +1,6 @@
 use crate::classify::{Phase, classify};
 use crate::context::{Context, Inside};
+use crate::sync::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
 use durable_streams_contract::{
@@ -12,7 +13,7 @@ use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http_body::Body as _;
 use reqwest::Url;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, ready};
 use tokio::runtime::Handle;
 
@@ -135,7 +136,7 @@ struct LastUrl(Arc<Mutex<Option<(Uri, Url)>>>);
 
 impl LastUrl {
     fn parse(&self, uri: &Uri) -> Result<Url, TransportError> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.0);
         if let Some((known, url)) = &*last
             && known == uri
         {

@@ -1,5 +1,6 @@
 //! The driver with a scripted server and clock: orders of events that no real server gives reliably.
 
+use super::wire::Wire;
 use crate::exchange::error_action::ErrorAction;
 use crate::offset::Offset;
 use crate::producer::builder::ProducerBuilder;
@@ -171,7 +172,7 @@ fn token(rig: &Rig, index: usize) -> Option<HeaderValue> {
 }
 
 #[test]
-fn tail_check_keeps_headers_that_the_error_handler_set_before_it_ended() {
+fn headers_of_the_error_handler_are_sent_with_later_batches() {
     let rig = Rig::new();
     let producer = producer(&rig, |builder| rotating(builder.content_type("text/plain").auto_claim(true)));
     let first = producer.append("a").unwrap();
@@ -192,10 +193,9 @@ fn tail_check_keeps_headers_that_the_error_handler_set_before_it_ended() {
 }
 
 #[test]
-fn metadata_probe_keeps_headers_that_a_refused_close_set_meanwhile() {
+fn headers_that_the_metadata_probe_got_are_sent_with_the_batches() {
     let rig = Rig::new();
     let producer = producer(&rig, rotating);
-    // The close is in flight. Its last record reopens the producer for records, whose type has to be asked for.
     producer.append("a").unwrap();
     rig.run();
     assert_eq!(rig.methods(), [Method::HEAD]);
@@ -208,4 +208,29 @@ fn metadata_probe_keeps_headers_that_a_refused_close_set_meanwhile() {
     rig.run();
     assert_eq!(rig.methods()[2], Method::POST);
     assert_eq!(token(&rig, 2), Some(HeaderValue::from_static("one")));
+}
+
+/// A probe works on a clone of the wire, and may end after an attempt was refused.
+#[test]
+fn probe_neither_misses_nor_overwrites_headers_that_were_set_while_it_was_in_flight() {
+    let rig = Rig::new();
+    let wire = Wire::new(rig.stream(), HeaderValue::from_static("p"), None);
+    let of_probe = wire.clone();
+    let mut first = Box::pin(of_probe.head());
+    assert!(poll_once(&mut first).is_none());
+
+    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("new"))]);
+    wire.set_extra_headers(Some(headers));
+    rig.respond(0, 503, &[]);
+    assert!(poll_once(&mut first).unwrap().is_err());
+
+    // The probe's retry, and an attempt after the probe has ended.
+    let mut second = Box::pin(of_probe.head());
+    assert!(poll_once(&mut second).is_none());
+    rig.respond(1, 200, &head("0_0"));
+    assert!(poll_once(&mut second).unwrap().is_ok());
+    let mut third = Box::pin(wire.head());
+    assert!(poll_once(&mut third).is_none());
+    let new = Some(HeaderValue::from_static("new"));
+    assert_eq!((token(&rig, 0), token(&rig, 1), token(&rig, 2)), (None, new.clone(), new));
 }

@@ -3,9 +3,10 @@
 use crate::Result;
 use crate::random::Random;
 use crate::request_log::RequestLog;
+use crate::sync::lock;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use test_servers::{Action, Proxy, RustServer};
@@ -103,7 +104,7 @@ impl FaultInjector {
         let (counting, random) = (faults.clone(), Mutex::new(Random::new(seed)));
         proxy.rule(move |request, _| {
             counting.request_log.note(request);
-            counting.decide(&mut random.lock().unwrap_or_else(PoisonError::into_inner))
+            counting.decide(&mut lock(&random))
         });
         let (calm, until) = mpsc::channel();
         let (counting, recording) = (faults.clone(), proxy.clone());

@@ -21,6 +21,7 @@ mod recover;
 mod report;
 mod request_log;
 mod stack;
+mod sync;
 mod verify;
 mod writer;
 

@@ -1,8 +1,9 @@
 //! What was sent under which number, as the proxy saw it.
 
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use test_servers::Recorded;
 
 /// The first and the last record of each batch. A batch is sent as often as need be, but under one number, and no other
@@ -51,7 +52,7 @@ impl RequestLog {
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

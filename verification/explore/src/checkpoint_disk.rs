@@ -1,12 +1,13 @@
 //! A reader's checkpoint store: slow, sometimes failing, and surviving crashes.
 
 use crate::consumed::Consumed;
+use crate::sync::lock;
 use async_trait::async_trait;
 use durable_streams::{Checkpoint, CheckpointStore};
 use durable_streams_contract::Timer;
 use durable_streams_sim::{Rng, SimRuntime};
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// The longest that saving takes.
@@ -37,7 +38,7 @@ impl CheckpointStore for CheckpointDisk {
         // The output up to the saved checkpoint. A crash falls back to it.
         let length = self.consumed.length();
         let (wait, fails) = {
-            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rng = lock(&self.rng);
             (rng.duration(Duration::ZERO, SLOWEST), rng.percent(5))
         };
         self.runtime.sleep(wait).await;

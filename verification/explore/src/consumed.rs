@@ -1,6 +1,7 @@
 //! What a reader has consumed and saved.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::lock;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a reader has consumed, on a disk that saves output and checkpoint together.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +22,7 @@ pub(crate) struct State {
 
 impl Consumed {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// All that was consumed; JSON messages are each followed by a comma.

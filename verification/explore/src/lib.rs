@@ -19,6 +19,7 @@ mod reading;
 mod record_log;
 mod run;
 mod scenario;
+mod sync;
 mod wire;
 mod writing;
 

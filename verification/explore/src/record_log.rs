@@ -1,10 +1,11 @@
 //! What the applications know about their records. It survives their crashes.
 
 use crate::scenario::Content;
+use crate::sync::lock;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A record: the writer, its run, and the number in that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,7 +73,7 @@ pub(crate) struct Look {
 
 impl RecordLog {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Notes a record before it is appended.

@@ -2,11 +2,11 @@
 
 use super::answers::limited;
 use super::limit::Limit;
-use super::server::{Server, Then};
+use super::server::{Server, Then, lock};
 use super::stack::{CheckResult, Stack, describe, ensure, get, request, sound, within};
 use crate::{SendOptions, Sent, TransportErrorKind};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub(crate) async fn responses_without_a_body_have_none(stack: Arc<Stack>) -> CheckResult {
@@ -62,8 +62,7 @@ impl Gate {
 
     fn wait(&self) {
         // Bounded, so that a check that failed leaves no thread behind.
-        let _ =
-            self.wait.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(Duration::from_secs(120));
+        let _ = lock(&self.wait).recv_timeout(Duration::from_secs(120));
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the server is sent.
 
 use super::limit::Limit;
-use super::server::{Reads, Received, Server, Then};
+use super::server::{Reads, Received, Server, Then, lock};
 use super::stack::{CheckResult, Stack, describe, ensure, get, post, request, sound, spawn};
 use crate::{Sent, TransportErrorKind};
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn only(server: &Server) -> Result<Received, String> {
@@ -198,16 +198,12 @@ pub(crate) async fn concurrent_requests_get_their_own_responses(stack: Arc<Stack
                 Ok(whole) => Err(format!("POST {n} got {} bytes of {}", whole.body.len(), body.len())),
                 Err(error) => Err(error),
             };
-            answers.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+            lock(&answers).push(outcome);
         });
     }
-    let count = || answers.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let count = || lock(&answers).len();
     stack.until("50 requests at once are answered", || count() == 50).await?;
-    let answers = answers
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .drain(..)
-        .collect::<Result<HashSet<_>, _>>()?;
+    let answers = lock(&answers).drain(..).collect::<Result<HashSet<_>, _>>()?;
     ensure!(answers.len() == 50 && server.seen().len() == 50, "{} of 50 answers", answers.len());
     Ok(())
 }

@@ -140,7 +140,8 @@ impl Drop for Server {
     }
 }
 
-fn lock<X>(mutex: &Mutex<X>) -> MutexGuard<'_, X> {
+/// Locks `mutex`, also after a check panicked while it held the lock.
+pub(super) fn lock<X>(mutex: &Mutex<X>) -> MutexGuard<'_, X> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
