@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn lost_responses_change_no_result() -> Result<(), Failure> {
         let every_third = (0..30).step_by(3);
-        let schedule = every_third.fold(Schedule::new(), |all, n| all.request(n, Fault::LoseAnswer));
+        let schedule = every_third.fold(Schedule::new(), |all, n| all.request(n, Fault::LoseResponse));
         assert!(simulate(2, &Faults { schedule, lifetimes: vec![] }, CORRECT)?.is_correct());
         Ok(())
     }

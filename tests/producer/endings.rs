@@ -44,7 +44,7 @@ fn dropped_producer_delivers_its_queue_and_its_task_ends() {
 #[test]
 fn drain_timeout_after_the_drop_fails_the_rest() {
     let mut world =
-        World::builder(2).schedule(Schedule::new().at(SECOND, Incident::Blackout(3600 * SECOND))).build();
+        World::builder(2).schedule(Schedule::new().at(SECOND, Incident::Partition(3600 * SECOND))).build();
     lines(&mut world);
     world.settle(2 * SECOND).unwrap();
     let process = world.process("app");
@@ -110,7 +110,7 @@ fn waiting_append_fails_when_the_producer_closes() {
 #[test]
 fn dropped_runtime_fails_every_waiting_task() {
     let mut world =
-        World::builder(5).schedule(Schedule::new().at(SECOND, Incident::Blackout(3600 * SECOND))).build();
+        World::builder(5).schedule(Schedule::new().at(SECOND, Incident::Partition(3600 * SECOND))).build();
     lines(&mut world);
     world.settle(2 * SECOND).unwrap();
     let process = world.process("app");
@@ -142,7 +142,7 @@ fn dropped_runtime_fails_every_waiting_task() {
 #[test]
 fn close_stream_may_be_repeated() {
     use durable_streams_sim::Fault;
-    for fault in [Fault::LoseAnswer, Fault::LoseRequest, Fault::Twice { later: SECOND }] {
+    for fault in [Fault::LoseResponse, Fault::LoseRequest, Fault::Repeat { later: SECOND }] {
         for with_record in [false, true] {
             let schedule = Schedule::new().request(2, fault.clone());
             let mut world = World::builder(6).schedule(schedule).build();
@@ -156,7 +156,7 @@ fn close_stream_may_be_repeated() {
                 };
                 let ack = ended.unwrap();
                 assert_eq!(ack.seq, 1);
-                assert_eq!(ack.duplicate, with_record && fault == Fault::LoseAnswer);
+                assert_eq!(ack.duplicate, with_record && fault == Fault::LoseResponse);
                 stream.client().runtime().sleep(2 * SECOND).await;
             });
             assert!(stored(&world).closed);

@@ -63,7 +63,7 @@ fn retries_claims_splits_and_the_halt_are_logged() {
     let refuse = |status| Fault::Status { status, retry_after: None, applied: false };
     // Request 0 creates the stream, 1 asks for its tail; the first append is sent twice.
     let schedule =
-        Schedule::new().request(2, refuse(503)).at(600 * SECOND, Incident::Blackout(3600 * SECOND));
+        Schedule::new().request(2, refuse(503)).at(600 * SECOND, Incident::Partition(3600 * SECOND));
     let mut world = World::builder(1).schedule(schedule).build();
     let stream = lines(&mut world);
     world.server().with(|model| model.options_mut().max_body = 100);

@@ -15,7 +15,7 @@ use std::task::{Context, Wake};
 #[test]
 fn hung_server_keeps_the_queue_within_its_limit() {
     let mut world =
-        World::builder(1).schedule(Schedule::new().at(SECOND, Incident::Blackout(50 * SECOND))).build();
+        World::builder(1).schedule(Schedule::new().at(SECOND, Incident::Partition(50 * SECOND))).build();
     let stream = lines(&mut world);
     world.settle(2 * SECOND).unwrap();
     world.run(async {
@@ -173,7 +173,7 @@ fn record_waits_for_the_linger_time_or_a_flush() {
 /// Guarantee 39. An idle producer does nothing.
 #[test]
 fn flush_waits_without_polling() {
-    let hang = Fault::Delay { request: Duration::ZERO, answer: 25 * SECOND };
+    let hang = Fault::Delay { request: Duration::ZERO, response: 25 * SECOND };
     let mut world = World::builder(7).schedule(Schedule::new().request(1, hang)).max_steps(500).build();
     let stream = lines(&mut world);
     // The simulation counts scheduler steps. These few cover half a minute of waiting and an idle day.

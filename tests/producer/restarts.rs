@@ -13,7 +13,7 @@ fn earlier_run_is_not_taken_for_a_duplicate() {
     let lost = |numbers: &[u64]| {
         let schedule =
             Schedule::new().request(3, Fault::Status { status: 500, retry_after: None, applied: false });
-        numbers.iter().fold(schedule, |schedule, number| schedule.request(*number, Fault::LoseAnswer))
+        numbers.iter().fold(schedule, |schedule, number| schedule.request(*number, Fault::LoseResponse))
     };
     for dialect in [Dialect::Rust, Dialect::Node] {
         // The first HEAD is refused; the first append and its resend have no response.
@@ -44,7 +44,8 @@ fn head_without_protocol_headers_halts() {
         for (portal, lost) in [(3, 4), (6, 4)] {
             let mut server = ServerOptions::default();
             server.dialect = dialect;
-            let schedule = Schedule::new().request(portal, Fault::Portal).request(lost, Fault::LoseAnswer);
+            let schedule =
+                Schedule::new().request(portal, Fault::CaptivePortal).request(lost, Fault::LoseResponse);
             let mut world = World::builder(1).server(server).schedule(schedule).build();
             let stream = lines(&mut world).with_content_type("text/plain");
             let outcomes = ["first", "second"].map(|run| {
@@ -77,9 +78,9 @@ fn late_batch_of_a_crashed_run_is_not_taken_for_ours() {
         let mut server = ServerOptions::default();
         server.dialect = dialect;
         let schedule = Schedule::new()
-            .request(3, Fault::Delay { request: 10 * SECOND, answer: short })
+            .request(3, Fault::Delay { request: 10 * SECOND, response: short })
             .request(6, Fault::Refuse)
-            .request(7, Fault::Delay { request: short, answer: 20 * SECOND });
+            .request(7, Fault::Delay { request: short, response: 20 * SECOND });
         let mut world = World::builder(seed).server(server).schedule(schedule).build();
         lines(&mut world);
         let records = |run: &'static str, count: u32, stream: SimStream| async move {
@@ -121,7 +122,7 @@ fn late_batch_of_a_crashed_run_is_not_taken_for_ours() {
 fn dropped_producer_that_has_halted_ends_its_task() {
     let late = Duration::from_millis(300);
     let schedule = Schedule::new()
-        .request(1, Fault::Delay { request: late, answer: late })
+        .request(1, Fault::Delay { request: late, response: late })
         .request(2, Fault::Hang { applied: true })
         .request(3, Fault::Status { status: 503, retry_after: None, applied: false });
     let mut world = World::builder(1).schedule(schedule).max_steps(10_000).build();

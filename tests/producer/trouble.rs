@@ -113,7 +113,7 @@ fn outage_before_the_content_type_is_known_loses_nothing() {
 #[test]
 fn late_batch_loses_nothing_and_is_resent_once() {
     // The create, the first five batches, then a late one with others behind it.
-    let late = Fault::Delay { request: 5 * SECOND, answer: Duration::ZERO };
+    let late = Fault::Delay { request: 5 * SECOND, response: Duration::ZERO };
     let mut world = World::builder(4).schedule(Schedule::new().request(16, late)).build();
     let stream = lines(&mut world);
     world.run(async {

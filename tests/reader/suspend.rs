@@ -49,7 +49,7 @@ fn dead_connection_is_given_up_after_suspension() {
         let unnoticed = delay(mode, None);
         assert!(unnoticed > IDLE / 2, "{mode:?}: {unnoticed:?}");
         // Both clocks go on during the suspension; or the monotonic clock stands still, as on Linux.
-        for incident in [Incident::Sleep(60 * SECOND), Incident::WallClock(60 * SECOND)] {
+        for incident in [Incident::Suspend(60 * SECOND), Incident::WallClock(60 * SECOND)] {
             let noticed = delay(mode, Some(incident.clone()));
             assert!(noticed < 20 * SECOND, "{mode:?}, {incident:?}: {noticed:?}");
         }

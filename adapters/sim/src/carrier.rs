@@ -45,7 +45,7 @@ enum ServerResponse {
 impl Trip {
     async fn make(&self, request: Request<Bytes>) -> Result<(), TransportError> {
         let (there, back) = match &self.fault {
-            Some(Fault::Delay { request, answer }) => (*request, *answer),
+            Some(Fault::Delay { request, response }) => (*request, *response),
             _ => (Duration::ZERO, Duration::ZERO),
         };
         self.way(there).await?;
@@ -57,14 +57,14 @@ impl Trip {
             Some(Fault::Refuse) => return Err(refused()),
             Some(Fault::LoseRequest) => return Err(reset()),
             Some(Fault::Hang { applied: false }) => return self.silence().await,
-            Some(Fault::Stale) => {
+            Some(Fault::StaleCache) => {
                 if let Some(answer) = self.net.stale(&request) {
-                    self.note(|| "answered by a cache".to_owned());
+                    self.note(|| "response of a cache".to_owned());
                     self.way(back).await?;
                     return self.deliver(answer).await;
                 }
             }
-            Some(Fault::Portal) => return self.deliver(portal()).await,
+            Some(Fault::CaptivePortal) => return self.deliver(portal()).await,
             Some(Fault::Status { status, retry_after, applied: false }) => {
                 let answer = self.refusal(*status, *retry_after);
                 self.way(back).await?;
@@ -73,7 +73,7 @@ impl Trip {
             _ => {}
         }
         let Some(handled) = self.net.handle(&request) else { return Err(refused()) };
-        if let (Some(Fault::Twice { later }), Handled::Answer(answer)) = (&self.fault, &handled)
+        if let (Some(Fault::Repeat { later }), Handled::Answer(answer)) = (&self.fault, &handled)
             && answer.status().is_success()
         {
             self.again(request.clone(), *later);
@@ -91,7 +91,7 @@ impl Trip {
             self.net.remember(&request, answer);
         }
         match &self.fault {
-            Some(Fault::LoseAnswer) => return Err(reset()),
+            Some(Fault::LoseResponse) => return Err(reset()),
             Some(Fault::Hang { applied: true }) => return self.silence().await,
             Some(Fault::Status { status, retry_after, applied: true }) => {
                 let answer = self.refusal(*status, *retry_after);

@@ -1,39 +1,41 @@
+//! Faults of requests, incidents of the world, and their text.
+
 use std::fmt;
 use std::time::Duration;
 
-/// What goes wrong with one request.
+/// A fault of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nobody listens: the connection is refused, nothing was sent.
+    /// The connection is refused; nothing was sent.
     Refuse,
     /// The connection breaks before the server has read the request.
     LoseRequest,
-    /// The server carries the request out; the connection breaks before the answer's head.
-    LoseAnswer,
-    /// Silence: no answer, no error. The request arrived or not.
+    /// The server applies the request; the connection breaks before the response's head.
+    LoseResponse,
+    /// No response and no error. The request has arrived or not.
     Hang {
-        /// Whether the server carried it out.
+        /// Whether the server applied it.
         applied: bool,
     },
-    /// The request arrives this much later, and its answer that much later again: later requests overtake it.
+    /// The request arrives later, and its response is delayed as well: later requests overtake it.
     Delay {
-        /// Added to the way there.
+        /// The delay of the request.
         request: Duration,
-        /// Added to the way back.
-        answer: Duration,
+        /// The delay of the response.
+        response: Duration,
     },
-    /// The connection is reset after so many bytes of the body.
+    /// The connection is reset after this many bytes of the body.
     CutBody {
         /// Bytes that arrive before.
         after: usize,
     },
-    /// Server-sent events end, properly as HTTP sees it, after so many bytes: between two events or inside one.
+    /// An event stream ends without an HTTP error after this many bytes: between two events or inside one.
     EndEvents {
         /// Bytes that arrive before.
         after: usize,
     },
-    /// After so many bytes of the body nothing more comes, and the connection stays open.
+    /// After this many bytes of the body nothing more arrives, and the connection stays open.
     StallBody {
         /// Bytes that arrive before.
         after: usize,
@@ -44,27 +46,26 @@ pub enum Fault {
         status: u16,
         /// Its `Retry-After`.
         retry_after: Option<RetryAfter>,
-        /// Whether the server had carried the request out.
+        /// Whether the server had applied the request.
         applied: bool,
     },
-    /// A captive portal answers 200 with an HTML page.
-    Portal,
-    /// The request is delivered a second time, this much later, if it was carried out the first time: something
-    /// between repeats what it has not heard of. The first answer goes back.
-    Twice {
-        /// Between the two deliveries.
+    /// A captive portal responds 200 with an HTML page.
+    CaptivePortal,
+    /// A proxy delivers the request a second time, later, if it succeeded the first time. The client gets the first response.
+    Repeat {
+        /// The time between the two deliveries.
         later: Duration,
     },
-    /// A cache serves what the server once answered to this very URL, if it ever did.
-    Stale,
+    /// A cache responds with an earlier response to the same URL, if there was one.
+    StaleCache,
 }
 
-/// How a `Retry-After` is written.
+/// The form of a `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// As seconds.
+    /// Seconds.
     Seconds(u32),
-    /// As the HTTP date so many seconds from now.
+    /// The HTTP date this many seconds from now.
     Date(u32),
 }
 
@@ -72,19 +73,19 @@ pub enum RetryAfter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incident {
-    /// The server dies at once, with every connection, and comes back.
+    /// The server crashes, with every connection, and restarts.
     Restart {
         /// How long connections are refused.
         down: Duration,
-        /// What it still knows.
+        /// What it remembers.
         memory: Memory,
     },
     /// No packet gets through in either direction, without an error.
-    Blackout(Duration),
+    Partition(Duration),
     /// Every connection is reset.
     ResetConnections,
-    /// Every process sleeps, as a closed laptop does: its clocks jump when it wakes.
-    Sleep(Duration),
+    /// Every computer is suspended: its clocks jump when it resumes.
+    Suspend(Duration),
     /// The applications' wall clock jumps forward; the monotonic one does not.
     WallClock(Duration),
 }
@@ -92,20 +93,20 @@ pub enum Incident {
 /// What a server remembers after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// Everything: it is durable.
+    /// Everything.
     Kept,
-    /// The streams, but no producer: it accepts what it has stored already a second time.
+    /// The streams, but no state of producers: it stores a repeated batch a second time.
     WithoutProducers,
-    /// Nothing: its streams are gone.
+    /// Nothing: the streams are lost.
     Lost,
 }
 
 /// One entry of a [`Schedule`](crate::Schedule).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A fault that meets the request of this number. The world's requests are counted from 0.
+    /// A fault of the request with this number, counted from 0 over the whole world.
     Request(u64, Fault),
-    /// An incident at this time after the world's beginning.
+    /// An incident at this time after the start of the world.
     At(Duration, Incident),
 }
 
@@ -120,23 +121,23 @@ impl fmt::Display for RetryAfter {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let carried_out = |applied: &bool| if *applied { "carried out" } else { "not carried out" };
+        let applied_text = |applied: &bool| if *applied { "applied" } else { "not applied" };
         match self {
             Self::Refuse => f.write_str("connection refused"),
             Self::LoseRequest => f.write_str("request lost"),
-            Self::LoseAnswer => f.write_str("carried out, answer lost"),
-            Self::Hang { applied } => write!(f, "silence, {}", carried_out(applied)),
-            Self::Delay { request, answer } => write!(f, "delayed by {request:?} and {answer:?}"),
+            Self::LoseResponse => f.write_str("applied, response lost"),
+            Self::Hang { applied } => write!(f, "no response, {}", applied_text(applied)),
+            Self::Delay { request, response } => write!(f, "delayed by {request:?} and {response:?}"),
             Self::CutBody { after } => write!(f, "reset after {after} bytes of the body"),
             Self::EndEvents { after } => write!(f, "events end after {after} bytes"),
-            Self::StallBody { after } => write!(f, "silence after {after} bytes of the body"),
+            Self::StallBody { after } => write!(f, "stalled after {after} bytes of the body"),
             Self::Status { status, retry_after, applied } => {
-                write!(f, "answered {status}, {}", carried_out(applied))?;
+                write!(f, "status {status}, {}", applied_text(applied))?;
                 retry_after.iter().try_for_each(|after| write!(f, ", {after}"))
             }
-            Self::Portal => f.write_str("answered by a captive portal"),
-            Self::Twice { later } => write!(f, "delivered again {later:?} later"),
-            Self::Stale => f.write_str("answered from a stale cache"),
+            Self::CaptivePortal => f.write_str("response of a captive portal"),
+            Self::Repeat { later } => write!(f, "repeated {later:?} later"),
+            Self::StaleCache => f.write_str("response of a stale cache"),
         }
     }
 }
@@ -152,9 +153,9 @@ impl fmt::Display for Incident {
                     Memory::Lost => "everything lost",
                 })
             }
-            Self::Blackout(duration) => write!(f, "nothing gets through for {duration:?}"),
+            Self::Partition(duration) => write!(f, "network partition for {duration:?}"),
             Self::ResetConnections => f.write_str("every connection is reset"),
-            Self::Sleep(duration) => write!(f, "every process sleeps for {duration:?}"),
+            Self::Suspend(duration) => write!(f, "every computer is suspended for {duration:?}"),
             Self::WallClock(ahead) => write!(f, "the wall clock jumps forward by {ahead:?}"),
         }
     }

@@ -11,7 +11,7 @@
 //! use durable_streams_sim::{Fault, Schedule, World};
 //!
 //! // The first request is applied, but its response is lost.
-//! let mut world = World::builder(7).schedule(Schedule::new().request(0, Fault::LoseAnswer)).build();
+//! let mut world = World::builder(7).schedule(Schedule::new().request(0, Fault::LoseResponse)).build();
 //! let transport = world.transport();
 //! let put = || http::Request::put("http://sim/orders").body(bytes::Bytes::new()).unwrap();
 //! world.run(async {

@@ -84,7 +84,7 @@ impl Net {
                 faults.entry(*number).or_insert_with(|| fault.clone());
             }
         }
-        let cache = faults.values().any(|fault| *fault == Fault::Stale).then(HashMap::new);
+        let cache = faults.values().any(|fault| *fault == Fault::StaleCache).then(HashMap::new);
         let state = State {
             model,
             rng,
@@ -132,12 +132,12 @@ impl Net {
         self.core.note(|| incident.to_string());
         match incident {
             Incident::Restart { down, memory } => self.restart(*down, *memory),
-            Incident::Blackout(duration) => {
+            Incident::Partition(duration) => {
                 let until = self.core.now() + *duration;
                 self.changed(|state| state.dark_until = until.max(state.dark_until));
             }
             Incident::ResetConnections => self.changed(|state| state.connections += 1),
-            Incident::Sleep(duration) => self.core.freeze_all(*duration),
+            Incident::Suspend(duration) => self.core.freeze_all(*duration),
             Incident::WallClock(ahead) => self.core.shift_wall(*ahead),
         }
     }

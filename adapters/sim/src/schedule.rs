@@ -7,8 +7,8 @@ use std::time::Duration;
 /// ```
 /// use durable_streams_sim::{Fault, Schedule};
 ///
-/// let schedule = Schedule::new().request(2, Fault::LoseAnswer).request(3, Fault::Refuse);
-/// assert_eq!(schedule.to_string(), "request 2: carried out, answer lost; request 3: connection refused");
+/// let schedule = Schedule::new().request(2, Fault::LoseResponse).request(3, Fault::Refuse);
+/// assert_eq!(schedule.to_string(), "request 2: applied, response lost; request 3: connection refused");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule(Vec<Event>);
@@ -175,19 +175,19 @@ impl FaultPlan {
             return match rng.below(15) {
                 0 => Fault::Refuse,
                 1 => Fault::LoseRequest,
-                2 | 3 => Fault::LoseAnswer,
+                2 | 3 => Fault::LoseResponse,
                 4 => Fault::Hang { applied: rng.percent(50) },
-                5 | 6 => Fault::Delay { request: self.duration(rng), answer: self.duration(rng) },
+                5 | 6 => Fault::Delay { request: self.duration(rng), response: self.duration(rng) },
                 7 => Fault::CutBody { after: cut(rng) },
                 8 => Fault::EndEvents { after: cut(rng) },
                 9 => Fault::StallBody { after: cut(rng) },
                 10 | 11 => status(rng),
-                12 if self.twice => Fault::Twice { later: self.duration(rng) },
-                14 if self.portal => Fault::Portal,
+                12 if self.twice => Fault::Repeat { later: self.duration(rng) },
+                14 if self.portal => Fault::CaptivePortal,
                 14 if self.refusals => {
                     Fault::Status { status: *rng.pick(&REFUSALS), retry_after: None, applied: false }
                 }
-                13 => Fault::Stale,
+                13 => Fault::StaleCache,
                 _ => continue,
             };
         }
@@ -199,8 +199,8 @@ impl FaultPlan {
                 Incident::Restart { down: self.duration(rng), memory: *rng.pick(&self.memory) }
             }
             0..=2 => Incident::ResetConnections,
-            3 => Incident::Blackout(self.duration(rng)),
-            4 => Incident::Sleep(self.duration(rng)),
+            3 => Incident::Partition(self.duration(rng)),
+            4 => Incident::Suspend(self.duration(rng)),
             _ => Incident::WallClock(self.duration(rng) * 100),
         }
     }

@@ -70,7 +70,7 @@ fn refused_request_reports_not_sent() {
 
 #[test]
 fn lost_request_and_lost_response_look_the_same() {
-    for (fault, after) in [(Fault::LoseRequest, "abc"), (Fault::LoseAnswer, "abcd")] {
+    for (fault, after) in [(Fault::LoseRequest, "abc"), (Fault::LoseResponse, "abcd")] {
         let (mut world, transport) = world_with(fault);
         let error = world.run(send(&transport, post("/s", "d"))).unwrap_err();
         assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Closed, Sent::Maybe));
@@ -109,7 +109,7 @@ fn gateway_responds_in_place_of_the_server() {
 
 #[test]
 fn repeated_request_arrives_twice() {
-    let (mut world, transport) = world_with(Fault::Twice { later: SECOND });
+    let (mut world, transport) = world_with(Fault::Repeat { later: SECOND });
     assert_eq!(world.run(send(&transport, post("/s", "d"))).unwrap().status(), 204);
     assert_eq!(stored(&world, "/s"), "abcd");
     assert_eq!(world.settle(2 * SECOND), Ok(0));
@@ -118,7 +118,7 @@ fn repeated_request_arrives_twice() {
 
 #[test]
 fn requests_overtake_each_other() {
-    let delay = Fault::Delay { request: SECOND, answer: SECOND };
+    let delay = Fault::Delay { request: SECOND, response: SECOND };
     let (mut world, transport) = world_with(delay);
     world.run(async {
         let (one, two) = (send(&transport, post("/s", "1")), send(&transport, post("/s", "2")));
@@ -259,7 +259,7 @@ fn producers_may_be_forgotten() {
 
 #[test]
 fn blackout_delays_without_an_error() {
-    let schedule = Schedule::new().at(SECOND, Incident::Blackout(30 * SECOND));
+    let schedule = Schedule::new().at(SECOND, Incident::Partition(30 * SECOND));
     let (mut world, transport) = start(World::builder(2).schedule(schedule));
     let runtime = world.runtime();
     world.run(runtime.sleep(SECOND));
@@ -269,7 +269,8 @@ fn blackout_delays_without_an_error() {
 
 #[test]
 fn stale_cache_serves_an_earlier_response() {
-    let (mut world, transport) = start(World::builder(2).schedule(Schedule::new().request(3, Fault::Stale)));
+    let (mut world, transport) =
+        start(World::builder(2).schedule(Schedule::new().request(3, Fault::StaleCache)));
     assert_eq!(world.run(send(&transport, get("/s?offset=-1"))).unwrap().body(), "abc");
     world.run(send(&transport, post("/s", "d"))).unwrap();
     assert_eq!(world.run(send(&transport, get("/s?offset=-1"))).unwrap().body(), "abc");

@@ -171,7 +171,7 @@ fn repeats(scenario: &Scenario) -> bool {
     scenario
         .failures
         .iter()
-        .any(|failure| matches!(failure, Failure::World(Event::Request(_, Fault::Twice { .. }))))
+        .any(|failure| matches!(failure, Failure::World(Event::Request(_, Fault::Repeat { .. }))))
 }
 
 /// Whether nobody could tell this record from the first of an earlier run; see [`is_shared`].

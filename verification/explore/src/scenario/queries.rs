@@ -72,7 +72,10 @@ impl Scenario {
     #[must_use]
     pub fn has_sleep(&self) -> bool {
         self.failures.iter().any(|failure| {
-            matches!(failure, Failure::Replacement { .. } | Failure::World(Event::At(_, Incident::Sleep(_))))
+            matches!(
+                failure,
+                Failure::Replacement { .. } | Failure::World(Event::At(_, Incident::Suspend(_)))
+            )
         })
     }
 
@@ -81,7 +84,7 @@ impl Scenario {
     pub fn has_no_late_request(&self) -> bool {
         self.failures.iter().all(|failure| match failure {
             Failure::World(Event::Request(_, fault)) => {
-                !matches!(fault, Fault::Delay { .. } | Fault::Twice { .. })
+                !matches!(fault, Fault::Delay { .. } | Fault::Repeat { .. })
             }
             Failure::World(Event::At(_, incident)) => matches!(incident, Incident::Restart { .. }),
             Failure::Crash { process, .. } => matches!(process, ProcessId::Reader(_)),
@@ -93,7 +96,7 @@ impl Scenario {
     #[must_use]
     pub fn has_false_refusal(&self) -> bool {
         self.failures.iter().any(|failure| match failure {
-            Failure::World(Event::Request(_, Fault::Portal)) => true,
+            Failure::World(Event::Request(_, Fault::CaptivePortal)) => true,
             Failure::World(Event::Request(_, Fault::Status { status, .. })) => REFUSALS.contains(status),
             _ => false,
         })

@@ -29,8 +29,11 @@ fn state_loss(rng: &mut Rng, scenario: &mut Scenario) {
         }
     }
     let percent = *rng.pick(&[15, 40]);
-    scenario.failures =
-        scattered(rng, percent, &[Fault::LoseAnswer, Fault::LoseAnswer, Fault::LoseRequest, Fault::Refuse]);
+    scenario.failures = scattered(
+        rng,
+        percent,
+        &[Fault::LoseResponse, Fault::LoseResponse, Fault::LoseRequest, Fault::Refuse],
+    );
     let mut at = rng.duration(Duration::ZERO, BUSY / 2);
     for _ in 0..rng.between(1, 4) {
         let down = rng.duration(Duration::from_micros(1), Duration::from_millis(100));
@@ -49,7 +52,7 @@ fn spent_retries(rng: &mut Rng, scenario: &mut Scenario) {
         }
     }
     let refusal = Fault::Status { status: *rng.pick(&[401, 403, 404]), retry_after: None, applied: false };
-    let mut faults = vec![Fault::LoseAnswer, Fault::LoseAnswer, Fault::LoseRequest];
+    let mut faults = vec![Fault::LoseResponse, Fault::LoseResponse, Fault::LoseRequest];
     if rng.percent(50) {
         faults.push(refusal);
     }
@@ -65,7 +68,7 @@ fn too_large(rng: &mut Rng, scenario: &mut Scenario) {
         }
     }
     let refusal = Fault::Status { status: 413, retry_after: None, applied: false };
-    let mut faults = vec![Fault::LoseAnswer, Fault::LoseAnswer, refusal];
+    let mut faults = vec![Fault::LoseResponse, Fault::LoseResponse, refusal];
     if rng.percent(50) {
         // Some requests arrive after their timeout.
         faults.extend(late(rng, 2));
@@ -81,7 +84,7 @@ fn concurrent_close(rng: &mut Rng, scenario: &mut Scenario) {
     closer.finish = Finish::CloseStream(rng.percent(50));
     scenario.writers.truncate(1);
     scenario.writers.push(closer);
-    scenario.failures = scattered(rng, 30, &[Fault::LoseAnswer, Fault::LoseAnswer, Fault::LoseRequest]);
+    scenario.failures = scattered(rng, 30, &[Fault::LoseResponse, Fault::LoseResponse, Fault::LoseRequest]);
 }
 
 fn epoch_contention(rng: &mut Rng, scenario: &mut Scenario) {
@@ -93,7 +96,7 @@ fn epoch_contention(rng: &mut Rng, scenario: &mut Scenario) {
     let at = rng.duration(Duration::ZERO, BUSY / 4);
     let sleep = rng.duration(Duration::from_millis(1), Duration::from_millis(100));
     let percent = *rng.pick(&[0, 10]);
-    scenario.failures = scattered(rng, percent, &[Fault::LoseAnswer, Fault::LoseRequest]);
+    scenario.failures = scattered(rng, percent, &[Fault::LoseResponse, Fault::LoseRequest]);
     scenario.failures.push(Failure::Replacement { writer: 0, at, sleep });
 }
 
@@ -105,12 +108,12 @@ fn detaching(rng: &mut Rng, scenario: &mut Scenario) {
     scenario.failures = scattered(
         rng,
         15,
-        &[Fault::LoseAnswer, Fault::Hang { applied: true }, Fault::Hang { applied: false }],
+        &[Fault::LoseResponse, Fault::Hang { applied: true }, Fault::Hang { applied: false }],
     );
     let away = rng.duration(Duration::from_secs(20), Duration::from_secs(100));
     let incident = match rng.percent(50) {
         true => Incident::Restart { down: away, memory: Memory::Kept },
-        false => Incident::Blackout(away),
+        false => Incident::Partition(away),
     };
     scenario.failures.push(Failure::World(Event::At(rng.duration(Duration::ZERO, BUSY), incident)));
 }
@@ -122,7 +125,7 @@ fn repeated_crashes(rng: &mut Rng, scenario: &mut Scenario) {
     claiming(writer);
     writer.header_timeout = Some(rng.duration(SOON, LATE));
     let mut faults = late(rng, 4);
-    faults.push(Fault::LoseAnswer);
+    faults.push(Fault::LoseResponse);
     scenario.failures = scattered(rng, 50, &faults);
     for number in 0..rng.between(1, 3) {
         // The first crash is early: a run of few batches is the hardest to distinguish from the next run.
@@ -143,7 +146,7 @@ fn broken_connections(rng: &mut Rng, scenario: &mut Scenario) {
     let cut = |rng: &mut Rng| rng.index(300);
     let faults: Vec<Fault> = (0..6)
         .flat_map(|_| [Fault::CutBody { after: cut(rng) }, Fault::EndEvents { after: cut(rng) }])
-        .chain([Fault::Stale, Fault::Stale, Fault::Stale, Fault::LoseAnswer])
+        .chain([Fault::StaleCache, Fault::StaleCache, Fault::StaleCache, Fault::LoseResponse])
         .collect();
     scenario.failures = scattered(rng, 70, &faults);
     for _ in 0..rng.between(0, 6) {
@@ -188,7 +191,7 @@ const LATE: Duration = Duration::from_millis(500);
 fn late(rng: &mut Rng, kinds: usize) -> Vec<Fault> {
     let most = 2 * LATE;
     (0..kinds)
-        .map(|_| Fault::Delay { request: rng.duration(SOON, most), answer: rng.duration(SOON, most) })
+        .map(|_| Fault::Delay { request: rng.duration(SOON, most), response: rng.duration(SOON, most) })
         .collect()
 }
 
