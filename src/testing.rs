@@ -26,6 +26,7 @@ pub(crate) struct Sent {
     /// Path and query.
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
+    pub(crate) is_fresh_connection: bool,
     response: Scripted,
 }
 
@@ -45,13 +46,23 @@ pub(crate) struct ScriptedTransport(Arc<Mutex<Vec<Sent>>>);
 
 #[async_trait]
 impl HttpTransport for ScriptedTransport {
-    async fn send(&self, request: Request<Bytes>, _: SendOptions) -> Result<Response<Body>, TransportError> {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        options: SendOptions,
+    ) -> Result<Response<Body>, TransportError> {
         let (head, _) = request.into_parts();
         let index = {
             let mut sent = lock(&self.0);
             let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
             let response = Scripted::None;
-            sent.push(Sent { method: head.method, target, headers: head.headers, response });
+            sent.push(Sent {
+                method: head.method,
+                target,
+                headers: head.headers,
+                is_fresh_connection: options.is_fresh_connection(),
+                response,
+            });
             sent.len() - 1
         };
         poll_fn(|_| {

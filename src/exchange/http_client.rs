@@ -12,7 +12,7 @@ use bytes::Bytes;
 use durable_streams_contract::{
     AnyRuntime, AnyTransport, HttpTransport, Runtime, SendOptions, Sent, TransportError, TransportErrorKind,
 };
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use std::borrow::{Borrow, Cow};
 use std::future::Future;
 use std::sync::Arc;
@@ -84,17 +84,19 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
         )
     }
 
-    /// Sends `call` once and follows redirects, until the response's head has arrived.
+    /// Sends `call` once and follows redirects, until the response's head has arrived. With `fresh_connection`, on a new
+    /// connection; [`is_connection_suspect`] says when the next attempt needs one.
     ///
     /// Given the call by value, the future owns all that it needs, so that a reader can keep it across polls.
     pub(crate) fn send_once<C: Borrow<Call> + Send>(
         &self,
         call: C,
+        fresh_connection: bool,
     ) -> impl Future<Output = Result<Response, AttemptError>> + Send + use<T, R, C> {
         let inner = self.0.clone();
         async move {
             let call = call.borrow();
-            let options = SendOptions::new();
+            let options = SendOptions::new().with_fresh_connection(fresh_connection);
             let head = with_upload_time(inner.defaults.header_timeout, call.body.len());
             let (deadline, options) = match call.wait {
                 // The backstop must neither fire before the deadline nor cut a slow body.
@@ -146,7 +148,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
             // Relaxed: the same future reads it.
             handed_over.store(true, Ordering::Relaxed);
             let response =
-                self.transport.send(request, options).await.map_err(|error| match same_origin {
+                self.transport.send(request, options.clone()).await.map_err(|error| match same_origin {
                     true => error,
                     false => with_redirect_context(&error, &endpoint),
                 })?;
@@ -194,6 +196,23 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         let provided = provided.into_iter().map(|(key, value)| (Cow::Owned(key), Cow::Owned(value)));
         let own = call.query.iter().map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_str())));
         Endpoint::new(with_query(call.url(), provided.chain(own)))
+    }
+}
+
+/// Whether the next attempt needs a new connection: this one may be the cause of the failure, or lead to a server that is.
+///
+/// A load balancer keeps all requests of a connection on one server, and a connection whose other end is gone is silent
+/// until it times out.
+pub(crate) fn is_connection_suspect(attempt: &Result<Response, AttemptError>) -> bool {
+    match attempt {
+        Ok(response) => {
+            response.status.is_server_error() || response.status == StatusCode::MISDIRECTED_REQUEST
+        }
+        Err(AttemptError::Refused(_)) => false,
+        Err(AttemptError::Transport(error)) => {
+            error.is_retryable()
+                && !matches!(error.kind(), TransportErrorKind::Dns | TransportErrorKind::Connect)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One operation: a request that is sent again as often as the policy allows and as far as that is safe.
 
 use super::call::{AttemptError, Call, Response};
-use super::http_client::HttpClient;
+use super::http_client::{HttpClient, is_connection_suspect};
 use super::redirect::redirected_to;
 use crate::error::{Context, Error, StreamError};
 use crate::offset::Offset;
@@ -55,8 +55,11 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
     pub(crate) async fn send(&self, call: &Call, resend: Resend) -> Result<Response, OperationError> {
         let mut backoff = Backoff::new(self.defaults().retry.bounded_by(OPERATION_BUDGET));
         let mut ambiguous = false;
+        let mut fresh_connection = false;
         loop {
-            let (error, unapplied, has_response) = match self.send_once(call).await {
+            let attempt = self.send_once(call, fresh_connection).await;
+            fresh_connection = is_connection_suspect(&attempt);
+            let (error, unapplied, has_response) = match attempt {
                 Ok(response) if response.status.is_success() => return Ok(response),
                 Ok(response) => {
                     let (error, unapplied) = self.refusal(call, response).await;
@@ -141,5 +144,38 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
         };
         futures_lite::future::or(drained, self.runtime().sleep(DRAIN_TIMEOUT)).await;
         start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Rig, poll_once};
+    use std::pin::pin;
+    use std::time::Duration;
+
+    #[test]
+    fn attempt_after_a_path_failure_asks_for_a_new_connection() {
+        let rig = Rig::new();
+        let stream = rig.stream();
+        let mut head = pin!(stream.head());
+        let fail: [&dyn Fn(usize); 4] = [
+            &|index| rig.respond(index, 503, &[]),
+            &|index| rig.break_connection(index),
+            &|index| rig.respond(index, 429, &[]),
+            &|index| {
+                rig.respond(index, 200, &[("stream-next-offset", "0_0"), ("content-type", "text/plain")])
+            },
+        ];
+        for (index, fail) in fail.iter().enumerate() {
+            assert!(poll_once(&mut head).is_none());
+            rig.advance(Duration::from_secs(1));
+            assert!(index == 0 || poll_once(&mut head).is_none());
+            fail(index);
+        }
+        let head = poll_once(&mut head).unwrap();
+        assert!(head.is_ok(), "{head:?}");
+        let fresh: Vec<bool> =
+            (0..rig.sent()).map(|index| rig.request(index, |sent| sent.is_fresh_connection)).collect();
+        assert_eq!(fresh, [false, true, true, false]);
     }
 }

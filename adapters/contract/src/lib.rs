@@ -13,9 +13,11 @@ mod runtime;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod transport;
+mod upload;
 
 pub use async_trait::async_trait;
 pub use body::Body;
 pub use error::{Sent, TransportError, TransportErrorKind};
 pub use runtime::{AnyRuntime, DefaultRuntime, Executor, Runtime, RuntimeError, Sleep, Task, Timer};
 pub use transport::{AnyTransport, DefaultTransport, HttpTransport, SendOptions, TransportOptions};
+pub use upload::UploadProgress;

@@ -1,4 +1,4 @@
-use crate::{Body, TransportError};
+use crate::{Body, TransportError, UploadProgress};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::fmt;
@@ -26,7 +26,9 @@ use std::time::Duration;
 ///   whether it can have reached the server.
 /// - Header values are passed on byte for byte, both ways. What the library cannot send is an error,
 ///   never a panic.
-/// - Connections are reused for sequential requests where the library does that safely.
+/// - Connections are reused for sequential requests where the library does that safely. A request with
+///   [`with_fresh_connection`](SendOptions::with_fresh_connection) gets a new one, and the idle ones to its origin are
+///   discarded. Dropping a future alone discards no connection but its own.
 /// - It works wherever it is polled: a library that needs its reactor brings a handle along.
 ///
 /// `examples/custom_transport.rs` of `durable-streams-client` is one over an HTTP library. One may also stand before
@@ -67,7 +69,7 @@ pub trait HttpTransport: Send + Sync + 'static {
     ) -> Result<http::Response<Body>, TransportError>;
 }
 
-/// Hints for one request. Most transports need none of them.
+/// Hints for one request. Most transports need few of them.
 ///
 /// ```
 /// use durable_streams_contract::SendOptions;
@@ -76,10 +78,12 @@ pub trait HttpTransport: Send + Sync + 'static {
 /// let options = SendOptions::new().with_live(true).with_backstop(Duration::from_secs(90));
 /// assert!(options.is_live());
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct SendOptions {
     live: bool,
     backstop: Option<Duration>,
+    fresh_connection: bool,
+    upload: Option<UploadProgress>,
 }
 
 impl SendOptions {
@@ -105,6 +109,26 @@ impl SendOptions {
         self
     }
 
+    /// Discards the idle connections to this origin, and sends the request on a new one. Default: false.
+    ///
+    /// The client sets it after a timeout, a lost connection, a 5xx or a 421: the next attempt may reach another
+    /// address, or another server behind a load balancer. Only the client knows that an attempt timed out; a transport sees
+    /// a dropped future, which says nothing about the connection.
+    #[must_use]
+    pub fn with_fresh_connection(mut self, fresh_connection: bool) -> Self {
+        self.fresh_connection = fresh_connection;
+        self
+    }
+
+    /// Where the transport counts the bytes of the request's body that it handed to the socket. Default: nowhere.
+    ///
+    /// A transport that cannot count leaves it untouched.
+    #[must_use]
+    pub fn with_upload(mut self, upload: UploadProgress) -> Self {
+        self.upload = Some(upload);
+        self
+    }
+
     /// See [`with_live`](Self::with_live).
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -115,6 +139,18 @@ impl SendOptions {
     #[must_use]
     pub fn backstop(&self) -> Option<Duration> {
         self.backstop
+    }
+
+    /// See [`with_fresh_connection`](Self::with_fresh_connection).
+    #[must_use]
+    pub fn is_fresh_connection(&self) -> bool {
+        self.fresh_connection
+    }
+
+    /// See [`with_upload`](Self::with_upload).
+    #[must_use]
+    pub fn upload(&self) -> Option<&UploadProgress> {
+        self.upload.as_ref()
     }
 }
 

@@ -234,3 +234,27 @@ fn probe_neither_misses_nor_overwrites_headers_that_were_set_while_it_was_in_fli
     let new = Some(HeaderValue::from_static("new"));
     assert_eq!((token(&rig, 0), token(&rig, 1), token(&rig, 2)), (None, new.clone(), new));
 }
+
+#[test]
+fn batch_after_a_path_failure_asks_for_a_new_connection() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder.content_type("text/plain"));
+    let record = producer.append("a").unwrap();
+    rig.run();
+    rig.respond(0, 502, &[]);
+    rig.run();
+    rig.advance(Duration::from_secs(1));
+    rig.run();
+    rig.break_connection(1);
+    rig.run();
+    rig.advance(Duration::from_secs(2));
+    rig.run();
+    rig.respond(2, 200, &stored("0_5", "0"));
+    rig.run();
+    assert!(record.try_result().unwrap().is_ok());
+    producer.append("b").unwrap();
+    rig.run();
+    let fresh: Vec<bool> =
+        (0..rig.sent()).map(|index| rig.request(index, |sent| sent.is_fresh_connection)).collect();
+    assert_eq!(fresh, [false, true, true, false]);
+}

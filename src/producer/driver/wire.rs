@@ -1,8 +1,9 @@
 //! One attempt over the network: the request, and what its response means.
 
 use crate::error::{Error, StreamError};
-use crate::exchange::call::{AttemptError, Call};
+use crate::exchange::call::{AttemptError, Call, Response};
 use crate::exchange::headers::replace;
+use crate::exchange::http_client::is_connection_suspect;
 use crate::offset::Offset;
 use crate::producer::machine::{Attempt, AttemptResult, Fate};
 use crate::protocol::head::Head;
@@ -12,6 +13,7 @@ use crate::stream::handle::DurableStream;
 use crate::sync::lock;
 use durable_streams_contract::{HttpTransport, Runtime, Sent};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What all requests of a producer have in common.
@@ -22,6 +24,9 @@ pub(in crate::producer) struct Wire<T, R> {
     /// The headers that the error handler returned last. Shared by all clones, so that a request that is retried inside
     /// its own future uses the latest ones, and none overwrites them with what it started with.
     extra_headers: Arc<Mutex<HeaderMap>>,
+    /// The next request needs a new connection. Shared by all clones, which one task polls: no other request comes between
+    /// the failure and this.
+    fresh_connection: Arc<AtomicBool>,
 }
 
 impl<T, R> Clone for Wire<T, R> {
@@ -31,6 +36,7 @@ impl<T, R> Clone for Wire<T, R> {
             id: self.id.clone(),
             content_type: self.content_type.clone(),
             extra_headers: self.extra_headers.clone(),
+            fresh_connection: self.fresh_connection.clone(),
         }
     }
 }
@@ -48,7 +54,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         id: HeaderValue,
         content_type: Option<HeaderValue>,
     ) -> Self {
-        Self { stream, id, content_type, extra_headers: Arc::default() }
+        Self { stream, id, content_type, extra_headers: Arc::default(), fresh_connection: Arc::default() }
     }
 
     /// Replaces the headers of the error handler for all later requests, if it returned any.
@@ -62,6 +68,16 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         let mut call = self.stream.call(operation)?;
         replace(&mut call.extra_headers, lock(&self.extra_headers).clone());
         Ok(call)
+    }
+
+    /// One attempt of a request. After a failure that may be the connection's, the next one gets a new connection.
+    async fn send_once(&self, call: &Call) -> Result<Response, AttemptError> {
+        let fresh_connection = self.fresh_connection.swap(false, Ordering::Relaxed);
+        let attempt = self.stream.http().send_once(call, fresh_connection).await;
+        if is_connection_suspect(&attempt) {
+            self.fresh_connection.store(true, Ordering::Relaxed);
+        }
+        attempt
     }
 
     fn append(&self, attempt: &Attempt) -> Result<Call, Error> {
@@ -86,7 +102,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
             Ok(call) => call,
             Err(error) => return AttemptResult::Failed { error, fate: Fate::NoEffect, retry: false },
         };
-        let response = match self.stream.http().send_once(&call).await {
+        let response = match self.send_once(&call).await {
             Ok(response) => response,
             Err(error) => return without_response(error, &call),
         };
@@ -166,7 +182,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         let mut call = self.call(Operation::Head)?;
         // A cached tail would be wrong.
         call.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        let response = match self.stream.http().send_once(&call).await {
+        let response = match self.send_once(&call).await {
             Ok(response) => response,
             Err(AttemptError::Transport(error)) => return Err(call.transport_error(&error)),
             Err(AttemptError::Refused(error)) => return Err(error),

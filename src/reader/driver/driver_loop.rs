@@ -4,6 +4,7 @@ use super::request_call::request_call;
 use super::wakeup::{CLOCK_CHECK_INTERVAL, Wakeup};
 use crate::error::Error;
 use crate::exchange::call::{AttemptError, Call, Response};
+use crate::exchange::http_client::is_connection_suspect;
 use crate::reader::machine::{Action, Machine, Request};
 use crate::stream::handle::DurableStream;
 use crate::sync::Exclusive;
@@ -19,8 +20,15 @@ const INPUTS_PER_POLL: u32 = 128;
 /// The request or body whose next input the machine waits for.
 enum InFlight {
     Nothing,
-    Request(Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>),
+    Request(Pin<Box<dyn Future<Output = Attempt> + Send>>),
     Body(Body),
+}
+
+/// The result of a request.
+struct Attempt {
+    result: Result<Response, Error>,
+    /// The next request needs a new connection.
+    is_connection_suspect: bool,
 }
 
 pub(in crate::reader) struct Driver<T, R> {
@@ -32,6 +40,8 @@ pub(in crate::reader) struct Driver<T, R> {
     wakeup: Exclusive<Option<Wakeup>>,
     /// The consumer got `Pending`, and nothing was taken since.
     waiting: bool,
+    /// The next request needs a new connection: the last one failed in a way that may be the connection's.
+    fresh_connection: bool,
 }
 
 impl<T: HttpTransport + Clone, R: Runtime + Clone> Driver<T, R> {
@@ -44,6 +54,7 @@ impl<T: HttpTransport + Clone, R: Runtime + Clone> Driver<T, R> {
             in_flight: self.in_flight,
             wakeup: self.wakeup,
             waiting: self.waiting,
+            fresh_connection: self.fresh_connection,
         }
     }
 }
@@ -57,6 +68,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             in_flight: Exclusive::new(InFlight::Nothing),
             wakeup: Exclusive::new(None),
             waiting: false,
+            fresh_connection: false,
         }
     }
 
@@ -117,7 +129,8 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 Action::Send(request) => {
                     // The old connection goes back to its pool before the new request looks for one.
                     *self.in_flight.get_mut() = InFlight::Nothing;
-                    *self.in_flight.get_mut() = InFlight::Request(self.send(*request));
+                    let fresh_connection = std::mem::take(&mut self.fresh_connection);
+                    *self.in_flight.get_mut() = InFlight::Request(self.send(*request, fresh_connection));
                 }
                 // Nothing of the old response may reach the machine: it has given it up.
                 Action::Wait => *self.in_flight.get_mut() = InFlight::Nothing,
@@ -150,7 +163,8 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         match self.in_flight.get_mut() {
             InFlight::Nothing => Poll::Pending,
             InFlight::Request(request) => {
-                let result = std::task::ready!(request.as_mut().poll(cx));
+                let Attempt { result, is_connection_suspect } = std::task::ready!(request.as_mut().poll(cx));
+                self.fresh_connection = is_connection_suspect;
                 // A future that is ready must not be polled again.
                 *self.in_flight.get_mut() = InFlight::Nothing;
                 let now = self.stream.client().runtime().now();
@@ -174,6 +188,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                         // The same for a body after its end or an error.
                         Some(Err(error)) => {
                             *self.in_flight.get_mut() = InFlight::Nothing;
+                            self.fresh_connection = true;
                             self.machine.on_body_broken(error, now);
                         }
                         None => {
@@ -211,24 +226,38 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         // Before the deadline: dropping a connection that died meanwhile does not count as a failure.
         if set.shows_suspension(now, runtime.wall_time()) {
             self.machine.on_suspended(now);
+            self.fresh_connection = true;
         }
         *wakeup = None;
+        // A response that is given up, not a delay between requests.
+        if self.machine.deadline().is_some_and(|deadline| deadline <= now)
+            && !matches!(self.in_flight.get_mut(), InFlight::Nothing)
+        {
+            self.fresh_connection = true;
+        }
         self.machine.on_deadline(now);
         Poll::Ready(())
     }
 
     /// Sends the request. The future owns all that it needs, so that it can be kept across polls.
-    fn send(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>> {
+    fn send(
+        &self,
+        request: Request,
+        fresh_connection: bool,
+    ) -> Pin<Box<dyn Future<Output = Attempt> + Send>> {
         // One attempt. The machine decides about retries, because it knows what was delivered.
         let client = self.stream.http().clone();
         let call = request_call(&self.template, request, self.machine.idle_timeout());
         Box::pin(async move {
-            match client.send_once(&call).await {
+            let attempt = client.send_once(&call, fresh_connection).await;
+            let is_connection_suspect = is_connection_suspect(&attempt);
+            let result = match attempt {
                 Ok(response) if response.status.is_success() => Ok(response),
                 Ok(response) => Err(client.refusal(&call, response).await.0),
                 Err(AttemptError::Refused(error)) => Err(error),
                 Err(AttemptError::Transport(error)) => Err(call.transport_error(&error)),
-            }
+            };
+            Attempt { result, is_connection_suspect }
         })
     }
 }

@@ -140,3 +140,47 @@ fn batches_converted_to_any_keep_their_error() {
     assert!(poll_once(&mut pin!(batches.next())).unwrap().unwrap().is_err());
     assert_eq!(poll_once(&mut pin!(batches.next())).unwrap().unwrap().unwrap().items, [2]);
 }
+
+/// Whether request `index` asked for a new connection.
+fn is_fresh(rig: &Rig, index: usize) -> bool {
+    rig.request(index, |sent| sent.is_fresh_connection)
+}
+
+#[test]
+fn request_after_a_path_failure_asks_for_a_new_connection() {
+    let rig = Rig::new();
+    let mut read = pin!(reader(&rig).read_all());
+    assert!(poll_once(&mut read).is_none());
+    rig.respond(0, 503, &[]);
+    let fail: [&dyn Fn(usize); 3] = [
+        &|index| rig.break_connection(index),
+        &|index| rig.respond_with_body(index, 200, &[TEXT, next("a1"), ("content-length", "6")]).break_off(),
+        // The rate limit is the server's, whichever connection is used.
+        &|index| rig.respond(index, 429, &[]),
+    ];
+    for (index, fail) in fail.iter().enumerate() {
+        assert!(poll_once(&mut read).is_none());
+        rig.advance(Duration::from_secs(5));
+        assert!(poll_once(&mut read).is_none());
+        fail(index + 1);
+    }
+    assert!(poll_once(&mut read).is_none());
+    rig.advance(Duration::from_secs(5));
+    assert!(poll_once(&mut read).is_none());
+    let fresh: Vec<bool> = (0..rig.sent()).map(|index| is_fresh(&rig, index)).collect();
+    assert_eq!(fresh, [false, true, true, true, false]);
+}
+
+#[test]
+fn request_after_a_silent_body_asks_for_a_new_connection() {
+    let rig = Rig::new();
+    let mut read = pin!(reader(&rig).idle_timeout(Duration::from_secs(5)).read_all());
+    assert!(poll_once(&mut read).is_none());
+    let _silent = rig.respond_with_body(0, 200, &[TEXT, next("a1")]);
+    assert!(poll_once(&mut read).is_none());
+    for _ in 0..3 {
+        rig.advance(Duration::from_secs(6));
+        assert!(poll_once(&mut read).is_none());
+    }
+    assert_eq!((rig.sent(), is_fresh(&rig, 1)), (2, true));
+}
