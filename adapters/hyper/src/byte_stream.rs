@@ -42,11 +42,7 @@ impl fmt::Debug for ByteStream {
 }
 
 impl AsyncRead for ByteStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<usize>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 

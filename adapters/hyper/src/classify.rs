@@ -31,9 +31,7 @@ pub(crate) fn classify(error: hyper::Error, phase: Phase, sent: Sent) -> Transpo
     TransportError::new(kind).with_sent(sent).with_message(root).with_source(error)
 }
 
-pub(crate) fn chain<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(crate) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| match error.downcast_ref::<std::io::Error>() {
         // An `io::Error` around another error hides it: its `source` is the inner one's source.
         Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),

@@ -25,6 +25,8 @@ pub(crate) struct Dialer {
     /// Servers without TLS speak HTTP/2.
     #[cfg(feature = "http2")]
     pub(crate) http2_prior_knowledge: bool,
+    #[cfg(feature = "http2")]
+    pub(crate) keep_alive: http2::KeepAlive,
 }
 
 /// An open connection, by the protocol that both sides agreed on.
@@ -47,7 +49,11 @@ impl Dialer {
     }
 
     /// Resolves, connects and shakes hands, within the connect timeout.
-    pub(crate) async fn open(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<Opened, TransportError> {
+    pub(crate) async fn open(
+        &self,
+        origin: &Origin,
+        proxy: Option<&Proxy>,
+    ) -> Result<Opened, TransportError> {
         let late = async {
             self.runtime.sleep(self.connect_timeout).await;
             Err(TransportError::new(TransportErrorKind::Timeout)
@@ -62,10 +68,11 @@ impl Dialer {
             None => self.connect_tcp(origin).await?,
             Some(proxy) => self.connect_through(proxy, origin).await?,
         };
-        let (stream, http2) = if origin.tls { self.handshake(origin, stream).await? } else { (stream, false) };
+        let (stream, http2) =
+            if origin.tls { self.handshake(origin, stream).await? } else { (stream, false) };
         #[cfg(feature = "http2")]
         if http2 || (!origin.tls && self.http2_prior_knowledge) {
-            return Ok(Opened::Http2(http2::Connection::open(stream, &self.runtime).await?));
+            return Ok(Opened::Http2(http2::Connection::open(stream, &self.runtime, self.keep_alive).await?));
         }
         #[cfg(not(feature = "http2"))]
         let _: bool = http2;
@@ -93,12 +100,20 @@ impl Dialer {
     }
 
     #[cfg(feature = "rustls")]
-    async fn handshake(&self, origin: &Origin, stream: ByteStream) -> Result<(ByteStream, bool), TransportError> {
+    async fn handshake(
+        &self,
+        origin: &Origin,
+        stream: ByteStream,
+    ) -> Result<(ByteStream, bool), TransportError> {
         self.tls.connect(&origin.host, stream).await
     }
 
     #[cfg(feature = "rustls")]
-    async fn handshake_with_proxy(&self, proxy: &Origin, stream: ByteStream) -> Result<ByteStream, TransportError> {
+    async fn handshake_with_proxy(
+        &self,
+        proxy: &Origin,
+        stream: ByteStream,
+    ) -> Result<ByteStream, TransportError> {
         self.tls.connect_http1(&proxy.host, stream).await
     }
 

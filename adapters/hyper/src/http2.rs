@@ -26,9 +26,21 @@ const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// Larger frames cost fewer steps per byte.
 const MAX_FRAME: u32 = 64 * 1024;
-/// After this long without a frame, a ping asks whether the connection lives; and how long its answer may take.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// When a ping asks whether a connection of HTTP/2 lives (RFC 9113, section 6.7).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeepAlive {
+    /// After this long without a frame, while a stream is open.
+    pub(crate) interval: Duration,
+    /// How long its answer may take.
+    pub(crate) timeout: Duration,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(20), timeout: Duration::from_secs(10) }
+    }
+}
 
 /// An open connection that many exchanges share. Dropping it lets those in progress go on.
 pub(crate) struct Connection {
@@ -45,7 +57,11 @@ struct Streams {
 
 impl Connection {
     /// Waits for the server's settings, so that the number of streams is known before the first request.
-    pub(crate) async fn open(stream: ByteStream, runtime: &AnyRuntime) -> Result<Self, TransportError> {
+    pub(crate) async fn open(
+        stream: ByteStream,
+        runtime: &AnyRuntime,
+        keep_alive: KeepAlive,
+    ) -> Result<Self, TransportError> {
         let (wire, written) = Wire::new(stream);
         let mut builder = http2::Builder::new(HyperExecutor(runtime.clone()));
         builder
@@ -53,8 +69,8 @@ impl Connection {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(MAX_FRAME)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT);
+            .keep_alive_interval(keep_alive.interval)
+            .keep_alive_timeout(keep_alive.timeout);
         let failed = |error| classify(error, Phase::Head, Sent::No);
         let (sender, mut driver) = builder.handshake(wire).await.map_err(failed)?;
         let streams = Arc::new(Streams { open: AtomicUsize::new(0), max: AtomicUsize::new(0) });

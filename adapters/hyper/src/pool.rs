@@ -167,7 +167,11 @@ impl Pool {
 #[cfg(feature = "http2")]
 impl Pool {
     /// A stream on a shared connection that has one left; with `opened_after`, on one that is not older.
-    pub(crate) fn take_stream(&self, origin: &Origin, opened_after: Option<Instant>) -> Option<http2::Stream> {
+    pub(crate) fn take_stream(
+        &self,
+        origin: &Origin,
+        opened_after: Option<Instant>,
+    ) -> Option<http2::Stream> {
         let now = Instant::now();
         let mut origins = self.lock();
         let shared = &mut origins.get_mut(origin)?.shared;

@@ -32,8 +32,9 @@ impl Proxies {
         let Some(found) = self.0.intercept(uri) else { return Ok(None) };
         let origin = Origin::of(found.uri()).map_err(|_| {
             let scheme = found.uri().scheme_str().unwrap_or("missing");
-            TransportError::new(TransportErrorKind::Unsupported)
-                .with_message(format!("the scheme of the proxy is {scheme}, and only http and https are supported"))
+            TransportError::new(TransportErrorKind::Unsupported).with_message(format!(
+                "the scheme of the proxy is {scheme}, and only http and https are supported"
+            ))
         })?;
         Ok(Some(Proxy { origin, authorization: found.basic_auth().cloned() }))
     }

@@ -20,7 +20,14 @@ pub(crate) async fn connect_first(
     timer: &dyn Timer,
     addresses: Vec<SocketAddr>,
 ) -> Result<ByteStream, TransportError> {
-    let mut race = Race { connect, timer, waiting: interleave(addresses), running: Vec::new(), next_at: None, failed: None };
+    let mut race = Race {
+        connect,
+        timer,
+        waiting: interleave(addresses),
+        running: Vec::new(),
+        next_at: None,
+        failed: None,
+    };
     poll_fn(|cx| race.poll(cx)).await
 }
 

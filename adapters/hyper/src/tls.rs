@@ -79,7 +79,9 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TransportErr
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates.map_err(|error| invalid("a certificate cannot be read", error))?;
     if certificates.is_empty() {
-        return Err(TransportError::new(TransportErrorKind::Tls).with_message("there is no certificate in the PEM"));
+        return Err(
+            TransportError::new(TransportErrorKind::Tls).with_message("there is no certificate in the PEM")
+        );
     }
     Ok(certificates)
 }
@@ -126,12 +128,20 @@ impl Tls {
     }
 
     /// Shakes hands with an origin; also tells whether both sides agreed on HTTP/2.
-    pub(crate) async fn connect(&self, host: &str, stream: ByteStream) -> Result<(ByteStream, bool), TransportError> {
+    pub(crate) async fn connect(
+        &self,
+        host: &str,
+        stream: ByteStream,
+    ) -> Result<(ByteStream, bool), TransportError> {
         handshake(&self.config, host, stream).await
     }
 
     /// Shakes hands with a proxy.
-    pub(crate) async fn connect_http1(&self, host: &str, stream: ByteStream) -> Result<ByteStream, TransportError> {
+    pub(crate) async fn connect_http1(
+        &self,
+        host: &str,
+        stream: ByteStream,
+    ) -> Result<ByteStream, TransportError> {
         #[cfg(feature = "http2")]
         let config = &self.http1_config;
         #[cfg(not(feature = "http2"))]

@@ -7,13 +7,14 @@ use crate::proxy::Proxies;
 use crate::tls::{Tls, TlsOptions};
 use bytes::Bytes;
 use durable_streams_contract::{
-    AnyRuntime, Body, DefaultRuntime, DefaultTransport, HttpTransport, Runtime, SendOptions, Sent, TransportError,
-    TransportErrorKind, TransportOptions, async_trait,
+    AnyRuntime, Body, HttpTransport, Runtime, SendOptions, TransportError, TransportOptions, async_trait,
 };
 use http::{Request, Response};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+#[cfg(feature = "http2")]
+use std::time::Duration;
 
 /// hyper as [`HttpTransport`], over the connections of `C`, on the runtime `R`.
 ///
@@ -37,13 +38,12 @@ pub struct HyperTransport<C, R> {
     stack: PhantomData<fn() -> (C, R)>,
 }
 
-
 impl<C: Connect, R: Runtime> HyperTransport<C, R> {
     /// A transport: no redirects, no decompression, no timeout but that of connecting.
     ///
     /// # Errors
     ///
-    /// [`Tls`](TransportErrorKind::Tls) where the system's trusted authorities cannot be loaded.
+    /// [`Tls`](durable_streams_contract::TransportErrorKind::Tls) where the system's trusted authorities cannot be loaded.
     pub fn new(connect: C, runtime: R, options: &TransportOptions) -> Result<Self, TransportError> {
         Self::builder(connect, runtime).options(options).build()
     }
@@ -82,6 +82,8 @@ impl<C: Connect, R: Runtime> HyperTransport<C, R> {
             tls: TlsOptions::default(),
             #[cfg(feature = "http2")]
             http2_prior_knowledge: false,
+            #[cfg(feature = "http2")]
+            keep_alive: crate::http2::KeepAlive::default(),
         }
     }
 }
@@ -117,6 +119,8 @@ pub struct HyperTransportBuilder<C, R> {
     tls: TlsOptions,
     #[cfg(feature = "http2")]
     http2_prior_knowledge: bool,
+    #[cfg(feature = "http2")]
+    keep_alive: crate::http2::KeepAlive,
 }
 
 impl<C: Connect, R: Runtime> HyperTransportBuilder<C, R> {
@@ -147,11 +151,19 @@ impl<C: Connect, R: Runtime> HyperTransportBuilder<C, R> {
         self
     }
 
+    /// When a ping asks whether a connection of HTTP/2 lives: after `interval` without a frame while a response is open.
+    /// Without an answer within `timeout` the connection counts as lost. Default: 20 s and 10 s.
+    #[cfg(feature = "http2")]
+    pub fn http2_keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keep_alive = crate::http2::KeepAlive { interval, timeout };
+        self
+    }
+
     /// Builds the transport.
     ///
     /// # Errors
     ///
-    /// [`Tls`](TransportErrorKind::Tls) where the trusted authorities cannot be loaded or the client certificate cannot
+    /// [`Tls`](durable_streams_contract::TransportErrorKind::Tls) where the trusted authorities cannot be loaded or the client certificate cannot
     /// be used.
     pub fn build(self) -> Result<HyperTransport<C, R>, TransportError> {
         let dialer = Dialer {
@@ -163,6 +175,8 @@ impl<C: Connect, R: Runtime> HyperTransportBuilder<C, R> {
             tls: Tls::new(self.tls)?,
             #[cfg(feature = "http2")]
             http2_prior_knowledge: self.http2_prior_knowledge,
+            #[cfg(feature = "http2")]
+            keep_alive: self.keep_alive,
         };
         let exchanges = Exchanges::new(dialer, Pool::new(self.pool_limits));
         Ok(HyperTransport { exchanges: Arc::new(exchanges), stack: PhantomData })
@@ -178,31 +192,6 @@ impl<C, R> fmt::Debug for HyperTransportBuilder<C, R> {
     }
 }
 
-#[cfg(feature = "async-io")]
-impl<R: DefaultRuntime> DefaultTransport for HyperTransport<crate::AsyncIoConnect, R> {
-    fn from_options(options: &TransportOptions) -> Result<Self, TransportError> {
-        Self::new(crate::AsyncIoConnect::new(), current()?, options)
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl<R: DefaultRuntime> DefaultTransport for HyperTransport<crate::TokioConnect, R> {
-    fn from_options(options: &TransportOptions) -> Result<Self, TransportError> {
-        let connect = crate::TokioConnect::current().map_err(|error| no_runtime(&error.to_string()))?;
-        Self::new(connect, current()?, options)
-    }
-}
-
-#[cfg(any(feature = "async-io", feature = "tokio"))]
-fn current<R: DefaultRuntime>() -> Result<R, TransportError> {
-    R::current().map_err(|error| no_runtime(&error.to_string()))
-}
-
-#[cfg(any(feature = "async-io", feature = "tokio"))]
-fn no_runtime(message: &str) -> TransportError {
-    TransportError::new(TransportErrorKind::Runtime).with_sent(Sent::No).with_message(message)
-}
-
 #[async_trait]
 impl<C: Connect, R: Runtime> HttpTransport for HyperTransport<C, R> {
     async fn send(
@@ -213,4 +202,3 @@ impl<C: Connect, R: Runtime> HttpTransport for HyperTransport<C, R> {
         self.exchanges.send(request, &options).await
     }
 }
-

@@ -11,7 +11,9 @@ pub use self::async_io::AsyncIoConnect;
 pub use self::tokio::TokioConnect;
 
 use crate::ByteStream;
-use durable_streams_contract::{TransportError, TransportErrorKind, async_trait};
+#[cfg(any(feature = "async-io", feature = "tokio"))]
+use durable_streams_contract::{DefaultRuntime, RuntimeError, Sent, TransportErrorKind};
+use durable_streams_contract::{TransportError, async_trait};
 use std::net::SocketAddr;
 
 /// Resolves names and opens connections.
@@ -45,7 +47,7 @@ pub trait Connect: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Dns`](TransportErrorKind::Dns) where the name does not resolve.
+    /// [`Dns`](durable_streams_contract::TransportErrorKind::Dns) where the name does not resolve.
     ///
     /// # Cancel safety
     ///
@@ -56,7 +58,7 @@ pub trait Connect: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Connect`](TransportErrorKind::Connect) where there is none.
+    /// [`Connect`](durable_streams_contract::TransportErrorKind::Connect) where there is none.
     ///
     /// # Cancel safety
     ///
@@ -76,4 +78,15 @@ fn connect_error(address: SocketAddr, error: std::io::Error) -> TransportError {
     TransportError::new(TransportErrorKind::Connect)
         .with_message(format!("{address}: {error}"))
         .with_source(error)
+}
+
+/// The runtime of the code that calls this, for a transport that a client builds itself.
+#[cfg(any(feature = "async-io", feature = "tokio"))]
+fn current<R: DefaultRuntime>() -> Result<R, TransportError> {
+    R::current().map_err(no_runtime)
+}
+
+#[cfg(any(feature = "async-io", feature = "tokio"))]
+fn no_runtime(error: RuntimeError) -> TransportError {
+    TransportError::new(TransportErrorKind::Runtime).with_sent(Sent::No).with_message(error.to_string())
 }

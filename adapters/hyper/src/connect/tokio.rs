@@ -1,7 +1,10 @@
-use super::{Connect, connect_error, dns_error};
-use crate::ByteStream;
+use super::{Connect, connect_error, current, dns_error, no_runtime};
 use crate::classify::RuntimeGone;
-use durable_streams_contract::{RuntimeError, TransportError, TransportErrorKind, async_trait};
+use crate::{ByteStream, HyperTransport};
+use durable_streams_contract::{
+    DefaultRuntime, DefaultTransport, RuntimeError, Sent, TransportError, TransportErrorKind,
+    TransportOptions, async_trait,
+};
 use futures_lite::{AsyncRead, AsyncWrite};
 use std::future::Future;
 use std::io::{Error, IoSlice, Result as IoResult};
@@ -55,9 +58,7 @@ impl TokioConnect {
             } else {
                 "the tokio runtime of this transport has shut down"
             };
-            TransportError::new(TransportErrorKind::Runtime)
-                .with_sent(durable_streams_contract::Sent::No)
-                .with_message(message)
+            TransportError::new(TransportErrorKind::Runtime).with_sent(Sent::No).with_message(message)
         })
     }
 }
@@ -87,6 +88,12 @@ impl Connect for TokioConnect {
         };
         let stream = self.run(connect).await?.map_err(|error| connect_error(address, error))?;
         Ok(ByteStream::new(TokioStream(stream)).with_vectored_writes(true))
+    }
+}
+
+impl<R: DefaultRuntime> DefaultTransport for HyperTransport<TokioConnect, R> {
+    fn from_options(options: &TransportOptions) -> Result<Self, TransportError> {
+        Self::new(TokioConnect::current().map_err(no_runtime)?, current()?, options)
     }
 }
 
