@@ -19,7 +19,7 @@
 //! | [`RetryConfig`], [`ErrorAction`] | when failures are retried |
 //! | [`contract`] | the traits of a stack: [`HttpTransport`](contract::HttpTransport), [`Executor`](contract::Executor), [`Timer`](contract::Timer) |
 //!
-//! Each stack has a module with aliases of these types: `tokio`, `async_std`, `smol`.
+//! Each stack has a module with aliases of these types: `tokio`, `tokio_hyper`, `async_std`, `smol`, `smol_hyper`.
 //!
 //! # Write exactly once
 //!
@@ -130,9 +130,12 @@
 //! | `tokio` | yes | the module `tokio`: tokio and reqwest |
 //! | `async-std` | | the module `async_std`: async-std and surf |
 //! | `smol` | | the module `smol`: smol and isahc |
+//! | `smol-hyper` | | the module `smol_hyper`: smol and hyper |
+//! | `tokio-hyper` | | the module `tokio_hyper`: tokio and hyper |
 //! | `json` | yes | typed JSON: `append_json`, `json::<T>()`, serde for positions |
 //! | `rustls` | yes | TLS by rustls, for the stacks that support it |
 //! | `native-tls` | | TLS by the operating system's library, for the stacks that support it |
+//! | `http2` | | HTTP/2 where a TLS server offers it, for the stacks that support it |
 //! | `compression` | | requests compressed responses and decodes them, on tokio |
 //! | `tracing` | | log events for retries, reconnects and epochs |
 //! | `full` | | every stack, and every option that needs no system library |
@@ -179,8 +182,12 @@ pub use retry::RetryConfig;
 pub use stacks::async_std;
 #[cfg(feature = "smol")]
 pub use stacks::smol;
+#[cfg(feature = "smol-hyper")]
+pub use stacks::smol_hyper;
 #[cfg(feature = "tokio")]
 pub use stacks::tokio;
+#[cfg(feature = "tokio-hyper")]
+pub use stacks::tokio_hyper;
 pub use stream::{
     Append, AppendResponse, CloseResponse, CreateOptions, CreateResponse, DurableStream, Fork, HeadResponse,
     ProducerPosition,

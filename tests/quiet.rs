@@ -2,7 +2,14 @@
 //!
 //! Both are measured for the whole process, so this is a test binary of its own, and its checks run one after
 //! another.
-#![cfg(all(target_os = "linux", feature = "tokio", feature = "async-std", feature = "smol"))]
+#![cfg(all(
+    target_os = "linux",
+    feature = "tokio",
+    feature = "tokio-hyper",
+    feature = "async-std",
+    feature = "smol",
+    feature = "smol-hyper"
+))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use durable_streams::{Client, CreateOptions, DurableStream, ProducerError};
@@ -18,10 +25,17 @@ fn on_each_stack(check: impl Fn(&str, &dyn Fn(&str) -> Client)) {
         let builder = durable_streams::tokio::Client::builder().base_url(url);
         runtime.block_on(async { builder.build().unwrap().to_any() })
     });
+    check("tokio-hyper", &|url| {
+        let builder = durable_streams::tokio_hyper::Client::builder().base_url(url);
+        runtime.block_on(async { builder.build().unwrap().to_any() })
+    });
     check("async-std", &|url| {
         durable_streams::async_std::Client::builder().base_url(url).build().unwrap().to_any()
     });
     check("smol", &|url| durable_streams::smol::Client::builder().base_url(url).build().unwrap().to_any());
+    check("smol-hyper", &|url| {
+        durable_streams::smol_hyper::Client::builder().base_url(url).build().unwrap().to_any()
+    });
 }
 
 fn new_stream(client: &Client) -> DurableStream {

@@ -1,8 +1,13 @@
 //! One module for each stack: aliases of the library's types on it, and one function.
 
+mod aliases;
 #[cfg(feature = "async-std")]
 pub mod async_std;
 #[cfg(feature = "smol")]
 pub mod smol;
+#[cfg(feature = "smol-hyper")]
+pub mod smol_hyper;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "tokio-hyper")]
+pub mod tokio_hyper;

@@ -1,6 +1,6 @@
 //! One read in a child process, which reports its memory.
 
-use crate::support::{Stack, StackStream};
+use crate::support::{AsyncStd, Smol, SmolHyper, Stack, StackStream, Tokio, TokioHyper};
 use durable_streams::{LiveMode, RetryConfig, StreamError};
 use serde::Deserialize;
 use std::process::Command;
@@ -59,7 +59,7 @@ pub struct Memory {
     pub grown: u64,
 }
 
-pub const STACKS: [&str; 3] = ["tokio", "async-std", "smol"];
+pub const STACKS: [&str; 5] = ["tokio", "tokio-hyper", "async-std", "smol", "smol-hyper"];
 
 /// Reads in a child process, which also checks the content.
 pub fn read(stack: &str, read: Read, url: &str, amount: u64) -> Memory {
@@ -89,9 +89,11 @@ fn child_process_reads_and_reports_memory() {
     let mut word = || words.next().expect("four words");
     let task = Task { stack: word(), read: word(), url: word(), amount: word().parse().expect("an amount") };
     match task.stack.as_str() {
-        "tokio" => crate::Tokio::block_on(run::<crate::Tokio>(task)),
-        "async-std" => crate::AsyncStd::block_on(run::<crate::AsyncStd>(task)),
-        "smol" => crate::Smol::block_on(run::<crate::Smol>(task)),
+        "tokio" => Tokio::block_on(run::<Tokio>(task)),
+        "tokio-hyper" => TokioHyper::block_on(run::<TokioHyper>(task)),
+        "async-std" => AsyncStd::block_on(run::<AsyncStd>(task)),
+        "smol" => Smol::block_on(run::<Smol>(task)),
+        "smol-hyper" => SmolHyper::block_on(run::<SmolHyper>(task)),
         other => panic!("no stack {other}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Scenarios: what the library guarantees on every stack, tested over real sockets, mostly against real servers.
 //!
 //! Each scenario is a function that is generic over the stack. [`on!`] lists all of them and turns them into tests of
-//! one stack, so a test is found by its module and name: `cargo test --test tokio live::pending_call`. A scenario
+//! one stack, so a test is found by its module and name: `cargo test --test stacks tokio::live::pending_call`. A scenario
 //! that is missing from the list is dead code and fails clippy.
 
 pub mod bad_input;
@@ -200,7 +200,6 @@ pub(crate) use on;
 macro_rules! tests {
     ($stack:ty, $module:ident: [$($name:ident),* $(,)?]) => {
         mod $module {
-            use super::*;
             $(
                 #[test]
                 fn $name() {

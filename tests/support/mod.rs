@@ -2,8 +2,10 @@
 
 pub mod live;
 mod stack;
+mod stacks;
 mod streams;
 pub mod usage_examples;
 
-pub use stack::{Chunks, Stack, StackStream, in_time};
+pub use stack::{Chunks, Stack, StackStream};
+pub use stacks::{AsyncStd, Smol, SmolHyper, Tokio, TokioHyper};
 pub use streams::{new_stream, numbered, on_each_server, scripted, stored, unique};

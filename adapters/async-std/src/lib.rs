@@ -7,30 +7,20 @@
 //!
 //! # How surf is used
 //!
-//! surf's own client hands connections with unread bytes to the next request and has no connect timeout, and its
-//! decoder, async-h1, refuses or misreads much of what servers and proxies send. Here surf runs over a backend of this
-//! crate, which keeps the connections, reads the responses' heads and takes the framing off their bodies; surf and
-//! async-h1 are left with writing the requests and handing on the bytes. So dropping a response closes its connection,
-//! and any status, any header, early responses, and every way to end a body come out right.
+//! surf passes a request to a backend through its trait `HttpClient`. Here the backend is hyper, by the crate
+//! `durable-streams-hyper`: connections, HTTP/1.1, HTTP/2, TLS and proxies are those of
+//! [`HyperTransport`](durable_streams_hyper::HyperTransport). surf's own backend, async-h1, is not used: it hands connections with
+//! unread bytes to the next request and misreads much of what servers and proxies send.
 //!
 //! # Features
 //!
-//! - `native-tls`: TLS. Without it, an `https` URL is an
+//! - `rustls`: TLS. Without it, an `https` URL is an
 //!   [`Unsupported`](durable_streams_contract::TransportErrorKind::Unsupported) error.
-//!
-//! # Limits
-//!
-//! - Request headers have to be ASCII; others are an
-//!   [`InvalidRequest`](durable_streams_contract::TransportErrorKind::InvalidRequest) error.
-//! - HTTP/1.1 only, and no proxy: `environment_proxy` has no effect.
+//! - `http2`: HTTP/2 where a TLS server offers it.
 
-mod chunked;
-mod connect;
-mod connections;
-mod head;
+mod backend;
 mod runtime;
 mod transport;
-mod wire;
 
 pub use runtime::AsyncStdRuntime;
 pub use transport::SurfTransport;

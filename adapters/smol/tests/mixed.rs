@@ -39,7 +39,7 @@ mod surf_under_tokio {
 
     fn stack() -> Stack {
         let tokio = Runtime::new().unwrap();
-        let make = || SurfTransport::new(&TransportOptions::default());
+        let make = || SurfTransport::new(&TransportOptions::default()).unwrap();
         let runtime = TokioRuntime::new(tokio.handle().clone());
         Stack::new(make, runtime, move |task| tokio.block_on(task))
             .limits(SURF)

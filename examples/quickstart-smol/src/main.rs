@@ -3,7 +3,7 @@
 //! Run it with `cargo run -p quickstart-smol`. It starts a server of its own; to use another one, set
 //! `DURABLE_STREAMS_URL=http://…`.
 
-use durable_streams::smol::Client;
+use durable_streams::smol_hyper::Client;
 use durable_streams::{CreateOptions, LiveMode};
 use std::error::Error;
 use test_servers::RustServer;

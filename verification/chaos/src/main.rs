@@ -10,7 +10,7 @@ usage: chaos [--seconds S] [--seed N] [--stack STACK] [--producers N] [--streams
 
   --seconds S     how long the faults last (default: 600)
   --seed N        what chance draws from (default: 1)
-  --stack STACK   tokio (default), async-std or smol
+  --stack STACK   tokio (default), tokio-hyper, async-std, smol or smol-hyper
   --producers N   how many append (default: 4)
   --streams N     to how many streams (default: 2)
   --memory M      what the server knows of its producers when it was killed: lost (default) or lagging,

@@ -9,19 +9,23 @@ use std::time::Duration;
 pub enum Stack {
     /// tokio and reqwest.
     Tokio,
+    /// tokio and hyper.
+    TokioHyper,
     /// async-std and surf.
     AsyncStd,
     /// smol and isahc.
     Smol,
+    /// smol and hyper.
+    SmolHyper,
 }
 
 impl FromStr for Stack {
     type Err = String;
 
     fn from_str(name: &str) -> std::result::Result<Self, String> {
-        let all = [Self::Tokio, Self::AsyncStd, Self::Smol];
+        let all = [Self::Tokio, Self::TokioHyper, Self::AsyncStd, Self::Smol, Self::SmolHyper];
         let named = all.into_iter().find(|stack| stack.to_string() == name);
-        named.ok_or_else(|| format!("{name:?} is none of tokio, async-std, smol"))
+        named.ok_or_else(|| format!("{name:?} is none of tokio, tokio-hyper, async-std, smol, smol-hyper"))
     }
 }
 
@@ -29,8 +33,10 @@ impl fmt::Display for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tokio => "tokio",
+            Self::TokioHyper => "tokio-hyper",
             Self::AsyncStd => "async-std",
             Self::Smol => "smol",
+            Self::SmolHyper => "smol-hyper",
         })
     }
 }
@@ -44,11 +50,9 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new(stack: Stack, url: &str) -> Result<Self> {
         Ok(match stack {
-            Stack::Tokio => {
-                let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-                let client =
-                    runtime.block_on(async { client(durable_streams::tokio::Client::builder(), url) })?;
-                Self { client, _runtime: Some(runtime) }
+            Stack::Tokio => Self::on_tokio(|| client(durable_streams::tokio::Client::builder(), url))?,
+            Stack::TokioHyper => {
+                Self::on_tokio(|| client(durable_streams::tokio_hyper::Client::builder(), url))?
             }
             Stack::AsyncStd => {
                 Self { client: client(durable_streams::async_std::Client::builder(), url)?, _runtime: None }
@@ -56,7 +60,16 @@ impl Host {
             Stack::Smol => {
                 Self { client: client(durable_streams::smol::Client::builder(), url)?, _runtime: None }
             }
+            Stack::SmolHyper => {
+                Self { client: client(durable_streams::smol_hyper::Client::builder(), url)?, _runtime: None }
+            }
         })
+    }
+
+    fn on_tokio(make: impl FnOnce() -> Result<Client>) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let client = runtime.block_on(async { make() })?;
+        Ok(Self { client, _runtime: Some(runtime) })
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -37,3 +37,13 @@ fn on_async_std() {
 fn on_smol() {
     faults_on(Stack::Smol, Memory::Lost, false);
 }
+
+#[test]
+fn on_tokio_hyper() {
+    faults_on(Stack::TokioHyper, Memory::Lost, false);
+}
+
+#[test]
+fn on_smol_hyper() {
+    faults_on(Stack::SmolHyper, Memory::Lost, false);
+}

@@ -1,7 +1,7 @@
 //! Answers the commands of the conformance runner with the client's public API.
 //!
 //! One JSON command a line comes in on stdin, one JSON answer a line goes out on stdout.
-//! `conformance-adapter --stack tokio|async-std|smol` chooses the stack.
+//! `conformance-adapter --stack tokio|tokio-hyper|async-std|smol|smol-hyper` chooses the stack.
 
 mod answer;
 mod command;
@@ -15,7 +15,7 @@ mod stack;
 mod validate;
 
 use session::Session;
-use stack::{AsyncStd, Smol, Stack, Tokio};
+use stack::{AsyncStd, Smol, SmolHyper, Stack, Tokio, TokioHyper};
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
@@ -26,8 +26,10 @@ fn main() -> ExitCode {
         [] | ["--stack", "tokio"] => serve::<Tokio>(),
         ["--stack", "async-std"] => serve::<AsyncStd>(),
         ["--stack", "smol"] => serve::<Smol>(),
+        ["--stack", "smol-hyper"] => serve::<SmolHyper>(),
+        ["--stack", "tokio-hyper"] => serve::<TokioHyper>(),
         _ => {
-            eprintln!("usage: conformance-adapter [--stack tokio|async-std|smol]");
+            eprintln!("usage: conformance-adapter [--stack tokio|tokio-hyper|async-std|smol|smol-hyper]");
             return ExitCode::from(2);
         }
     };

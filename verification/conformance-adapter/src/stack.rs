@@ -1,7 +1,7 @@
 //! The stacks to choose from.
 
 use durable_streams::contract::{DefaultRuntime, DefaultTransport};
-use durable_streams::{DurableStream, async_std, smol};
+use durable_streams::{DurableStream, async_std, smol, smol_hyper, tokio as tokio_reqwest, tokio_hyper};
 use std::future::Future;
 
 /// A stack, and how it runs a future to its end.
@@ -17,36 +17,43 @@ pub(crate) trait Stack: Sized {
 pub(crate) type Stream<S> = DurableStream<<S as Stack>::Transport, <S as Stack>::Runtime>;
 
 pub(crate) struct Tokio;
+pub(crate) struct TokioHyper;
 pub(crate) struct AsyncStd;
 pub(crate) struct Smol;
+pub(crate) struct SmolHyper;
 
-impl Stack for Tokio {
-    const NAME: &'static str = "tokio";
-    type Transport = durable_streams::tokio::ReqwestTransport;
-    type Runtime = durable_streams::tokio::TokioRuntime;
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        let runtime = tokio::runtime::Runtime::new().expect("tokio starts");
-        runtime.block_on(future)
-    }
+fn on_tokio<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Runtime::new().expect("tokio starts").block_on(future)
 }
 
-impl Stack for AsyncStd {
-    const NAME: &'static str = "async-std";
-    type Transport = async_std::SurfTransport;
-    type Runtime = async_std::AsyncStdRuntime;
+macro_rules! stack {
+    ($stack:ident, $name:literal, $transport:ty, $runtime:ty, $block_on:path) => {
+        impl Stack for $stack {
+            const NAME: &'static str = $name;
+            type Transport = $transport;
+            type Runtime = $runtime;
 
-    fn block_on<F: Future>(future: F) -> F::Output {
-        futures_lite::future::block_on(future)
-    }
+            fn block_on<F: Future>(future: F) -> F::Output {
+                $block_on(future)
+            }
+        }
+    };
 }
 
-impl Stack for Smol {
-    const NAME: &'static str = "smol";
-    type Transport = smol::IsahcTransport;
-    type Runtime = smol::SmolRuntime;
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        futures_lite::future::block_on(future)
-    }
-}
+stack!(Tokio, "tokio", tokio_reqwest::ReqwestTransport, tokio_reqwest::TokioRuntime, on_tokio);
+stack!(TokioHyper, "tokio-hyper", tokio_hyper::HyperTransport, tokio_hyper::TokioRuntime, on_tokio);
+stack!(
+    AsyncStd,
+    "async-std",
+    async_std::SurfTransport,
+    async_std::AsyncStdRuntime,
+    futures_lite::future::block_on
+);
+stack!(Smol, "smol", smol::IsahcTransport, smol::SmolRuntime, futures_lite::future::block_on);
+stack!(
+    SmolHyper,
+    "smol-hyper",
+    smol_hyper::HyperTransport,
+    smol_hyper::SmolRuntime,
+    futures_lite::future::block_on
+);

@@ -19,7 +19,7 @@ scenarios
 
 options
   --url URL          a server that runs already, http://HOST:PORT; without it one is started
-  --stack STACK      tokio (default), async-std or smol
+  --stack STACK      tokio (default), tokio-hyper, async-std, smol or smol-hyper
   --count N          how many records (idle-readers: readers)
   --size B           bytes of a record
   --live MODE        for tail, sse-backlog-json and idle-readers: sse (default), long-poll or auto
@@ -72,7 +72,13 @@ names!(
 
 names!(
     /// A runtime with its HTTP library.
-    StackName { Tokio = "tokio", AsyncStd = "async-std", Smol = "smol" }
+    StackName {
+        Tokio = "tokio",
+        TokioHyper = "tokio-hyper",
+        AsyncStd = "async-std",
+        Smol = "smol",
+        SmolHyper = "smol-hyper",
+    }
 );
 
 names!(

@@ -46,8 +46,10 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let outcome = match args.stack {
         StackName::Tokio => run_on::<stack::Tokio>(args),
+        StackName::TokioHyper => run_on::<stack::TokioHyper>(args),
         StackName::AsyncStd => run_on::<stack::AsyncStd>(args),
         StackName::Smol => run_on::<stack::Smol>(args),
+        StackName::SmolHyper => run_on::<stack::SmolHyper>(args),
     };
     match outcome {
         Ok(measured) => Report::new(args, measured).print(),

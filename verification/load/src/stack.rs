@@ -1,11 +1,12 @@
 //! The stacks: a runtime, the client's types on it, and its HTTP library alone.
 
 use crate::Result;
-use crate::raw::{Raw, isahc::IsahcRaw, reqwest::ReqwestRaw, surf::SurfRaw};
+use crate::raw::{Raw, isahc::IsahcRaw, reqwest::ReqwestRaw, transport::TransportRaw};
 use durable_streams::async_std::{AsyncStdRuntime, SurfTransport};
 use durable_streams::contract::{DefaultRuntime, DefaultTransport};
 use durable_streams::smol::{IsahcTransport, SmolRuntime};
 use durable_streams::tokio::{ReqwestTransport, TokioRuntime};
+use durable_streams::{smol_hyper, tokio_hyper};
 use std::future::Future;
 
 pub(crate) trait Stack: 'static {
@@ -31,13 +32,13 @@ impl Stack for Tokio {
     }
 }
 
-/// async-std and surf.
+/// async-std and surf, beside the transport alone.
 pub(crate) struct AsyncStd;
 
 impl Stack for AsyncStd {
     type Transport = SurfTransport;
     type Runtime = AsyncStdRuntime;
-    type Raw = SurfRaw;
+    type Raw = TransportRaw<SurfTransport>;
 
     fn block_on<F: Future>(main: F) -> Result<F::Output> {
         Ok(async_std::task::block_on(main))
@@ -54,5 +55,31 @@ impl Stack for Smol {
 
     fn block_on<F: Future>(main: F) -> Result<F::Output> {
         Ok(smol::block_on(main))
+    }
+}
+
+/// tokio and hyper, beside reqwest alone: what a program on tokio would use otherwise.
+pub(crate) struct TokioHyper;
+
+impl Stack for TokioHyper {
+    type Transport = tokio_hyper::HyperTransport;
+    type Runtime = TokioRuntime;
+    type Raw = ReqwestRaw;
+
+    fn block_on<F: Future>(main: F) -> Result<F::Output> {
+        Tokio::block_on(main)
+    }
+}
+
+/// smol and hyper, beside the transport alone.
+pub(crate) struct SmolHyper;
+
+impl Stack for SmolHyper {
+    type Transport = smol_hyper::HyperTransport;
+    type Runtime = SmolRuntime;
+    type Raw = TransportRaw<smol_hyper::HyperTransport>;
+
+    fn block_on<F: Future>(main: F) -> Result<F::Output> {
+        Smol::block_on(main)
     }
 }

@@ -3,7 +3,7 @@
 pub(crate) mod isahc;
 mod reading;
 pub(crate) mod reqwest;
-pub(crate) mod surf;
+pub(crate) mod transport;
 
 use crate::Result;
 use bytes::Bytes;
