@@ -38,8 +38,7 @@ impl Handles {
             let mut state = shared.lock();
             let failed = matches!(state.life, Life::Failed(_));
             // A flush waits for its target, a close and a failed producer for the end of the task: only then are all
-            // unacknowledged
-            // records available.
+            // unacknowledged records available.
             let done =
                 state.task == Task::Finished || !close && !failed && state.queue.is_settled_before(target);
             if done {

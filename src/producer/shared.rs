@@ -249,8 +249,7 @@ impl State {
             let fits = *size <= bytes && records > 0;
             if fits {
                 // Room is promised to each woken task, so that no more are woken than fit. An append that does not wait
-                // may still
-                // take it; then the woken one waits again with its old ticket.
+                // may still take it; then the woken one waits again with its old ticket.
                 bytes -= *size;
                 records -= 1;
             }

@@ -178,7 +178,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     /// Lets the application's error handler turn a final failure into a retry.
     fn ask_application(&self, result: AttemptResult) -> AttemptResult {
         match result {
-            AttemptResult::Failed { error, fate, retry: false } => {
+            AttemptResult::Failed { error, fate, retry: false } if !self.machine.shows_state_loss(&error) => {
                 let retry = match self.config.decide(&error) {
                     Decision::Retry { headers } => {
                         self.wire.set_extra_headers(headers);

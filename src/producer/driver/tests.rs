@@ -11,6 +11,8 @@ use crate::testing::{ManualRuntime, Rig, ScriptedTransport, poll_once};
 use http::{HeaderMap, HeaderValue, Method};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 type Builder = ProducerBuilder<ScriptedTransport, ManualRuntime>;
@@ -257,4 +259,51 @@ fn batch_after_a_path_failure_asks_for_a_new_connection() {
     let fresh: Vec<bool> =
         (0..rig.sent()).map(|index| rig.request(index, |sent| sent.is_fresh_connection)).collect();
     assert_eq!(fresh, [false, true, true, false]);
+}
+
+#[test]
+fn error_handler_is_not_asked_about_a_state_loss() {
+    let rig = Rig::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let producer = producer(&rig, |builder| {
+        builder.content_type("text/plain").auto_claim(true).on_error(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            ErrorAction::Stop
+        })
+    });
+    producer.append("a").unwrap();
+    rig.run();
+    rig.respond(0, 200, &head("0_0"));
+    rig.run();
+    rig.respond(1, 200, &stored("0_5", "0"));
+    rig.run();
+    producer.append("b").unwrap();
+    rig.run();
+    // The producer itself recovers from this, by a new epoch.
+    rig.respond(2, 400, &[]);
+    rig.run();
+    rig.respond(3, 200, &head("0_5"));
+    rig.run();
+    rig.request(4, |sent| assert_eq!(sent.headers["producer-epoch"], "1"));
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn gap_without_the_received_number_reports_the_number_that_was_sent() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder.content_type("text/plain"));
+    producer.append("a").unwrap();
+    rig.run();
+    rig.respond(0, 200, &stored("0_5", "0"));
+    rig.run();
+    let second = producer.append("b").unwrap();
+    rig.run();
+    rig.respond(1, 409, &[("producer-expected-seq", "0")]);
+    rig.run();
+    let result = second.try_result();
+    assert!(
+        matches!(result, Some(Err(ProducerError::SequenceGap { expected: 0, received: 1 }))),
+        "{result:?}"
+    );
 }

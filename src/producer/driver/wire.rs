@@ -110,7 +110,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         if !status.is_success() {
             let head = Head::for_refusal(&response.headers);
             let (error, _) = self.stream.http().refusal(&call, response).await;
-            return self.refused(status, &head, error).await;
+            return self.refused(&attempt, status, &head, error).await;
         }
         let result = match self.stream.finish(&call, response).await {
             Ok(head) => check_success(status, head, &attempt, &call),
@@ -138,7 +138,13 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         }
     }
 
-    async fn refused(&self, status: StatusCode, head: &Head, error: Error) -> AttemptResult {
+    async fn refused(
+        &self,
+        attempt: &Attempt,
+        status: StatusCode,
+        head: &Head,
+        error: Error,
+    ) -> AttemptResult {
         match (status.as_u16(), head.producer_epoch, head.expected_seq) {
             // Without an epoch a 403 is about credentials.
             (403, Some(server_epoch), _) => return AttemptResult::Stale { server_epoch },
@@ -147,7 +153,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
                 return AttemptResult::Closed { error, final_offset: head.next_offset.clone() };
             }
             (409, _, Some(expected)) => {
-                return AttemptResult::Gap { expected, received: head.received_seq.unwrap_or_default() };
+                return AttemptResult::Gap { expected, received: head.received_seq.unwrap_or(attempt.seq) };
             }
             (413, ..) => return AttemptResult::TooLarge(error),
             _ => {}

@@ -37,6 +37,11 @@ impl Epoch {
         self.stored_to.is_some_and(|to| seq <= to)
     }
 
+    /// The stream has lost data: that a batch was acknowledged does not prove any more that it, or one before it, is stored.
+    pub(super) fn forget_stored(&mut self) {
+        self.stored_to = None;
+    }
+
     /// Whether a duplicate response has to be compared with the tail before the first batch. After the first
     /// acknowledgement it need not be: the server knows this run.
     pub(super) fn compares_tails(&self) -> bool {

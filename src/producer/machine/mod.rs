@@ -42,11 +42,15 @@
 //!                                   └── nothing in flight: all remaining batches fail ──► Halted
 //! ```
 //!
+//! Two transitions are not drawn: Running ──► StateLost by a first batch without a response in an epoch that was claimed after
+//! a state loss, and StateLost ──► Claiming by 403 with a higher epoch for a batch that was still in flight.
+//!
 //! A change of epoch, a split, and the end happen only while nothing is in flight (`advance` in `recovery`).
 //!
 //! # Invariants
 //!
-//! - The sequence numbers of `entries` have no gap, and increase from the front.
+//! - The sequence numbers of `entries` increase from the front. A batch that was acknowledged before an earlier one leaves a
+//!   gap.
 //! - Until the first acknowledgement of an epoch one batch at most is in flight: the server refuses a later one that
 //!   arrives first.
 //! - A batch that is not the oldest is retried only once all before it are settled.

@@ -3,7 +3,7 @@
 use super::attempt::Settled;
 use super::claims::MAX_CLAIMS;
 use super::epoch::Epoch;
-use super::state::{Machine, Phase};
+use super::state::{Machine, Phase, TailCheck};
 use crate::error::StreamError;
 use crate::offset::Offset;
 use crate::producer::error::ProducerError;
@@ -14,9 +14,8 @@ use std::time::Instant;
 impl Machine {
     /// Makes every transition that is only allowed while nothing is in flight.
     pub(super) fn advance(&mut self, now: Option<Instant>) {
-        // A transition may enable the next one: a claim that fails halts, and a halt fails the batches. Each step
-        // either leaves
-        // the loop or moves to a later phase, so the loop ends.
+        // A transition may enable the next one: a claim that fails halts, and a halt fails the batches. Each step either
+        // leaves the loop or moves to a later phase, so the loop ends.
         while self.in_flight() == 0 {
             match &self.phase {
                 Phase::Halting(cause) => {
@@ -64,7 +63,7 @@ impl Machine {
     }
 
     /// The server seems to have lost this producer's state. The tail is checked at `check_at` or later.
-    pub(super) fn lose_state(&mut self, error: ProducerError, check_at: Option<Instant>) {
+    pub(super) fn lose_state(&mut self, error: ProducerError, check_at: Instant) {
         // In any other phase a decision is pending already. The first cause decides.
         if matches!(self.phase, Phase::Running) {
             #[cfg(feature = "tracing")]
@@ -73,18 +72,16 @@ impl Machine {
                 %error,
                 "the server lost the producer's state; checking the stream's tail"
             );
-            self.phase = Phase::StateLost { error, check_at };
+            self.phase = Phase::StateLost { error, check: TailCheck::DueAt(check_at) };
         }
     }
 
-    /// Whether the driver has to check the tail now. Clears the deadline of the check.
+    /// Begins the tail check if it is due: true once for each. The driver then makes it.
     pub(in crate::producer) fn begin_tail_check(&mut self, now: Instant) -> bool {
         let is_quiet = self.in_flight() == 0;
         match &mut self.phase {
-            Phase::StateLost { check_at, .. } if is_quiet && check_at.is_none_or(|at| at <= now) => {
-                // The driver asks in every round. Without a deadline `deadline` does not wake it again while the check
-                // runs.
-                *check_at = None;
+            Phase::StateLost { check: check @ TailCheck::DueAt(_), .. } if is_quiet && check.is_due(now) => {
+                *check = TailCheck::Running;
                 true
             }
             _ => false,
@@ -106,9 +103,12 @@ impl Machine {
         // A result that arrives after a halt or a claim has no use any more.
         let Phase::StateLost { error, .. } = &self.phase else { return };
         let error = error.clone();
-        self.settle_stored();
         // Tokens compare byte by byte, and a stream only grows: an earlier tail means that stored data is gone.
         let is_data_lost = matches!((tail, &self.tail_seen), (Some(tail), Some(seen)) if tail < seen);
+        if is_data_lost {
+            self.epoch.forget_stored();
+        }
+        self.settle_stored();
         let in_doubt = self.entries.iter().find(|entry| entry.is_data_in_doubt());
         match (tail, in_doubt) {
             _ if is_data_lost => self.halt(error),

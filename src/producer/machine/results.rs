@@ -113,10 +113,10 @@ impl Machine {
         now: Instant,
     ) {
         let is_established = self.epoch.is_established();
+        let shows_state_loss = self.shows_state_loss(&error);
         let entry = &mut self.entries[index];
         entry.record_fate(fate);
-        // A server that has lost the epoch refuses its next batch like this, because an epoch must begin with seq 0.
-        if error.status_code() == Some(400) && self.settings.auto_claim && is_established {
+        if shows_state_loss {
             return self.refused_in_sequence(index, was_oldest, error.into(), now);
         }
         // The bodies in flight may be more than the uplink carries within the timeout.
@@ -129,7 +129,7 @@ impl Machine {
             // The server may have crashed over the first batch of a reclaimed epoch, and lost that epoch too. It would
             // then store the batch a second time.
             Some(wait) if fate == Fate::Unknown && self.epoch.is_after_state_loss && !is_established => {
-                self.lose_state(error.into(), Some(now + wait));
+                self.lose_state(error.into(), now + wait);
             }
             Some(wait) => {
                 #[cfg(feature = "tracing")]
@@ -141,6 +141,14 @@ impl Machine {
                 self.halt(error.with_attempts(attempts).into());
             }
         }
+    }
+
+    /// Whether the machine recovers from this failure of an attempt by itself, although another attempt as it is cannot
+    /// succeed.
+    ///
+    /// A server that has lost the epoch refuses its next batch with 400, because an epoch must begin with seq 0.
+    pub(in crate::producer) fn shows_state_loss(&self, error: &Error) -> bool {
+        error.status_code() == Some(400) && self.settings.auto_claim && self.epoch.is_established()
     }
 
     fn on_gap(&mut self, index: usize, was_oldest: bool, expected: u64, received: u64, now: Instant) {
@@ -173,7 +181,7 @@ impl Machine {
         // The tail decides whether a new epoch is safe.
         } else if self.settings.auto_claim {
             // All batches before it were acknowledged when it was sent, so the server has lost them from its state.
-            self.lose_state(error, None);
+            self.lose_state(error, now);
         } else {
             self.halt(error);
         }

@@ -46,8 +46,7 @@ pub(super) enum Phase {
     StateLost {
         /// The error if the producer cannot continue.
         error: ProducerError,
-        /// The earliest time of the tail check. `None` if it may start now or has started.
-        check_at: Option<Instant>,
+        check: TailCheck,
     },
     /// Once nothing is in flight, all remaining batches fail with this error.
     Halting(ProducerError),
@@ -57,6 +56,21 @@ pub(super) enum Phase {
         /// No unacknowledged batch is stored before this offset.
         unacked_from: Option<Offset>,
     },
+}
+
+/// The tail check after a state loss.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TailCheck {
+    /// The earliest time at which it may begin.
+    DueAt(Instant),
+    /// The driver makes it.
+    Running,
+}
+
+impl TailCheck {
+    pub(super) fn is_due(self, now: Instant) -> bool {
+        matches!(self, Self::DueAt(at) if at <= now)
+    }
 }
 
 #[derive(Debug)]
@@ -229,7 +243,7 @@ impl Machine {
             }
             // While a batch is in flight its result comes first: the tail must not be read before every request has
             // ended.
-            Phase::StateLost { check_at, .. } if self.in_flight() == 0 => *check_at,
+            Phase::StateLost { check: TailCheck::DueAt(at), .. } if self.in_flight() == 0 => Some(*at),
             _ => None,
         }
     }

@@ -254,6 +254,27 @@ fn state_loss_with_a_batch_in_doubt_halts() {
     );
 }
 
+/// A server that was restored from a backup: that a later batch was acknowledged does not prove an earlier one any more.
+#[test]
+fn batch_in_doubt_before_an_acknowledged_one_fails_when_the_tail_shows_lost_data() {
+    let (mut rig, attempts) = Rig::in_flight(claiming(), 2);
+    rig.lost(&attempts[0]);
+    rig.answer(&attempts[1], AttemptResult::Stored { offset: at("0_9"), duplicate: false, highest: Some(2) });
+    let again = rig.wait();
+    assert!(rig.gap(&again[0], 0).is_empty());
+    rig.machine.on_tail(at("0_2").as_ref(), rig.now);
+    rig.collect();
+    assert!(matches!(rig.halted(), ProducerError::SequenceGap { .. }), "{:?}", rig.halted());
+    assert_eq!((rig.stored, rig.failed), (vec![2], vec![(1, true)]));
+}
+
+#[test]
+fn tail_check_begins_once() {
+    let mut rig = after_state_loss(claiming(), false);
+    assert!(rig.machine.begin_tail_check(rig.now));
+    assert!(!rig.machine.begin_tail_check(rig.now));
+}
+
 #[test]
 fn refusal_with_400_after_an_acknowledgement_is_a_state_loss() {
     let bad_request = || {
