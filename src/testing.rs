@@ -116,6 +116,8 @@ impl ScriptedBody {
 pub(crate) struct ManualRuntime {
     now: Arc<Mutex<Instant>>,
     tasks: Arc<Mutex<Vec<Task>>>,
+    /// What the sleeps that were polled wake, and when.
+    timers: Arc<Mutex<Vec<(Instant, Waker)>>>,
 }
 
 impl Executor for ManualRuntime {
@@ -131,7 +133,13 @@ impl Executor for ManualRuntime {
 impl Timer for ManualRuntime {
     fn sleep(&self, duration: Duration) -> Sleep {
         let (runtime, due) = (self.clone(), self.now() + duration);
-        Sleep::new(poll_fn(move |_| if runtime.now() >= due { Poll::Ready(()) } else { Poll::Pending }))
+        Sleep::new(poll_fn(move |cx| {
+            if runtime.now() >= due {
+                return Poll::Ready(());
+            }
+            lock(&runtime.timers).push((due, cx.waker().clone()));
+            Poll::Pending
+        }))
     }
 
     fn now(&self) -> Instant {
@@ -151,7 +159,11 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new() -> Self {
         let transport = ScriptedTransport::default();
-        let runtime = ManualRuntime { now: Arc::new(Mutex::new(Instant::now())), tasks: Arc::default() };
+        let runtime = ManualRuntime {
+            now: Arc::new(Mutex::new(Instant::now())),
+            tasks: Arc::default(),
+            timers: Arc::default(),
+        };
         let client = ClientBuilder::new(transport.clone(), runtime.clone())
             .base_url("http://server")
             .header_timeout(Duration::from_secs(3600))
@@ -181,8 +193,15 @@ impl Rig {
         }
     }
 
+    /// Lets time pass, and fires the timers that are due then.
     pub(crate) fn advance(&self, duration: Duration) {
-        *lock(&self.runtime.now) += duration;
+        let now = {
+            let mut now = lock(&self.runtime.now);
+            *now += duration;
+            *now
+        };
+        let due: Vec<_> = lock(&self.runtime.timers).extract_if(.., |(due, _)| *due <= now).collect();
+        due.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// The number of requests so far.

@@ -108,9 +108,8 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             // A timeout of the provider alone is safe to retry, even for an append.
             let handed_over = AtomicBool::new(false);
             let attempt = inner.follow(call, options, &handed_over);
-            // The deadline covers the header provider, redirects and the upload, up to the response's head. The body
-            // has a deadline
-            // of its own, the idle timeout, which the reader keeps.
+            // The deadline covers the header provider, redirects and the upload, up to the response's head. The body has
+            // a deadline of its own, the idle timeout, which the reader keeps.
             let result = inner.timers.timeout(&inner.runtime, deadline, attempt).await;
             result.unwrap_or_else(|| {
                 let error = TransportError::new(TransportErrorKind::Timeout);

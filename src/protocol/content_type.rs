@@ -2,6 +2,8 @@
 
 /// The content type of a stream that names none.
 pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+/// The content type of streams whose positions count messages.
+pub(crate) const JSON_CONTENT_TYPE: &str = "application/json";
 
 /// The type without its parameters. A proxy may have joined two equal headers to a list.
 fn essence(content_type: &str) -> &str {

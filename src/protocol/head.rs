@@ -144,8 +144,8 @@ fields! {
 
 impl Fields<'_> {
     fn for_read(&self) -> Result<Head, StreamError> {
-        // Only caches use these two. A value that could not be sent back is dropped.
-        // Their values are sent back unchanged. One that is not text is worth less than the page.
+        // Only caches use these two, and they are sent back unchanged. A value that is not text could not be, so it is
+        // dropped: the page is worth more.
         let (cursor, etag) = (self.cursor.text().ok().flatten(), self.etag.text().ok().flatten());
         Ok(Head {
             next_offset: self.next_offset()?,

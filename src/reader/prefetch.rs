@@ -30,6 +30,8 @@ pub(super) struct Prefetched {
 #[derive(Default)]
 struct Queue {
     chunks: VecDeque<Result<Chunk, Error>>,
+    /// The content type, if it became known after the start and the consumer has not taken it.
+    content_type: Option<String>,
     /// The task will add nothing more.
     ended: bool,
     /// The consumer is gone and will take nothing more.
@@ -60,8 +62,9 @@ impl Prefetched {
         };
         let client = driver.stream.client().clone();
         let task = PrefetchTask(prefetched.queue.clone());
+        let mut is_type_known = driver.machine.content_type().is_some();
         client.runtime().spawn(Task::new(async move {
-            std::future::poll_fn(|cx| task.fill(&mut driver, capacity, cx)).await;
+            std::future::poll_fn(|cx| task.fill(&mut driver, capacity, &mut is_type_known, cx)).await;
         }));
         prefetched
     }
@@ -80,7 +83,7 @@ impl Prefetched {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
-        let (item, task) = {
+        let (item, content_type, task) = {
             let mut queue = lock(&self.queue);
             let Some(item) = queue.chunks.pop_front() else {
                 if queue.ended {
@@ -89,8 +92,11 @@ impl Prefetched {
                 queue.consumer = Some(cx.waker().clone());
                 return Poll::Pending;
             };
-            (item, queue.task.take())
+            (item, queue.content_type.take(), queue.task.take())
         };
+        if let Some(content_type) = content_type {
+            self.content_type = content_type;
+        }
         // Wakers run outside of the lock: an executor may poll the other side at once.
         if let Some(task) = task {
             task.wake();
@@ -128,6 +134,7 @@ impl PrefetchTask {
         &self,
         driver: &mut Driver<T, R>,
         capacity: usize,
+        is_type_known: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         loop {
@@ -143,6 +150,11 @@ impl PrefetchTask {
                 }
             }
             let Poll::Ready(item) = driver.poll(cx, Machine::take_chunk) else { return Poll::Pending };
+            if !*is_type_known && let Some(content_type) = driver.machine.content_type() {
+                *is_type_known = true;
+                lock(&self.0).content_type = Some(content_type.to_owned());
+                driver.share_content_type();
+            }
             let is_last = !matches!(item, Some(Ok(_)));
             self.add(item, is_last);
             if is_last {

@@ -85,6 +85,7 @@ pub trait Executor: Send + Sync + 'static {
 /// - `sleep` may be called from any thread, inside the runtime's context or not, and never panics; so
 ///   may the future be polled.
 /// - It is ready no earlier than `duration` from now, and a duration too long to count never ends.
+/// - A waker that it calls may ask for the time: no lock is held then that `now` or `wall_time` takes.
 pub trait Timer: Send + Sync + 'static {
     /// A future that is ready after `duration`.
     fn sleep(&self, duration: Duration) -> Sleep;

@@ -172,15 +172,20 @@ impl Core {
 
     /// Moves time to the next timer and fires all that are due. False if there is none.
     pub(crate) fn advance(&self) -> bool {
-        let mut state = self.state();
-        let Some(((at, _), waker)) = state.timers.pop_first() else { return false };
-        state.now = state.now.max(at);
-        waker.wake();
-        while let Some(entry) = state.timers.first_entry()
-            && entry.key().0 <= at
-        {
-            entry.remove().wake();
-        }
+        let due = {
+            let mut state = self.state();
+            let Some(((at, _), waker)) = state.timers.pop_first() else { return false };
+            state.now = state.now.max(at);
+            let mut due = vec![waker];
+            while let Some(entry) = state.timers.first_entry()
+                && entry.key().0 <= at
+            {
+                due.push(entry.remove());
+            }
+            due
+        };
+        // Without the lock: a waker may ask for the time.
+        due.into_iter().for_each(Waker::wake);
         true
     }
 

@@ -218,11 +218,16 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         let due = self.machine.deadline().map_or(next_check, |deadline| deadline.min(next_check));
         // A timer that goes off too early is set again then: to set one for every piece of a body would be slow.
         if wakeup.as_ref().is_none_or(|wakeup| wakeup.at() > due) {
-            *wakeup = Some(Wakeup::new(runtime, now, due));
+            let client = self.stream.client().clone();
+            *wakeup = Some(Wakeup::new(runtime, now, due, move || client.runtime().now()));
         }
         let Some(set) = wakeup else { return Poll::Pending };
         std::task::ready!(set.poll(cx));
         let now = runtime.now();
+        // The silence of that time is the consumer's, who read nothing.
+        if set.shows_absence(now) {
+            self.machine.on_wait(now);
+        }
         // Before the deadline: dropping a connection that died meanwhile does not count as a failure.
         if set.shows_suspension(now, runtime.wall_time()) {
             self.machine.on_suspended(now);

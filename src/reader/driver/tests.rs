@@ -184,3 +184,88 @@ fn request_after_a_silent_body_asks_for_a_new_connection() {
     }
     assert_eq!((rig.sent(), is_fresh(&rig, 1)), (2, true));
 }
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
+/// An event with the message `1`, and its control event.
+const EVENT: &str =
+    "event: data\ndata:[1]\n\nevent: control\ndata:{\"streamNextOffset\":\"a1\",\"streamCursor\":\"1\"}\n\n";
+
+type Chunks = ChunkIterator<ScriptedTransport, ManualRuntime>;
+
+/// A reader of an event stream, the request 1, that has delivered its first event and waits for the next.
+fn waiting_for_events(rig: &Rig) -> Chunks {
+    let mut start = pin!(reader(rig).live(LiveMode::Sse).chunks());
+    assert!(poll_once(&mut start).is_none());
+    rig.respond(0, 200, &[JSON, next("a1")]);
+    assert!(poll_once(&mut start).is_none());
+    assert_last_request(rig, 2, "/s?live=sse&offset=a0");
+    rig.respond_with_body(1, 200, &[EVENTS]).push(EVENT);
+    let mut chunks = poll_once(&mut start).unwrap().unwrap();
+    assert_eq!(
+        poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap().next_offset,
+        Offset::parse("a1")
+    );
+    assert!(poll_once(&mut pin!(chunks.next())).is_none());
+    chunks
+}
+
+#[test]
+fn consumer_that_stops_waiting_for_a_while_keeps_its_live_connection() {
+    let rig = Rig::new();
+    let mut chunks = waiting_for_events(&rig);
+    // The timer fires in time. The consumer does something else for a while.
+    for _ in 0..4 {
+        rig.advance(Duration::from_secs(15));
+    }
+    assert!(poll_once(&mut pin!(chunks.next())).is_none());
+    assert_eq!(rig.sent(), 2);
+}
+
+#[test]
+fn timer_that_fires_late_shows_a_suspension() {
+    let rig = Rig::new();
+    let mut chunks = waiting_for_events(&rig);
+    rig.advance(Duration::from_secs(60));
+    assert!(poll_once(&mut pin!(chunks.next())).is_none());
+    assert_eq!((rig.sent(), is_fresh(&rig, 2)), (3, true));
+}
+
+#[test]
+fn consumer_that_stops_waiting_for_the_head_of_an_event_stream_does_not_fall_back_to_long_poll() {
+    let rig = Rig::new();
+    let mut start = pin!(reader(&rig).live(LiveMode::Auto).chunks());
+    assert!(poll_once(&mut start).is_none());
+    let page = rig.respond_with_body(0, 200, &[JSON, next("a1"), UP_TO_DATE]);
+    page.push("[]");
+    page.end();
+    let mut chunks = poll_once(&mut start).unwrap().unwrap();
+    while poll_once(&mut pin!(chunks.next())).is_some() {}
+    assert_last_request(&rig, 2, "/s?live=sse&offset=a1");
+    for _ in 0..3 {
+        rig.advance(Duration::from_secs(9));
+    }
+    // Neither has the head arrived, nor has the consumer waited for it.
+    assert!(poll_once(&mut pin!(chunks.next())).is_none());
+    assert_eq!(rig.sent(), 2);
+    rig.respond_with_body(1, 200, &[EVENTS]).push(EVENT.replace("a1", "a2"));
+    assert!(poll_once(&mut pin!(chunks.next())).unwrap().unwrap().is_ok());
+}
+
+#[test]
+fn prefetched_reader_learns_a_content_type_that_arrives_with_later_content() {
+    let rig = Rig::new();
+    let mut start = pin!(reader(&rig).live(LiveMode::LongPoll).prefetch(4).chunks());
+    assert!(poll_once(&mut start).is_none());
+    rig.respond(0, 200, &[next("a1"), ("content-length", "0"), UP_TO_DATE]);
+    let mut chunks = poll_once(&mut start).unwrap().unwrap();
+    rig.run();
+    assert!(poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap().up_to_date);
+    rig.run();
+    let body = rig.respond_with_body(1, 200, &[JSON, next("a2"), UP_TO_DATE]);
+    body.push("[1]");
+    body.end();
+    rig.run();
+    assert_eq!(poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap().data, "[1]");
+    assert_eq!(chunks.content_type(), "application/json");
+}

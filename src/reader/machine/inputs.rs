@@ -34,7 +34,9 @@ impl Machine {
                 page.push(bytes);
                 // White space may follow the array, more content may not: it would be lost.
                 if !page.is_at_end() {
-                    let error = self.locate(StreamError::protocol("the response continues after its end"));
+                    let kind = StreamError::protocol("the response continues after its end");
+                    let offset = draining.response.offset.clone();
+                    let error = self.locate_at(offset, kind);
                     self.fail(error, now);
                 }
             }
@@ -79,9 +81,10 @@ impl Machine {
         // From here on the position has an offset of the server's. A failure before this asks for `now` again, which may be
         // a later tail. The reader has not started before this, so that no data is missed.
         let (request, boundary) = (response.request, response.boundary.clone());
+        let offset = self.position.page_start().clone();
         self.position.start_page(boundary.next.clone());
         let page = Page::empty(boundary);
-        self.state = State::ReadingPage(Box::new(PageResponse { request, page, body_ended: true }));
+        self.state = State::ReadingPage(Box::new(PageResponse { request, offset, page, body_ended: true }));
         self.start();
     }
 
@@ -130,7 +133,7 @@ impl Machine {
             State::Requesting(request)
                 if self.options.live == LiveMode::Auto && request.kind == RequestKind::Sse =>
             {
-                Some(request.at + SSE_HEAD_TIMEOUT)
+                Some(request.at.max(self.silent_since) + SSE_HEAD_TIMEOUT)
             }
             // A silence whose end lies beyond the clock has no deadline.
             State::ResolvingTail(_) | State::ReadingPage(_) | State::ReadingSse(_) => {

@@ -10,6 +10,7 @@ use super::stream_info::StreamInfo;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
 use crate::exchange::error_action::ErrorAction;
+use crate::offset::Offset;
 use crate::protocol::content_type::DEFAULT_CONTENT_TYPE;
 use crate::reader::options::{LiveMode, Options};
 use crate::reader::output::Status;
@@ -231,10 +232,14 @@ impl Machine {
         })
     }
 
-    /// The error, of reading this stream from this offset.
+    /// The error, of reading this stream from this page's start.
     pub(super) fn locate(&self, error: impl Into<Error>) -> Error {
-        let offset = self.position.page_start().clone();
-        // The page's start, not the checkpoint: it is the offset of the request, as the server's log has it.
+        // Not from the checkpoint: the page's start is the offset of the request, as the server's log has it.
+        self.locate_at(self.position.page_start().clone(), error)
+    }
+
+    /// The error, of reading this stream from `offset`.
+    pub(super) fn locate_at(&self, offset: Offset, error: impl Into<Error>) -> Error {
         error.into().with_request("read", &self.url).edit(|context| context.offset = Some(offset))
     }
 }

@@ -50,8 +50,8 @@
 //! After an item of typed JSON, it may look at what has arrived without waiting, and call
 //! [`end_consumed_page`](Machine::end_consumed_page): the item's checkpoint is then that of the page's end.
 //!
-//! The driver holds at most one request or body in flight. `Send` and `Wait` mean to drop that one first; an input for a dropped
-//! one must not follow.
+//! The driver holds at most one request or body in flight. `Send`, `Wait`, `Fail` and `End` mean to drop that one first; an input for a
+//! dropped one must not follow.
 //!
 //! # Invariants
 //!

@@ -159,7 +159,8 @@ impl Machine {
         if outcome.is_short {
             // A cache may have answered with an older page. If the origin has less than was read before, the stream is another one.
             if self.conditions.on_short_response() {
-                self.fail_response(Some(request), self.locate(self.shorter_than_read()), now);
+                let error = self.locate_at(draining.response.offset.clone(), self.shorter_than_read());
+                self.fail_response(Some(request), error, now);
             }
             return;
         }
@@ -174,7 +175,8 @@ impl Machine {
             self.pacing.on_long_poll_response();
         }
         if let Err(kind) = self.catch_up.on_page_end(has_content, outcome.up_to_date) {
-            return self.fail_response(Some(request), self.locate(kind), now);
+            let error = self.locate_at(draining.response.offset.clone(), kind);
+            return self.fail_response(Some(request), error, now);
         }
         // The time that the server held the request counts as spacing.
         if !has_content {

@@ -130,7 +130,12 @@ impl Machine {
             self.stream.etag = etag;
             self.start();
         }
-        self.state = State::ReadingPage(Box::new(PageResponse { request, page, body_ended: false }));
+        self.state = State::ReadingPage(Box::new(PageResponse {
+            request,
+            offset: self.position.page_start().clone(),
+            page,
+            body_ended: false,
+        }));
         Ok(())
     }
 

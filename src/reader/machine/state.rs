@@ -4,6 +4,7 @@ use super::page::{Boundary, Page};
 use super::request::SentRequest;
 use super::sse_connection::SseConnection;
 use crate::error::Error;
+use crate::offset::Offset;
 use std::time::{Duration, Instant};
 
 /// What the machine is doing.
@@ -51,6 +52,8 @@ pub(super) struct TailResponse {
 #[derive(Debug)]
 pub(super) struct PageResponse {
     pub(super) request: SentRequest,
+    /// The offset that was asked for. The position moves on before the response has ended.
+    pub(super) offset: Offset,
     pub(super) page: Page,
     pub(super) body_ended: bool,
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{StreamError, truncate_for_display};
 use crate::protocol::content_type;
-use crate::protocol::content_type::DEFAULT_CONTENT_TYPE;
+use crate::protocol::content_type::{DEFAULT_CONTENT_TYPE, JSON_CONTENT_TYPE};
 use crate::reader::position::{Position, Unit};
 
 /// What is known of the stream.
@@ -54,10 +54,15 @@ impl StreamInfo {
         self.content_type.as_deref().map(|kind| !content_type::is_text(kind))
     }
 
-    /// Content without a stated type was delivered: from here on it is of the default type.
+    /// Content without a stated type was delivered: from here on the type is the default one for the unit that it was
+    /// counted in.
     #[inline]
     pub(super) fn settle_type(&mut self) {
-        self.content_type.get_or_insert_with(|| DEFAULT_CONTENT_TYPE.to_owned());
+        let unit = self.unit;
+        self.content_type.get_or_insert_with(|| match unit {
+            Unit::Bytes => DEFAULT_CONTENT_TYPE.to_owned(),
+            Unit::Messages => JSON_CONTENT_TYPE.to_owned(),
+        });
     }
 
     /// Remembers the stream's content type, and refuses another one later. `position` is where the reader started.

@@ -125,6 +125,7 @@ macro_rules! __runtime_checks {
             runtime: sleep_beyond_the_clock_never_ends,
             runtime: dropped_sleep_has_no_effect,
             runtime: many_sleeps_run_concurrently,
+            runtime: waker_of_a_sleep_may_ask_for_the_time,
             runtime: sleep_works_outside_the_runtime,
             runtime: task_runs_detached,
             runtime: task_is_spawned_from_any_thread,

@@ -1,12 +1,15 @@
 //! What an executor and a timer must do.
 
 use super::stack::{CheckResult, Stack, drop_after, ensure, spawn, within};
-use crate::{Executor, Sleep, Task, Timer};
+use crate::{AnyRuntime, Executor, Sleep, Task, Timer};
 use futures_lite::future::{block_on, poll_once};
 use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) async fn sleep_never_ends_early(stack: Arc<Stack>) -> CheckResult {
     for millis in [0, 1, 2, 5, 10, 25, 50, 100, 250] {
@@ -46,6 +49,39 @@ pub(crate) async fn sleep_beyond_the_clock_never_ends(stack: Arc<Stack>) -> Chec
         let ended = drop_after(stack.runtime(), Duration::from_millis(30), sleep).await.is_some();
         ensure!(!ended, "a sleep of {duration:?} ended");
     }
+    Ok(())
+}
+
+/// Asks for the time when it is woken, and passes the wake on.
+struct AskingWaker {
+    runtime: AnyRuntime,
+    task: Waker,
+    asked: AtomicBool,
+}
+
+impl Wake for AskingWaker {
+    fn wake(self: Arc<Self>) {
+        // A timer that holds a lock of its clock here would wait for itself.
+        let _: (Instant, SystemTime) = (self.runtime.now(), self.runtime.wall_time());
+        self.asked.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
+pub(crate) async fn waker_of_a_sleep_may_ask_for_the_time(stack: Arc<Stack>) -> CheckResult {
+    let mut sleep = stack.runtime().sleep(Duration::from_millis(20));
+    let mut waker: Option<Arc<AskingWaker>> = None;
+    let woken = poll_fn(|cx| {
+        let asking = waker.get_or_insert_with(|| {
+            let (runtime, task) = (stack.runtime().clone(), cx.waker().clone());
+            Arc::new(AskingWaker { runtime, task, asked: AtomicBool::new(false) })
+        });
+        let waker = Waker::from(Arc::clone(asking));
+        Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker))
+    });
+    within(stack.runtime(), Duration::from_secs(10), "a sleep of 20 ms", woken).await?;
+    let asked = waker.is_some_and(|waker| waker.asked.load(Ordering::Acquire));
+    ensure!(asked, "the sleep ended without a wake");
     Ok(())
 }
 

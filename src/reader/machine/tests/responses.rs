@@ -204,6 +204,8 @@ fn reader_fails_at_the_first_empty_page_above_the_limit() {
     let error = rig.error();
     assert!(matches!(error.kind(), StreamError::Protocol { .. }), "{error}");
     assert!(error.to_string().contains("more than 100 responses"), "{error}");
+    // It names the offset that was asked for, not the next one.
+    assert!(error.to_string().contains("a000000099"), "{error}");
     // A failed request neither counts nor resets the count.
     let mut rig = Rig::new(options(LiveMode::LongPoll), TEXT);
     for n in 0..MAX_EMPTY_PAGES {

@@ -129,6 +129,23 @@ fn response_without_type_has_the_type_of_the_handle() {
 }
 
 #[test]
+fn content_without_type_behind_a_count_of_messages_is_json() {
+    let now = Instant::now();
+    let start: crate::Checkpoint = "a,m1".parse().unwrap();
+    let mut machine = Machine::new(options(LiveMode::Off), "http://h/s".into(), &start, None, now, 1);
+    next_request(&mut machine, now);
+    answer(&mut machine, 200, &[("stream-next-offset", "b")], now);
+    machine.on_bytes(Bytes::from_static(b"[1,2]"), now);
+    machine.on_body_end(now);
+    assert_eq!(machine.take_chunk().unwrap().data, "[2]");
+    // The type that the next response states is no other one.
+    next_request(&mut machine, now);
+    answer(&mut machine, 200, &[("content-type", "application/json"), ("stream-next-offset", "c")], now);
+    assert!(matches!(machine.next_action(now), Action::Receive));
+    assert_eq!(machine.content_type(), Some("application/json"));
+}
+
+#[test]
 fn content_type_may_arrive_with_first_content() {
     let now = Instant::now();
     let mut machine = machine(options(LiveMode::Auto), None, now);
