@@ -167,6 +167,7 @@ macro_rules! on {
             close_succeeds_on_stream_already_closed,
             failed_reader_yields_no_partial_value,
             unusual_http_responses_are_read,
+            cut_head_loses_nothing,
             unusual_event_streams_are_read,
             tail_works_without_head_support,
             conflicting_offsets_and_encodings_are_errors,

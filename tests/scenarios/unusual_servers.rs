@@ -2,6 +2,8 @@
 
 use crate::support::{Stack, scripted};
 use durable_streams::{Checkpoint, CheckpointStore, LiveMode, Offset, StreamError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use test_servers::{Flag, Script, sse_data, stream_headers};
 
 /// A server may refuse a second close with 409. Without an offset in that response, the client asks for it by HEAD.
@@ -48,6 +50,13 @@ pub async fn unusual_http_responses_are_read<S: Stack>() {
     ];
     for answer in answers {
         let script = Script::start(move |exchange| exchange.raw(answer)).unwrap();
+        let has_framing =
+            answer.to_ascii_lowercase().contains("content-length:") || answer.contains("chunked");
+        if !S::DETECTS_CUT_HEADS && !has_framing {
+            let error = scripted::<S>(&script).reader().read_all().await.unwrap_err();
+            assert!(matches!(error.kind(), StreamError::Network(_)), "{answer}: {error}");
+            continue;
+        }
         let mut chunks = scripted::<S>(&script).reader().chunks().await.unwrap();
         let mut read = Vec::new();
         while let Some(chunk) = chunks.next().await {
@@ -55,6 +64,52 @@ pub async fn unusual_http_responses_are_read<S: Stack>() {
         }
         assert_eq!(read, b"hello", "{answer}");
         assert_eq!(chunks.checkpoint().to_string(), "a5", "{answer}");
+    }
+}
+
+/// A connection that ends within a response's head, after each of its bytes. The next response is whole.
+pub async fn cut_head_loses_nothing<S: Stack>() {
+    let heads = [
+        "HTTP/1.1 200 OK\r\nStream-Next-Offset: a0000005\r\nStream-Up-To-Date: true\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nStream-Up-To-Date: true\r\nStream-Next-Offset: a0000005\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nStream-Next-Offset: a0000005\r\nStream-Up-To-Date: true\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nStream-Up-To-Date: true\r\nStream-Next-Offset: a0000005\r\n\r\n",
+    ];
+    for head in heads {
+        let body = if head.contains("chunked") { "5\r\nhello\r\n0\r\n\r\n" } else { "hello" };
+        let cut = Arc::new(AtomicUsize::new(0));
+        let next_cut = cut.clone();
+        let script = Script::start(move |exchange| match next_cut.swap(usize::MAX, Ordering::AcqRel) {
+            usize::MAX => exchange.raw(format!("{head}{body}")),
+            length => exchange.raw(&head[..length]),
+        })
+        .unwrap();
+        let stream = scripted::<S>(&script).with_content_type("text/plain");
+        for length in 1..head.len() {
+            cut.store(length, Ordering::Release);
+            let read = stream.reader().offset(Offset::parse("a0000000")).read_all().await;
+            let kept = &head[..length];
+            match read {
+                Ok(content) => assert_eq!(content, "hello", "{kept}"),
+                // A success without the protocol's headers is an error. Nothing is lost by it.
+                Err(error) => {
+                    assert!(!S::DETECTS_CUT_HEADS, "{kept}: {error}");
+                    assert!(matches!(error.kind(), StreamError::Protocol { .. }), "{kept}: {error}");
+                }
+            }
+            cut.store(length, Ordering::Release);
+            // An append that is not idempotent is not sent again.
+            match stream.append("hello").await {
+                Ok(appended) => {
+                    assert!(!S::DETECTS_CUT_HEADS, "{kept}: {appended:?}");
+                    assert_eq!(appended.next_offset, Offset::parse("a0000005"), "{kept}");
+                }
+                Err(error) => assert!(
+                    matches!(error.kind(), StreamError::OutcomeUnknown { .. } | StreamError::Protocol { .. }),
+                    "{kept}: {error}"
+                ),
+            }
+        }
     }
 }
 
@@ -144,7 +199,7 @@ pub async fn conflicting_offsets_and_encodings_are_errors<S: Stack>() {
     // Invalid metadata that the read does not depend on is ignored.
     let script = Script::start(move |exchange| {
         exchange.raw(format!(
-            "{usual}stream-ttl: 1.5\r\nstream-expires-at: never\r\nstream-up-to-date: true\r\n\r\nhello"
+            "{usual}content-length: 5\r\nstream-ttl: 1.5\r\nstream-expires-at: never\r\nstream-up-to-date: true\r\n\r\nhello"
         ));
     })
     .unwrap();

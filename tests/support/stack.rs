@@ -10,6 +10,10 @@ pub trait Stack: 'static {
     type Transport: DefaultTransport + Clone;
     type Runtime: DefaultRuntime + Clone;
 
+    /// Whether its HTTP library tells a whole response head from one that was cut. Where it does not, a body that ends with its
+    /// connection is refused.
+    const DETECTS_CUT_HEADS: bool = true;
+
     /// Runs `future` on the stack's runtime. Panics after [`TIMEOUT`], so that a deadlock fails the test.
     fn block_on<F: Future + Send>(future: F) -> F::Output
     where

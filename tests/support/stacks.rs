@@ -22,10 +22,11 @@ fn on_any_executor<S: Stack, F: Future>(future: F) -> F::Output {
 }
 
 macro_rules! stack {
-    ($stack:ident, $transport:ty, $runtime:ty, $block_on:ident) => {
+    ($stack:ident, $transport:ty, $runtime:ty, $block_on:ident $(, $limit:item)?) => {
         impl Stack for $stack {
             type Transport = $transport;
             type Runtime = $runtime;
+            $($limit)?
 
             fn block_on<F: Future + Send>(future: F) -> F::Output
             where
@@ -40,5 +41,11 @@ macro_rules! stack {
 stack!(Tokio, tokio_reqwest::ReqwestTransport, tokio_reqwest::TokioRuntime, on_tokio);
 stack!(TokioHyper, tokio_hyper::HyperTransport, tokio_hyper::TokioRuntime, on_tokio);
 stack!(AsyncStd, async_std::SurfTransport, async_std::AsyncStdRuntime, on_any_executor);
-stack!(Smol, smol::IsahcTransport, smol::SmolRuntime, on_any_executor);
+stack!(
+    Smol,
+    smol::IsahcTransport,
+    smol::SmolRuntime,
+    on_any_executor,
+    const DETECTS_CUT_HEADS: bool = false;
+);
 stack!(SmolHyper, smol_hyper::HyperTransport, smol_hyper::SmolRuntime, on_any_executor);

@@ -9,18 +9,22 @@
 //!
 //! surf passes a request to a backend through its trait `HttpClient`. Here the backend is hyper, by the crate
 //! `durable-streams-hyper`: connections, HTTP/1.1, HTTP/2, TLS and proxies are those of
-//! [`HyperTransport`](durable_streams_hyper::HyperTransport). surf's own backend, async-h1, is not used: it hands connections with
+//! `HyperTransport`. surf's own backend, async-h1, is not used: it hands connections with
 //! unread bytes to the next request and misreads much of what servers and proxies send.
 //!
 //! # Features
 //!
+//! - `surf`: [`SurfTransport`]. Without it the crate is [`AsyncStdRuntime`] alone.
 //! - `rustls`: TLS. Without it, an `https` URL is an
 //!   [`Unsupported`](durable_streams_contract::TransportErrorKind::Unsupported) error.
 //! - `http2`: HTTP/2 where a TLS server offers it.
 
+#[cfg(feature = "surf")]
 mod backend;
 mod runtime;
+#[cfg(feature = "surf")]
 mod transport;
 
 pub use runtime::AsyncStdRuntime;
+#[cfg(feature = "surf")]
 pub use transport::SurfTransport;

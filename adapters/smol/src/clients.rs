@@ -20,11 +20,10 @@ pub(crate) struct Clients(Arc<Shared>);
 struct Shared {
     recipe: Recipe,
     max_live: usize,
-    /// Everything else.
-    common: HttpClient,
-    /// Writes without a body: libcurl sends those again unseen when a used connection breaks, so each
-    /// has a new one.
-    bare: HttpClient,
+    /// For everything but live reads. Each request has a new connection.
+    common: SharedClient,
+    /// For requests whose connection may serve another one, if the user allows it.
+    reusing: Option<SharedClient>,
     idle: Mutex<Vec<(HttpClient, Instant)>>,
     live: AtomicUsize,
 }
@@ -35,12 +34,66 @@ impl Drop for Shared {
     }
 }
 
+/// A client that many exchanges use at once.
+///
+/// libcurl notices only at the next byte that an exchange was abandoned, so the client is replaced then: it takes no
+/// more requests, and ends with the last of its exchanges, which closes the abandoned ones.
+#[derive(Debug)]
+struct SharedClient {
+    /// How many connections it keeps; `None` for libcurl's default.
+    kept: Option<usize>,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    /// `None` until the next request.
+    client: Option<HttpClient>,
+    generation: u64,
+}
+
+impl SharedClient {
+    fn new(recipe: &Recipe, kept: Option<usize>) -> Result<Self, TransportError> {
+        let current = Current { client: Some(recipe.build(kept)?), generation: 0 };
+        Ok(Self { kept, current: Mutex::new(current) })
+    }
+
+    fn get(&self, recipe: &Recipe) -> Result<(HttpClient, u64), TransportError> {
+        let mut current = lock(&self.current);
+        let client = match &current.client {
+            Some(client) => client.clone(),
+            None => current.client.insert(recipe.build(self.kept)?).clone(),
+        };
+        Ok((client, current.generation))
+    }
+
+    /// Replaces the client of this generation, if it was not replaced before.
+    fn retire(&self, generation: u64) {
+        let mut current = lock(&self.current);
+        if current.generation == generation {
+            current.generation += 1;
+            let client = current.client.take();
+            drop(current);
+            discard(client.into_iter().map(|client| (client, Instant::now())).collect());
+        }
+    }
+
+    fn retire_current(&self) {
+        let generation = lock(&self.current).generation;
+        self.retire(generation);
+    }
+
+    fn is_current(&self, generation: u64) -> bool {
+        lock(&self.current).generation == generation
+    }
+}
+
 impl Clients {
-    pub(crate) fn new(recipe: Recipe, max_live: usize) -> Result<Self, TransportError> {
+    pub(crate) fn new(recipe: Recipe, max_live: usize, reuse: bool) -> Result<Self, TransportError> {
         Ok(Self(Arc::new(Shared {
             max_live,
-            common: recipe.build(None)?,
-            bare: recipe.build(Some(0))?,
+            common: SharedClient::new(&recipe, Some(0))?,
+            reusing: if reuse { Some(SharedClient::new(&recipe, None)?) } else { None },
             recipe,
             idle: Mutex::default(),
             live: AtomicUsize::new(0),
@@ -48,27 +101,48 @@ impl Clients {
     }
 
     pub(crate) fn with_max_live(&self, max_live: usize) -> Result<Self, TransportError> {
-        Self::new(self.0.recipe.clone(), max_live)
+        Self::new(self.0.recipe.clone(), max_live, self.0.reusing.is_some())
+    }
+
+    pub(crate) fn with_reuse(&self) -> Result<Self, TransportError> {
+        Self::new(self.0.recipe.clone(), self.0.max_live, true)
     }
 
     pub(crate) fn live(&self) -> usize {
         self.0.live.load(Ordering::Acquire)
     }
 
-    pub(crate) fn common(&self) -> Lease {
-        Lease { client: self.0.common.clone(), live: None, finished: false }
+    /// A client for a request that has a new connection.
+    pub(crate) fn common(&self) -> Result<Lease, TransportError> {
+        self.lease(Kind::Common)
     }
 
-    pub(crate) fn bare(&self) -> Lease {
-        Lease { client: self.0.bare.clone(), live: None, finished: false }
+    /// A client for a request that may use the connection of an earlier one, if the user allows that; with `fresh`, of
+    /// none before this.
+    pub(crate) fn reusing(&self, fresh: bool) -> Result<Lease, TransportError> {
+        match &self.0.reusing {
+            None => self.common(),
+            Some(reusing) => {
+                if fresh {
+                    reusing.retire_current();
+                }
+                self.lease(Kind::Reusing)
+            }
+        }
     }
 
-    /// A client for one request; the common client if there are too many already.
+    fn lease(&self, kind: Kind) -> Result<Lease, TransportError> {
+        let (client, generation) = self.0.shared(kind).get(&self.0.recipe)?;
+        let source = Source::Shared { clients: Arc::clone(&self.0), kind, generation };
+        Ok(Lease { client: Some(client), source, finished: false })
+    }
+
+    /// A client for one live read; the common client if there are too many already.
     pub(crate) fn lease_live(&self) -> Result<Lease, TransportError> {
         let shared = &self.0;
         let more = |live: usize| (live < shared.max_live).then_some(live + 1);
         if shared.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_err() {
-            return Ok(self.common());
+            return self.common();
         }
         let counted = Counted(Arc::clone(shared));
         let mut expired = Vec::new();
@@ -80,9 +154,24 @@ impl Clients {
         discard(expired);
         let client = match idle {
             Some((client, _)) => client,
-            None => shared.recipe.build(Some(1))?,
+            None => shared.recipe.build(Some(0))?,
         };
-        Ok(Lease { client, live: Some(counted), finished: false })
+        Ok(Lease { client: Some(client), source: Source::Live(counted), finished: false })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Common,
+    Reusing,
+}
+
+impl Shared {
+    fn shared(&self, kind: Kind) -> &SharedClient {
+        match (kind, &self.reusing) {
+            (Kind::Reusing, Some(reusing)) => reusing,
+            _ => &self.common,
+        }
     }
 }
 
@@ -96,22 +185,29 @@ impl Drop for Counted {
     }
 }
 
-/// A client for one exchange. Dropping it before [`finish`](Self::finish) ends a live client, and with it the
-/// connection.
+/// A client for one exchange. Dropped before [`finish`](Self::finish), the exchange was abandoned: a live client
+/// ends, and with it the connection; a shared one ends with the last of its exchanges.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    client: HttpClient,
-    live: Option<Counted>,
+    /// Taken when it is dropped.
+    client: Option<HttpClient>,
+    source: Source,
     finished: bool,
 }
 
+#[derive(Debug)]
+enum Source {
+    Live(Counted),
+    Shared { clients: Arc<Shared>, kind: Kind, generation: u64 },
+}
+
 impl Lease {
-    pub(crate) fn client(&self) -> HttpClient {
-        self.client.clone()
+    pub(crate) fn client(&self) -> Option<&HttpClient> {
+        self.client.as_ref()
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.live.is_some()
+        matches!(self.source, Source::Live(_))
     }
 
     /// The exchange came to its end: the client is as good as new.
@@ -122,17 +218,32 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(Counted(shared)) = &self.live else { return };
-        // Swapped and not cloned: what is left here to drop must not be the last to hold it.
-        let client = (std::mem::replace(&mut self.client, shared.common.clone()), Instant::now());
-        let mut ended = Vec::new();
-        {
-            let mut idle = lock(&shared.idle);
-            trim(&mut idle, &mut ended);
-            let list = if self.finished && idle.len() < MAX_IDLE { &mut *idle } else { &mut ended };
-            list.push(client);
+        let Some(client) = self.client.take() else { return };
+        match &self.source {
+            Source::Live(Counted(shared)) => {
+                let client = (client, Instant::now());
+                let mut ended = Vec::new();
+                {
+                    let mut idle = lock(&shared.idle);
+                    trim(&mut idle, &mut ended);
+                    let list = if self.finished && idle.len() < MAX_IDLE { &mut *idle } else { &mut ended };
+                    list.push(client);
+                }
+                discard(ended);
+            }
+            Source::Shared { clients, kind, generation } => {
+                let shared = clients.shared(*kind);
+                if !self.finished {
+                    shared.retire(*generation);
+                }
+                if shared.is_current(*generation) {
+                    drop(client);
+                } else {
+                    // It may be the last of a client that was replaced.
+                    discard(vec![(client, Instant::now())]);
+                }
+            }
         }
-        discard(ended);
     }
 }
 
@@ -142,7 +253,7 @@ fn trim(idle: &mut Vec<(HttpClient, Instant)>, expired: &mut Vec<(HttpClient, In
     expired.extend(idle.drain(..fresh));
 }
 
-/// Drops clients where it does not hold up an executor: each drop joins a thread.
+/// Drops clients where it does not hold up an executor: each drop may join a thread.
 fn discard(clients: Vec<(HttpClient, Instant)>) {
     if !clients.is_empty() {
         blocking::unblock(move || drop(clients)).detach();
@@ -167,7 +278,8 @@ impl fmt::Debug for Recipe {
 }
 
 impl Recipe {
-    fn build(&self, connections: Option<usize>) -> Result<HttpClient, TransportError> {
+    /// A client that keeps so many connections; `None` for libcurl's default.
+    fn build(&self, kept: Option<usize>) -> Result<HttpClient, TransportError> {
         let mut builder = HttpClient::builder()
             .redirect_policy(RedirectPolicy::None)
             .automatic_decompression(false)
@@ -179,8 +291,8 @@ impl Recipe {
             builder = builder.proxy(None);
         }
         builder = (self.configure)(builder);
-        if let Some(connections) = connections {
-            builder = builder.connection_cache_size(connections);
+        if let Some(kept) = kept {
+            builder = builder.connection_cache_size(kept);
         }
         builder.build().map_err(|error| {
             TransportError::new(TransportErrorKind::Other)

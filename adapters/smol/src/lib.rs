@@ -5,6 +5,7 @@
 //!
 //! # Features
 //!
+//! - `isahc`: [`IsahcTransport`]. Without it the crate is [`SmolRuntime`] alone.
 //! - `rustls`: TLS, off by default, because libcurl is built with it from source. Without it, an `https` URL is an
 //!   [`Unsupported`](durable_streams_contract::TransportErrorKind::Unsupported) error.
 //!
@@ -12,23 +13,35 @@
 //!
 //! - libcurl returns a response's head together with the first byte of its body. A server-sent event
 //!   stream that is silent from the start has no head until something comes.
+//! - Each request has a connection of its own: libcurl takes a response that waits on an idle connection for the answer to the
+//!   next request. [`IsahcTransport::reuse_connections`] allows reuse.
 //! - libcurl notices only at the next byte that a response was dropped. Live reads therefore have a client and a
-//!   thread of their own, which dropping ends; see [`IsahcTransport`]. Another exchange that is dropped continues
-//!   in the background until its server sends, or until
+//!   thread of their own, which dropping ends; see [`IsahcTransport`]. Another exchange that is dropped ends with the last
+//!   exchange of its client, or after
 //!   [`with_backstop`](durable_streams_contract::SendOptions::with_backstop).
 //! - More than 1024 open file descriptors need a libcurl that is built for it; see [`IsahcTransport`].
-//! - A response that is truncated within its head is returned as if it were complete, with an empty body.
-//! - libcurl looks whether an idle connection is still open once a second. A write on one that its server closed
-//!   since then is an error of which it is not known whether it was sent, though it was not.
+//! - A body that is ended by closing the connection is an error: a response whose head was cut looks the same.
+//! - A head that was cut behind its framing field is still taken for whole: behind `content-length: 0`, behind
+//!   `transfer-encoding: chunked`, and in a response to HEAD or with the status 204 or 304. The fields behind the cut are missing, and
+//!   the body is empty. A cut behind any other `content-length` is an error, and so is an empty chunked body of a read whose
+//!   `stream-next-offset` is behind the offset asked for. What is left loses nothing: without `stream-next-offset` the client takes no
+//!   response for a success, and with it there is no content that could be missing. From the beginning of a stream (`offset=-1`) a
+//!   chunked response that was cut cannot be told from that of an empty stream, but its offset is no reason to go on without the
+//!   content: see the scenario `cut_head_loses_nothing`.
 //! - Request headers have to be ASCII; others are an
 //!   [`InvalidRequest`](durable_streams_contract::TransportErrorKind::InvalidRequest) error.
 //! - libcurl sends `accept: */*`, `user-agent`, and a `content-type` for a body, where the request has none.
 
+#[cfg(feature = "isahc")]
 mod body;
+#[cfg(feature = "isahc")]
 mod classify;
+#[cfg(feature = "isahc")]
 mod clients;
 mod runtime;
+#[cfg(feature = "isahc")]
 mod transport;
 
 pub use runtime::SmolRuntime;
+#[cfg(feature = "isahc")]
 pub use transport::IsahcTransport;

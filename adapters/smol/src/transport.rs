@@ -1,14 +1,15 @@
-use crate::body::Chunks;
+use crate::body::{Chunks, End};
 use crate::classify::{Phase, classify};
 use crate::clients::{Clients, Recipe};
 use async_trait::async_trait;
 use bytes::Bytes;
 use durable_streams_contract::{
-    Body, DefaultTransport, HttpTransport, SendOptions, TransportError, TransportErrorKind, TransportOptions,
+    Body, DefaultTransport, HttpTransport, SendOptions, Sent, TransportError, TransportErrorKind,
+    TransportOptions,
 };
 use futures_lite::io::Cursor;
-use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{Method, StatusCode};
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, StatusCode};
 use isahc::config::Configurable;
 use isahc::{AsyncBody, HttpClientBuilder};
 use std::sync::Arc;
@@ -16,15 +17,31 @@ use std::time::{Duration, Instant};
 
 /// isahc as [`HttpTransport`].
 ///
-/// Cloning is cheap and shares the connections.
+/// Cloning is cheap and shares the clients.
+///
+/// # Connections
+///
+/// Each request has a connection of its own, which is closed after it. libcurl takes a response that waits on an idle
+/// connection for the answer to the next request, so a reused connection can attribute a response to the wrong request.
+/// [`reuse_connections`](Self::reuse_connections) allows it nevertheless.
 ///
 /// # Live reads
 ///
 /// A request that is [`live`](SendOptions::live) is sent through an isahc client of its own, so that dropping
 /// its response closes the connection, within milliseconds. Each such client is a thread, 8 file descriptors and
 /// about 50 KB. There are at most [`max_live_clients`](Self::max_live_clients) of them; beyond that, live
-/// reads share a client, and one that is dropped holds its connection until its server speaks next. A client
-/// whose response has ended serves the next live read.
+/// reads share a client with all other requests. A client whose response has ended serves the next live read.
+///
+/// # Abandoned requests
+///
+/// libcurl notices only at the next byte that a request was dropped. A shared client with a dropped request takes no more
+/// requests, and ends with the last of those that it has, which closes their connections.
+///
+/// # Responses that were cut
+///
+/// libcurl takes a response head that was cut for a whole one. So a response without `content-length` and without chunked
+/// framing is an error here, except for 204, 304 and HEAD; and so is a body with fewer bytes than its `content-length`. What
+/// cannot be told is listed on the [crate's page](crate).
 ///
 /// # 1024 file descriptors
 ///
@@ -77,7 +94,7 @@ impl IsahcTransport {
         configure: impl Fn(HttpClientBuilder) -> HttpClientBuilder + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
         let recipe = Recipe { options: options.clone(), configure: Arc::new(configure) };
-        Ok(Self { clients: Clients::new(recipe, MAX_LIVE)? })
+        Ok(Self { clients: Clients::new(recipe, MAX_LIVE, false)? })
     }
 
     /// Sets how many live reads may have a client and a thread of their own at once. Default: 64.
@@ -87,6 +104,18 @@ impl IsahcTransport {
     /// As [`new`](Self::new): this makes new clients.
     pub fn max_live_clients(self, max: usize) -> Result<Self, TransportError> {
         Ok(Self { clients: self.clients.with_max_live(max)? })
+    }
+
+    /// Lets a request other than a live read or a write without a body use the connection of an earlier one. Default: no.
+    ///
+    /// This is faster, and unsafe where a server or a proxy between may send a response that nobody asked for: libcurl then
+    /// takes it for the answer to the next request, and an append is acknowledged that was not stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new): this makes new clients.
+    pub fn reuse_connections(self) -> Result<Self, TransportError> {
+        Ok(Self { clients: self.clients.with_reuse()? })
     }
 
     /// Whether this build speaks TLS: the feature `rustls` is enabled.
@@ -169,32 +198,80 @@ impl HttpTransport for IsahcTransport {
         check(&request)?;
         let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
         let bare = request.body().is_empty() && (writes || *request.method() == Method::DELETE);
-        // Dropped after the exchange below: the last to hold a live client joins its thread.
+        // Dropped after the exchange below: the last to hold a client joins its thread.
         let mut lease = if bare {
-            self.clients.bare()
+            self.clients.common()?
         } else if options.is_live() {
             self.clients.lease_live()?
         } else {
-            self.clients.common()
+            self.clients.reusing(options.is_fresh_connection())?
         };
-        let client = lease.client();
         // Where dropping cancels, nothing else is needed.
         let backstop = options.backstop().filter(|_| !lease.is_live());
         let head = *request.method() == Method::HEAD;
+        let asked = concrete_offset(request.uri());
         let request = translate(request, backstop)?;
         let start = Instant::now();
-        let response = client.send_async(request).await.map_err(|error| {
-            let late = backstop.is_some_and(|backstop| start.elapsed() >= backstop);
-            classify(error, Phase::Head { late })
-        })?;
+        let Some(sending) = lease.client().map(|client| client.send_async(request)) else {
+            return Err(TransportError::new(TransportErrorKind::Other).with_sent(Sent::No));
+        };
+        let response = match sending.await {
+            Ok(response) => response,
+            Err(error) => {
+                lease.finish();
+                let late = backstop.is_some_and(|backstop| start.elapsed() >= backstop);
+                return Err(classify(error, Phase::Head { late }));
+            }
+        };
         let (parts, body) = response.into_parts();
         let empty = head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = if empty {
             lease.finish();
             Body::empty()
         } else {
-            Body::from_stream(Chunks::new(body, lease))
+            let end = match body_length(&parts.headers)? {
+                Some(missing) => End::Length { missing },
+                None => End::Chunks { must_have_content: moves_on(&parts.headers, asked.as_deref()) },
+            };
+            Body::from_stream(Chunks::new(body, lease, end))
         };
         Ok(http::Response::from_parts(parts, body))
     }
+}
+
+/// The offset that a read asks for, if it is one of the server's.
+fn concrete_offset(uri: &http::Uri) -> Option<String> {
+    let parameters = uri.query()?.split('&');
+    let offset = parameters.filter_map(|parameter| parameter.strip_prefix("offset=")).next()?;
+    (!matches!(offset, "-1" | "now")).then(|| offset.to_owned())
+}
+
+/// Whether the response leads behind the offset that was asked for, so that there must be content between.
+///
+/// A chunked response whose head was cut behind that header looks like an empty one, and would lose that content.
+fn moves_on(headers: &HeaderMap, asked: Option<&str>) -> bool {
+    match (headers.get("stream-next-offset"), asked) {
+        (Some(next), Some(asked)) => next.as_bytes() != asked.as_bytes(),
+        _ => false,
+    }
+}
+
+/// How long the body is; `None` for a chunked one, which says itself where it ends.
+///
+/// A response without either ends with its connection, and so does one whose head was cut: they look the same here.
+fn body_length(headers: &HeaderMap) -> Result<Option<u64>, TransportError> {
+    let malformed =
+        |message: &str| TransportError::new(TransportErrorKind::Malformed).with_message(message.to_owned());
+    let is_chunked = headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .any(|value| value.as_bytes().to_ascii_lowercase().ends_with(b"chunked"));
+    if is_chunked {
+        return Ok(None);
+    }
+    let length = headers.get(CONTENT_LENGTH).ok_or_else(|| {
+        malformed("the response has neither a length nor chunks, so that it may have been cut; see `IsahcTransport`")
+    })?;
+    let length = length.to_str().ok().and_then(|length| length.trim().parse().ok());
+    length.map(Some).ok_or_else(|| malformed("the response's content-length is not a number"))
 }

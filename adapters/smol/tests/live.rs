@@ -1,4 +1,5 @@
 //! Live reads have clients of their own: how many, and when they end.
+#![cfg(feature = "isahc")]
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;

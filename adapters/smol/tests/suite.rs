@@ -1,4 +1,5 @@
 //! The contract's suite on smol and isahc.
+#![cfg(feature = "isahc")]
 #![allow(clippy::unwrap_used)]
 
 use durable_streams_contract::suite::{Limit, Stack};
@@ -9,9 +10,10 @@ fn stack() -> Stack {
     let make = || IsahcTransport::new(&TransportOptions::default()).unwrap();
     let stack = Stack::new(make, SmolRuntime::new(), smol::block_on).limits(&[
         Limit::HeadWithFirstByte,
+        Limit::BodyEndedByClose,
         Limit::CutHead,
         Limit::AsciiRequestHeaders,
-        Limit::StaleConnection,
+        Limit::NoReuse,
     ]);
     if IsahcTransport::supports_tls() { stack } else { stack.limits(&[Limit::NoTls]) }
 }

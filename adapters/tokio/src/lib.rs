@@ -8,6 +8,7 @@
 //!
 //! # Features
 //!
+//! - `reqwest` (default): [`ReqwestTransport`]. Without it the crate is [`TokioRuntime`] alone.
 //! - `rustls` (default) and `native-tls`: TLS. With neither, an `https` URL is an
 //!   [`Unsupported`](durable_streams_contract::TransportErrorKind::Unsupported) error.
 //! - `compression`: asks for gzip and brotli, and decodes them.
@@ -22,11 +23,18 @@
 //!   413 for instance) is then lost, and it is not known whether the request was sent. One that closes in good order
 //!   is heard.
 
+#[cfg(feature = "reqwest")]
 mod classify;
+#[cfg(feature = "reqwest")]
+mod clients;
 mod context;
+#[cfg(feature = "reqwest")]
+mod inside;
 mod runtime;
 mod sync;
+#[cfg(feature = "reqwest")]
 mod transport;
 
 pub use runtime::TokioRuntime;
+#[cfg(feature = "reqwest")]
 pub use transport::ReqwestTransport;

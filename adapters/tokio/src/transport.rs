@@ -1,5 +1,7 @@
 use crate::classify::{Phase, classify};
-use crate::context::{Context, Inside};
+use crate::clients::Clients;
+use crate::context::Context;
+use crate::inside::Inside;
 use crate::sync::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,7 +25,7 @@ use tokio::runtime::Handle;
 /// connections.
 #[derive(Clone, Debug)]
 pub struct ReqwestTransport {
-    client: reqwest::Client,
+    clients: Clients,
     context: Context,
     last_url: LastUrl,
     /// Whether the client can do TLS by what this crate was built with; one that was passed in is taken as it is.
@@ -59,9 +61,45 @@ impl ReqwestTransport {
     /// let transport = durable_streams_tokio::ReqwestTransport::from_client(client, runtime.handle().clone());
     /// # Ok::<(), reqwest::Error>(())
     /// ```
+    ///
+    /// A client that was given cannot open a fresh connection on request
+    /// ([`with_fresh_connection`](SendOptions::with_fresh_connection)): a retry may stay on the connection that caused the failure.
+    /// Where that matters, use [`from_builder`](Self::from_builder).
     #[must_use]
     pub fn from_client(client: reqwest::Client, handle: Handle) -> Self {
-        Self { client, context: Context::new(handle), last_url: LastUrl::default(), tls: true }
+        Self::with_clients(Clients::given(client), Context::new(handle), true)
+    }
+
+    /// A transport over clients of your own: `build` is called now, and whenever a request asks for a fresh connection after a
+    /// failure. What [`from_client`](Self::from_client) says of the settings holds here too.
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// use durable_streams_tokio::ReqwestTransport;
+    ///
+    /// let build = || {
+    ///     reqwest::Client::builder()
+    ///         .redirect(reqwest::redirect::Policy::none())
+    ///         .retry(reqwest::retry::never())
+    ///         .tcp_nodelay(true)
+    ///         .connect_timeout(std::time::Duration::from_secs(10))
+    /// };
+    /// let transport = ReqwestTransport::from_builder(build, runtime.handle().clone())?;
+    /// # Ok::<(), durable_streams_contract::TransportError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::Other`] where a client cannot be built.
+    pub fn from_builder(
+        build: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static,
+        handle: Handle,
+    ) -> Result<Self, TransportError> {
+        Ok(Self::with_clients(Clients::built(build)?, Context::new(handle), true))
+    }
+
+    fn with_clients(clients: Clients, context: Context, tls: bool) -> Self {
+        Self { clients, context, last_url: LastUrl::default(), tls }
     }
 
     /// Whether this build speaks TLS: the feature `rustls` or `native-tls` is enabled.
@@ -77,6 +115,12 @@ impl ReqwestTransport {
     }
 
     fn build(context: Context, options: &TransportOptions) -> Result<Self, TransportError> {
+        let options = options.clone();
+        let clients = Clients::built(move || Self::client_builder(&options))?;
+        Ok(Self::with_clients(clients, context, Self::supports_tls()))
+    }
+
+    fn client_builder(options: &TransportOptions) -> reqwest::ClientBuilder {
         // Another crate in the build may enable reqwest's features; ours decide.
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -99,13 +143,7 @@ impl ReqwestTransport {
         {
             builder = builder.tls_backend_rustls();
         }
-        let client = builder.build().map_err(|error| {
-            TransportError::new(TransportErrorKind::Other)
-                .with_sent(Sent::No)
-                .with_message("reqwest could not be set up")
-                .with_source(error)
-        })?;
-        Ok(Self { client, context, last_url: LastUrl::default(), tls: Self::supports_tls() })
+        builder
     }
 
     fn prepare(&self, request: http::Request<Bytes>) -> Result<reqwest::Request, TransportError> {
@@ -166,12 +204,13 @@ impl HttpTransport for ReqwestTransport {
     async fn send(
         &self,
         request: http::Request<Bytes>,
-        _options: SendOptions,
+        options: SendOptions,
     ) -> Result<http::Response<Body>, TransportError> {
         let request = self.prepare(request)?;
+        let client = if options.is_fresh_connection() { self.clients.fresh()? } else { self.clients.get() };
         let pending = self
             .context
-            .run(|| Box::pin(self.client.execute(request)))
+            .run(|| Box::pin(client.execute(request)))
             .ok_or_else(|| self.context.error().with_sent(Sent::No))?;
         let response = Inside::new(self.context.clone(), pending).run().await?;
         let response = match response {

@@ -117,3 +117,46 @@ mod tls {
         assert!(error.is_retryable());
     }
 }
+
+/// A server that answers every request, and how many connections it accepted.
+fn counting_server() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use std::io::{BufRead, BufReader, Write};
+    let (listener, url) = listener();
+    let connections = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = connections.clone();
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|count| count > 0) {
+                    if line == "\r\n" {
+                        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                    }
+                    line.clear();
+                }
+            });
+        }
+    });
+    (url, connections)
+}
+
+#[test]
+fn transport_from_a_builder_opens_a_fresh_connection_and_one_from_a_client_cannot() {
+    let tokio = Runtime::new().unwrap();
+    let handle = || tokio.handle().clone();
+    let fresh = || SendOptions::new().with_fresh_connection(true);
+    let connections = |transport: ReqwestTransport| {
+        let (url, connections) = counting_server();
+        for options in [SendOptions::new(), fresh(), SendOptions::new()] {
+            let mut response = tokio.block_on(transport.send(get(&url), options)).unwrap();
+            assert!(tokio.block_on(response.body_mut().next_chunk()).is_none());
+        }
+        connections.load(std::sync::atomic::Ordering::Acquire)
+    };
+    let built = ReqwestTransport::from_builder(|| reqwest::Client::builder().no_proxy(), handle()).unwrap();
+    assert_eq!(connections(built), 2);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert_eq!(connections(ReqwestTransport::from_client(client, handle())), 1);
+}

@@ -25,9 +25,8 @@ pub enum Limit {
     AsciiRequestHeaders,
     /// A response header that is not ASCII is an error: `Malformed`, sent `Maybe`.
     AsciiResponseHeaders,
-    /// A connection that the server closed is noticed after a second; a write before that is an error, sent
-    /// `Maybe`, and not delivered.
-    StaleConnection,
+    /// Connections are not reused: each request opens one, which is closed after it.
+    NoReuse,
     /// There is no TLS in this build: an https URL is `Unsupported`, never sent, and the message names the
     /// feature that adds it.
     NoTls,

@@ -46,6 +46,7 @@
 
 mod answers;
 mod bodies;
+mod connections;
 mod dropping;
 mod failing;
 mod limit;
@@ -109,6 +110,12 @@ macro_rules! __transport_checks {
             dropping: dropped_body_does_not_reach_another_request,
             dropping: dropped_write_does_not_reach_another_request,
             dropping: write_is_sent_beside_sixty_long_polls,
+            connections: fresh_connection_is_a_new_one,
+            connections: fresh_connection_discards_the_idle_ones,
+            connections: dropped_request_keeps_the_idle_connections,
+            connections: stray_response_is_not_taken_for_an_answer,
+            connections: abandoned_requests_leave_no_connection,
+            connections: upload_progress_is_the_size_of_the_body,
         }
     };
 }

@@ -1,0 +1,187 @@
+//! Which connection a request takes, and what becomes of it.
+
+use super::limit::Limit;
+use super::server::{Server, Then, lock};
+use super::stack::{CheckResult, Stack, ensure, get, post, sound};
+use crate::{SendOptions, Timer, UploadProgress};
+use futures_lite::future::{or, poll_once, zip};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Deadline of a step that has nothing to wait for, and of one that waits until it is dropped.
+const SOON: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(50);
+
+fn fresh() -> SendOptions {
+    SendOptions::new().with_fresh_connection(true)
+}
+
+/// A connection that was returned may be the cause of a failure, and so may its server.
+pub(crate) async fn fresh_connection_is_a_new_one(stack: Arc<Stack>) -> CheckResult {
+    let server = Server::start(sound).map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    for method in ["GET", "POST"] {
+        transport.fetch(get(server.url("/before"))?).await?;
+        let before = server.connections();
+        let url = server.url("/fresh");
+        let request = if method == "GET" { get(url)? } else { post(url, "record")? };
+        let response = transport.send_as(request, fresh(), SOON).await?;
+        transport.read(response.into_body()).await?.map_err(|error| error.to_string())?;
+        let opened = server.connections() - before;
+        ensure!(opened >= 1, "a {method} that asks for a fresh connection was sent on an idle one");
+    }
+    Ok(())
+}
+
+/// What was idle before is not used later either: it may lead to the same server.
+pub(crate) async fn fresh_connection_discards_the_idle_ones(stack: Arc<Stack>) -> CheckResult {
+    let held = Arc::new(Mutex::new(0));
+    let both = Arc::clone(&held);
+    // Answers two requests together, so that they take two connections.
+    let server = Server::start(move |received, connection| {
+        if received.is("/pair") {
+            *lock(&both) += 1;
+            let start = Instant::now();
+            while *lock(&both) < 2 && start.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        sound(received, connection)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    let pair = (get(server.url("/pair"))?, get(server.url("/pair"))?);
+    let (first, second) = zip(transport.fetch(pair.0), transport.fetch(pair.1)).await;
+    first?;
+    second?;
+    let idle = server.connections();
+    let response = transport.send_as(get(server.url("/fresh"))?, fresh(), SOON).await?;
+    transport.read(response.into_body()).await?.map_err(|error| error.to_string())?;
+    stack.until("the idle connections are closed", || server.gone() >= idle).await
+}
+
+/// A dropped request says nothing about other connections.
+pub(crate) async fn dropped_request_keeps_the_idle_connections(stack: Arc<Stack>) -> CheckResult {
+    let server = Server::start(|received, connection| {
+        if received.is("/silent") {
+            // Until the client closes the connection.
+            connection.closes_within(Duration::from_secs(20))?;
+            return Ok(Then::Close);
+        }
+        sound(received, connection)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    let silent = async {
+        // Until the other request has left an idle connection.
+        let has_idle = stack.until("an idle connection", || !server.seen_at("/first").is_empty());
+        let request =
+            transport.send_as(get(server.url("/silent"))?, SendOptions::new().with_live(true), LONG);
+        or(async { request.await.map(drop) }, has_idle).await
+    };
+    let first = async {
+        stack.until("the silent request arrives", || !server.seen_at("/silent").is_empty()).await?;
+        transport.fetch(get(server.url("/first"))?).await
+    };
+    let (silent, first) = zip(silent, first).await;
+    silent?;
+    first?;
+    let before = server.connections();
+    for _ in 0..3 {
+        transport.fetch(get(server.url("/later"))?).await?;
+    }
+    let opened = server.connections() - before;
+    let allowed = if stack.is_limited(Limit::NoReuse) { 3 } else { 1 };
+    ensure!(opened <= allowed, "after one dropped request, 3 requests opened {opened} connections");
+    Ok(())
+}
+
+/// A response that nobody asked for waits on the connection before the next request is sent.
+pub(crate) async fn stray_response_is_not_taken_for_an_answer(stack: Arc<Stack>) -> CheckResult {
+    let server = Server::start(|received, connection| {
+        if received.is("/stray") {
+            connection.ok("right")?;
+            connection.ok("stray")?;
+            return Ok(Then::Keep);
+        }
+        connection.ok("right")
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    for turn in 0..20 {
+        // The outcome is the library's choice: it may see the stray bytes with this response already.
+        let _ = transport.fetch(get(server.url("/stray"))?).await;
+        stack.runtime().sleep(Duration::from_millis(5)).await;
+        let answer = transport.fetch(get(server.url(&format!("/{turn}")))?).await?;
+        ensure!(answer.body == b"right", "turn {turn}: a stray response was taken for the answer");
+    }
+    Ok(())
+}
+
+/// Requests that are given up must not hold connections.
+pub(crate) async fn abandoned_requests_leave_no_connection(stack: Arc<Stack>) -> CheckResult {
+    let server = Server::start(|received, connection| {
+        if received.is("/silent") {
+            connection.closes_within(Duration::from_secs(50))?;
+            return Ok(Then::Close);
+        }
+        sound(received, connection)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    const REQUESTS: usize = 100;
+    let requests: Result<Vec<_>, String> = (0..REQUESTS)
+        .map(|_| {
+            let request = get(server.url("/silent"))?;
+            Ok(Box::pin(transport.send_as(request, SendOptions::new(), LONG)))
+        })
+        .collect();
+    let mut requests = requests?;
+    let arrived = || server.seen_at("/silent").len() >= REQUESTS;
+    let start = Instant::now();
+    while !arrived() {
+        ensure!(
+            start.elapsed() < Duration::from_secs(20),
+            "{} requests arrived",
+            server.seen_at("/silent").len()
+        );
+        for request in &mut requests {
+            let early = poll_once(request.as_mut()).await;
+            ensure!(
+                early.is_none(),
+                "a request without a response ended: {:?}",
+                early.map(|end| end.is_ok())
+            );
+        }
+        stack.runtime().sleep(Duration::from_millis(5)).await;
+    }
+    drop(requests);
+    stack.until("the connections are closed", || server.gone() >= REQUESTS).await?;
+    let answer = transport.fetch(get(server.url("/after"))?).await?;
+    ensure!(answer.status == 200, "status {}", answer.status);
+    Ok(())
+}
+
+/// Where a transport counts, it counts the body alone, and all of it.
+pub(crate) async fn upload_progress_is_the_size_of_the_body(stack: Arc<Stack>) -> CheckResult {
+    let server = Server::start(|received, connection| connection.ok(received.body.len().to_string()))
+        .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    let mut seen = HashSet::new();
+    for size in [0, 1, 1000, 300_000] {
+        let progress = UploadProgress::new();
+        let options = SendOptions::new().with_upload(progress.clone());
+        let response = transport.send_as(post(server.url("/"), vec![b'x'; size])?, options, SOON).await?;
+        let body = transport.read(response.into_body()).await?.map_err(|error| error.to_string())?;
+        ensure!(body == size.to_string().as_bytes(), "the server received {body:?} bytes, not {size}");
+        let counted = progress.sent();
+        ensure!(
+            counted.is_none_or(|counted| counted == size as u64),
+            "{size} bytes were counted as {counted:?}"
+        );
+        seen.insert(counted.is_some());
+    }
+    ensure!(seen.len() == 1, "some uploads are counted, and some are not");
+    Ok(())
+}
