@@ -165,9 +165,20 @@ async fn handshake(
     Ok((ByteStream::new(stream), http2))
 }
 
+/// Whether the peer ended the handshake for a reason that may pass: it failed, or gave up (RFC 8446, section 6).
+fn is_transient(error: &std::io::Error) -> bool {
+    let alert = error.get_ref().and_then(|inner| match inner.downcast_ref::<rustls::Error>()? {
+        rustls::Error::AlertReceived(alert) => Some(*alert),
+        _ => None,
+    });
+    use rustls::AlertDescription::{CloseNotify, InternalError, UserCanceled};
+    matches!(alert, Some(CloseNotify | InternalError | UserCanceled))
+}
+
 fn failed_handshake(error: std::io::Error) -> TransportError {
     // rustls reports a bad certificate or an alert as invalid data, and a lost connection with its own kind.
-    let refused = error.kind() == ErrorKind::InvalidData && error.get_ref().is_some();
+    let refused =
+        error.kind() == ErrorKind::InvalidData && error.get_ref().is_some() && !is_transient(&error);
     let kind = if refused { TransportErrorKind::Tls } else { TransportErrorKind::Connect };
     let mut root = chain(&error).last().map(ToString::to_string).unwrap_or_default();
     if root.contains("InvalidContentType") {

@@ -169,3 +169,24 @@ fn connection_lost_in_the_handshake_is_retryable() {
     assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Connect, Sent::No), "{error:?}");
     assert!(error.is_retryable());
 }
+
+#[test]
+fn alerts_that_may_pass_are_retryable_and_others_are_not() {
+    // RFC 8446, section 6: internal_error, user_canceled, close_notify; bad_certificate, unknown_ca, unrecognized_name.
+    for (alert, is_retryable) in [(80, true), (90, true), (0, true), (42, false), (48, false), (112, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            use std::io::Read;
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut record = [0; 5];
+            stream.read_exact(&mut record).unwrap();
+            let length = usize::from(record[3]) << 8 | usize::from(record[4]);
+            stream.read_exact(&mut vec![0; length]).unwrap();
+            let level = if matches!(alert, 0 | 90) { 1 } else { 2 };
+            stream.write_all(&[21, 3, 3, 0, 2, level, alert]).unwrap();
+        });
+        let error = block_on(fetch(&builder().build().unwrap(), get(&url(port)))).unwrap_err();
+        assert_eq!((error.is_retryable(), error.sent()), (is_retryable, Sent::No), "{alert}: {error:?}");
+    }
+}
