@@ -111,7 +111,8 @@ pub enum StreamError {
     /// 304: the stream has not changed since the given entity tag.
     NotModified,
 
-    /// 5xx, 408 or 425: the server failed, and a later attempt may succeed.
+    /// 5xx, 408, 421 or 425: the server failed, or another connection leads to one that does not, and a later attempt may
+    /// succeed.
     ServerError {
         /// The status.
         status: u16,
@@ -316,7 +317,7 @@ impl StreamError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Timeout => true,
-            Self::ServerError { status, .. } => *status >= 500 || matches!(status, 408 | 425),
+            Self::ServerError { status, .. } => *status >= 500 || matches!(status, 408 | 421 | 425),
             Self::Network(error) => error.is_retryable(),
             _ => false,
         }

@@ -121,8 +121,12 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             let detail = format!("{}, which is not sent the configured headers", redirected_to(&endpoint));
             error = error.with_detail(detail);
         }
-        // A rate limit refuses a request before it is applied.
-        (error, status == StatusCode::TOO_MANY_REQUESTS)
+        // These refuse a request before it is applied: RFC 6585 section 4, RFC 9110 section 15.5.20, RFC 8470 section 5.2.
+        let unapplied = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::MISDIRECTED_REQUEST | StatusCode::TOO_EARLY
+        );
+        (error, unapplied)
     }
 
     /// Reads a short body to its end, so that its connection can be used again, and returns the start of it.
@@ -150,16 +154,34 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
 #[cfg(test)]
 mod tests {
     use crate::testing::{Rig, poll_once};
+    use std::future::IntoFuture;
     use std::pin::pin;
     use std::time::Duration;
+
+    #[test]
+    fn append_that_the_server_says_it_did_not_process_is_sent_again() {
+        for status in [421, 425] {
+            let rig = Rig::new();
+            let stream = rig.stream().with_content_type("text/plain");
+            let mut append = pin!(stream.append("a").into_future());
+            assert!(poll_once(&mut append).is_none());
+            rig.respond(0, status, &[]);
+            assert!(poll_once(&mut append).is_none());
+            rig.advance(Duration::from_secs(1));
+            assert!(poll_once(&mut append).is_none());
+            rig.respond(1, 204, &[("stream-next-offset", "0_1")]);
+            assert!(poll_once(&mut append).unwrap().is_ok(), "{status}");
+        }
+    }
 
     #[test]
     fn attempt_after_a_path_failure_asks_for_a_new_connection() {
         let rig = Rig::new();
         let stream = rig.stream();
         let mut head = pin!(stream.head());
-        let fail: [&dyn Fn(usize); 4] = [
+        let fail: [&dyn Fn(usize); 5] = [
             &|index| rig.respond(index, 503, &[]),
+            &|index| rig.respond(index, 421, &[]),
             &|index| rig.break_connection(index),
             &|index| rig.respond(index, 429, &[]),
             &|index| {
@@ -176,6 +198,6 @@ mod tests {
         assert!(head.is_ok(), "{head:?}");
         let fresh: Vec<bool> =
             (0..rig.sent()).map(|index| rig.request(index, |sent| sent.is_fresh_connection)).collect();
-        assert_eq!(fresh, [false, true, true, false]);
+        assert_eq!(fresh, [false, true, true, true, false]);
     }
 }

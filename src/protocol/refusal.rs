@@ -86,8 +86,9 @@ impl Refusal<'_> {
             },
             413 => StreamError::PayloadTooLarge { size: self.size },
             429 => StreamError::RateLimited { retry_after },
-            // 408 and 425 are the client's by number, but the server's by meaning: the same request may succeed later.
-            408 | 425 | 500.. => {
+            // 408, 421 and 425 are the client's by number, but the server's by meaning: the same request may succeed later, or
+            // on another connection.
+            408 | 421 | 425 | 500.. => {
                 StreamError::ServerError { status: self.status.as_u16(), message: message_or_reason() }
             }
             200..=299 => {

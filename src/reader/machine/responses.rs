@@ -232,7 +232,7 @@ impl Machine {
     fn on_sse_failed(&mut self, request: SentRequest, error: Error, now: Instant) {
         match (self.options.live, error.status_code().unwrap_or_default()) {
             // These have causes of their own, with other requests too: credentials, timeouts, rate limits.
-            (LiveMode::Auto, 401 | 403 | 408 | 425 | 429) => self.fail_request(request, error, now),
+            (LiveMode::Auto, 401 | 403 | 408 | 421 | 425 | 429) => self.fail_request(request, error, now),
             // A plain request shows whether it is the event stream that is refused, or the stream that is gone.
             (LiveMode::Auto, 501 | 400..=499) => self.fall_back_to_long_poll(now),
             // `Sse`: the codes that refuse the kind of request rather than this one.
