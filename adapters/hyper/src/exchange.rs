@@ -53,7 +53,7 @@ impl Exchanges {
         #[cfg(feature = "http2")]
         let mut moved = false;
         loop {
-            match self.link(&origin, proxy.as_ref(), fresh_since).await? {
+            match self.link(&origin, proxy.as_ref(), options.is_live(), fresh_since).await? {
                 Link::Http1(connection, is_new) => {
                     let request1 = request::http1(request, &origin, proxy.as_ref());
                     match connection.send(request1, options.upload().cloned()).await {
@@ -85,10 +85,11 @@ impl Exchanges {
         &self,
         origin: &Origin,
         proxy: Option<&Proxy>,
+        live: bool,
         fresh_since: Option<Instant>,
     ) -> Result<Link, TransportError> {
         #[cfg(feature = "http2")]
-        if let Some(stream) = self.pool.take_stream(origin, fresh_since) {
+        if let Some(stream) = self.pool.take_stream(origin, live, fresh_since) {
             return Ok(Link::Http2(stream));
         }
         if fresh_since.is_none()
@@ -101,17 +102,18 @@ impl Exchanges {
             // One exchange opens, and the others wait for what it finds out.
             let opening = self.pool.opening(origin);
             let _guard = opening.lock().await;
-            if let Some(stream) = self.pool.take_stream(origin, fresh_since) {
+            if let Some(stream) = self.pool.take_stream(origin, live, fresh_since) {
                 return Ok(Link::Http2(stream));
             }
             if !self.pool.speaks_http1(origin) {
-                return self.open(origin, proxy).await;
+                return self.open(origin, proxy, live).await;
             }
         }
-        self.open(origin, proxy).await
+        self.open(origin, proxy, live).await
     }
 
-    async fn open(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<Link, TransportError> {
+    #[cfg_attr(not(feature = "http2"), expect(unused_variables, reason = "only HTTP/2 shares connections"))]
+    async fn open(&self, origin: &Origin, proxy: Option<&Proxy>, live: bool) -> Result<Link, TransportError> {
         match self.dialer.open(origin, proxy).await? {
             Opened::Http1(connection) => {
                 #[cfg(feature = "http2")]
@@ -121,7 +123,7 @@ impl Exchanges {
             #[cfg(feature = "http2")]
             Opened::Http2(connection) => {
                 let stream = connection.reserve();
-                self.pool.share(origin, connection);
+                self.pool.share(origin, connection, live);
                 stream.map(Link::Http2).ok_or_else(http2::no_streams)
             }
         }

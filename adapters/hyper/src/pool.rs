@@ -78,13 +78,23 @@ struct Connections {
     /// The one that was used last is the last.
     idle: Vec<Idle>,
     #[cfg(feature = "http2")]
-    shared: Vec<http2::Connection>,
+    shared: Vec<Shared>,
     /// Held by the exchange that opens a connection which others wait for.
     #[cfg(feature = "http2")]
     opening: Arc<tokio::sync::Mutex<()>>,
     /// What the last connection spoke.
     #[cfg(feature = "http2")]
     speaks_http1: bool,
+}
+
+/// A connection that many exchanges use.
+///
+/// Live reads have connections of their own: they hold streams for long, and what nobody reads of them takes up the window of
+/// the whole connection.
+#[cfg(feature = "http2")]
+struct Shared {
+    connection: http2::Connection,
+    live: bool,
 }
 
 struct Idle {
@@ -166,21 +176,25 @@ impl Pool {
 
 #[cfg(feature = "http2")]
 impl Pool {
-    /// A stream on a shared connection that has one left; with `opened_after`, on one that is not older.
+    /// A stream for a live read or for another request, on a shared connection that has one left; with `opened_after`, on one
+    /// that is not older.
     pub(crate) fn take_stream(
         &self,
         origin: &Origin,
+        live: bool,
         opened_after: Option<Instant>,
     ) -> Option<http2::Stream> {
         let now = Instant::now();
         let mut origins = self.lock();
         let shared = &mut origins.get_mut(origin)?.shared;
-        shared.retain(|connection| {
+        shared.retain(|Shared { connection, .. }| {
             connection.is_open() && age(connection.opened_at, now) < self.limits.max_age
         });
-        let fresh =
-            |connection: &&http2::Connection| opened_after.is_none_or(|after| connection.opened_at >= after);
-        shared.iter().filter(fresh).find_map(http2::Connection::reserve)
+        shared
+            .iter()
+            .filter(|shared| shared.live == live)
+            .filter(|shared| opened_after.is_none_or(|after| shared.connection.opened_at >= after))
+            .find_map(|shared| shared.connection.reserve())
     }
 
     /// The right to open a connection that others wait for.
@@ -199,11 +213,11 @@ impl Pool {
     }
 
     /// Adds a connection that others may use.
-    pub(crate) fn share(&self, origin: &Origin, connection: http2::Connection) {
+    pub(crate) fn share(&self, origin: &Origin, connection: http2::Connection, live: bool) {
         let mut origins = self.lock();
         let connections = origins.entry(origin.clone()).or_default();
         connections.speaks_http1 = false;
-        connections.shared.push(connection);
+        connections.shared.push(Shared { connection, live });
     }
 }
 

@@ -24,7 +24,8 @@ use std::time::Duration;
 ///
 /// With HTTP/1.1, an exchange has its connection for itself until its response was read to the end; dropping it before
 /// closes the connection. There is no limit to their number, and no task. With HTTP/2, exchanges share a connection as
-/// long as the server allows more streams; then a second one is opened. [`PoolLimits`] says how long connections are kept.
+/// long as the server allows more streams; then a second one is opened. Live reads share connections of their own, so that they
+/// take no streams and no window from other requests. [`PoolLimits`] says how long connections are kept.
 ///
 /// A request with [`with_fresh_connection`](SendOptions::with_fresh_connection) gets a new connection, and no connection
 /// that was open before takes another request to this origin.

@@ -66,6 +66,18 @@ fn request_beyond_the_servers_streams_opens_a_second_connection() {
 }
 
 #[test]
+fn live_reads_have_a_connection_of_their_own() {
+    let server = server(100);
+    let transport = transport();
+    let live = SendOptions::new().with_live(true);
+    let tails: Vec<_> =
+        (0..3).map(|_| block_on(transport.send(get(&server.url("/live")), live.clone())).unwrap()).collect();
+    assert_eq!(block_on(fetch(&transport, post(&server.url("/"), "record"))).unwrap(), "1");
+    assert_eq!(server.connections(), 2);
+    drop(tails);
+}
+
+#[test]
 fn concurrent_requests_beyond_the_streams_of_a_new_connection_do_not_wait() {
     let server = server(3);
     let transport = transport();
