@@ -1,5 +1,7 @@
 //! From an origin to an open connection.
 
+use crate::byte_stream::ByteStream;
+use crate::connect::Connect;
 use crate::http1;
 #[cfg(feature = "http2")]
 use crate::http2;
@@ -8,7 +10,6 @@ use crate::proxy::{Proxies, Proxy, tunnel};
 use crate::race::connect_first;
 #[cfg(feature = "rustls")]
 use crate::tls::Tls;
-use crate::{ByteStream, Connect};
 use durable_streams_contract::{AnyRuntime, Sent, Timer, TransportError, TransportErrorKind};
 use futures_lite::future::or;
 use http::Uri;

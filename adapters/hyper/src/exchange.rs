@@ -2,10 +2,11 @@
 
 use crate::dial::{Dialer, Opened};
 use crate::http1;
+use crate::http1_body::{self, Home};
 #[cfg(feature = "http2")]
 use crate::http2;
 use crate::origin::Origin;
-use crate::pool::{Home, Pool};
+use crate::pool::Pool;
 use crate::proxy::Proxy;
 use crate::request;
 use crate::upload::Upload;
@@ -60,7 +61,10 @@ impl Exchanges {
                         Ok((response, exchange)) => {
                             let (head, incoming) = response.into_parts();
                             let home = Home { pool: Arc::clone(&self.pool), origin };
-                            return Ok(Response::from_parts(head, exchange.into_body(incoming, home)));
+                            return Ok(Response::from_parts(
+                                head,
+                                http1_body::body(exchange, incoming, home),
+                            ));
                         }
                         // It ended while it was idle.
                         Err(http1::Failure { request: Some(unsent), .. }) if !is_new => {

@@ -1,13 +1,11 @@
 //! An exchange over HTTP/1.1. It owns its connection and polls it; there is no task.
 
-use crate::ByteStream;
+use crate::byte_stream::ByteStream;
 use crate::classify::{Phase, classify};
-use crate::pool::Home;
 use crate::upload::Upload;
 use crate::wire::{Wire, Written};
 use bytes::Bytes;
-use durable_streams_contract::{Body, Sent, TransportError, TransportErrorKind, UploadProgress};
-use futures_lite::Stream;
+use durable_streams_contract::{Sent, TransportError, TransportErrorKind, UploadProgress};
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -15,7 +13,7 @@ use hyper::client::conn::http1;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// The most header fields of a response.
@@ -95,72 +93,34 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// The response's body. At its end the connection goes back to its pool.
-    pub(crate) fn into_body(self, incoming: Incoming, home: Home) -> Body {
-        if incoming.is_end_stream() {
-            self.finish(&home);
-            return Body::empty();
-        }
-        Body::from_stream(Chunks { reading: Some(Reading { incoming, exchange: self, home }) })
+    /// The connection, if the exchange has left it good for another one.
+    pub(crate) fn into_idle(mut self) -> Option<Box<Connection>> {
+        (!self.ended && self.connection.is_idle()).then_some(self.connection)
     }
 
-    fn finish(mut self, home: &Home) {
-        if !self.ended && self.connection.is_idle() {
-            home.put(self.connection);
-        }
-    }
-}
-
-struct Chunks {
-    /// `None` after the end.
-    reading: Option<Reading>,
-}
-
-struct Reading {
-    incoming: Incoming,
-    exchange: Exchange,
-    home: Home,
-}
-
-impl Reading {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-        let Exchange { connection, ended } = &mut self.exchange;
-        let mut polled = *ended;
+    /// The next data of the response's body. `None` is its end.
+    pub(crate) fn poll_data(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, TransportError>>> {
+        let mut polled = self.ended;
         loop {
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
+            match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => return Poll::Ready(Some(Ok(data))),
                     // Trailers say nothing to a client of this protocol.
                     Err(_) => continue,
                 },
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(classify(error, Phase::Body, Sent::Maybe))));
+                }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending if polled => return Poll::Pending,
                 Poll::Pending => {}
             }
-            *ended = Pin::new(&mut connection.driver).poll(cx).is_ready();
+            self.ended = Pin::new(&mut self.connection.driver).poll(cx).is_ready();
             polled = true;
-        }
-    }
-}
-
-impl Stream for Chunks {
-    type Item = Result<Bytes, TransportError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-        match ready!(reading.poll_chunk(cx)) {
-            Some(Ok(data)) => Poll::Ready(Some(Ok(data))),
-            Some(Err(error)) => {
-                self.reading = None;
-                Poll::Ready(Some(Err(classify(error, Phase::Body, Sent::Maybe))))
-            }
-            None => {
-                if let Some(Reading { exchange, home, .. }) = self.reading.take() {
-                    exchange.finish(&home);
-                }
-                Poll::Ready(None)
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Exchanges over HTTP/2: one connection for many, driven by tasks of the runtime.
 
-use crate::ByteStream;
+use crate::byte_stream::ByteStream;
 use crate::classify::{Phase, Unprocessed, classify, unprocessed};
 use crate::upload::Upload;
 use crate::wire::Wire;

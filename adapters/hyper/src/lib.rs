@@ -34,9 +34,12 @@
 mod byte_stream;
 mod classify;
 mod connect;
+#[cfg(any(feature = "async-io", feature = "tokio"))]
+mod default;
 mod dial;
 mod exchange;
 mod http1;
+mod http1_body;
 #[cfg(feature = "http2")]
 mod http2;
 mod origin;

@@ -10,7 +10,9 @@ use crate::http1;
 use crate::http2;
 use crate::origin::Origin;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "http2")]
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many connections a transport keeps, and how long.
@@ -152,7 +154,8 @@ impl Pool {
         }
     }
 
-    fn put(&self, origin: &Origin, connection: Box<http1::Connection>) {
+    /// Takes back a connection that is good for another exchange.
+    pub(crate) fn put(&self, origin: &Origin, connection: Box<http1::Connection>) {
         let now = Instant::now();
         let mut expired = Vec::new();
         let mut origins = self.lock();
@@ -218,17 +221,5 @@ impl Pool {
         let connections = origins.entry(origin.clone()).or_default();
         connections.speaks_http1 = false;
         connections.shared.push(Shared { connection, live });
-    }
-}
-
-/// Where a connection goes when its exchange is over.
-pub(crate) struct Home {
-    pub(crate) pool: Arc<Pool>,
-    pub(crate) origin: Origin,
-}
-
-impl Home {
-    pub(crate) fn put(&self, connection: Box<http1::Connection>) {
-        self.pool.put(&self.origin, connection);
     }
 }

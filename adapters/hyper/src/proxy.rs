@@ -1,6 +1,6 @@
 //! Proxies of the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either case.
 
-use crate::ByteStream;
+use crate::byte_stream::ByteStream;
 use crate::classify::{Phase, classify};
 use crate::origin::Origin;
 use crate::upload::Upload;

@@ -1,6 +1,7 @@
 //! Which of a host's addresses answers first: RFC 8305, "Happy Eyeballs".
 
-use crate::{ByteStream, Connect};
+use crate::byte_stream::ByteStream;
+use crate::connect::Connect;
 use durable_streams_contract::{Sleep, Timer, TransportError, TransportErrorKind};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};

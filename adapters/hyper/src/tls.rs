@@ -1,6 +1,6 @@
 //! TLS by rustls.
 
-use crate::ByteStream;
+use crate::byte_stream::ByteStream;
 use crate::classify::chain;
 use durable_streams_contract::{TransportError, TransportErrorKind};
 use futures_rustls::TlsConnector;

@@ -1,4 +1,4 @@
-use crate::Connect;
+use crate::connect::Connect;
 use crate::dial::Dialer;
 use crate::exchange::Exchanges;
 use crate::pool::{Pool, PoolLimits};

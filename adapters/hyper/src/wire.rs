@@ -1,6 +1,6 @@
 //! What hyper reads from and writes to: a byte stream that counts.
 
-use crate::ByteStream;
+use crate::byte_stream::ByteStream;
 use durable_streams_contract::UploadProgress;
 use futures_lite::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBufCursor, Write};

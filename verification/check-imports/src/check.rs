@@ -54,10 +54,8 @@ pub fn check_library(src: &Path) -> io::Result<Vec<String>> {
 /// # Errors
 ///
 /// A file that cannot be read or parsed.
-pub fn check_package(src: &Path, exempt: &[&str]) -> io::Result<Vec<String>> {
-    let is_exempt =
-        |file: &Path| file.file_stem().is_some_and(|name| exempt.iter().any(|exempt| name == *exempt));
-    let graph = Graph::read(src, &|file| is_test_file(file) || is_exempt(file))?;
+pub fn check_package(src: &Path) -> io::Result<Vec<String>> {
+    let graph = Graph::read(src, &is_test_file)?;
     Ok(cycle_of(&graph).into_iter().collect())
 }
 

@@ -5,10 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Files that another change removes, and that are left as they are until then.
-const EXEMPT: [(&str, &[&str]); 1] =
-    [("adapters/async-std", &["chunked", "connect", "connections", "head", "wire"])];
-
 fn main() -> ExitCode {
     let root = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".into()));
     match check(&root) {
@@ -34,9 +30,7 @@ fn check(root: &Path) -> io::Result<Vec<String>> {
                 continue;
             }
             let name = format!("{group}/{}", package.file_name().unwrap_or_default().to_string_lossy());
-            let exempt =
-                EXEMPT.iter().find(|(exempt, _)| *exempt == name).map_or(&[][..], |(_, files)| files);
-            let found = check_package(&src, exempt)?;
+            let found = check_package(&src)?;
             violations.extend(found.into_iter().map(|violation| format!("{name}: {violation}")));
         }
     }

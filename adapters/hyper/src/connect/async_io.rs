@@ -1,9 +1,8 @@
-use super::{Connect, connect_error, current, dns_error};
-use crate::{ByteStream, HyperTransport};
+use super::connector::Connect;
+use super::errors::{connect_error, dns_error};
+use crate::byte_stream::ByteStream;
 use async_io::Async;
-use durable_streams_contract::{
-    DefaultRuntime, DefaultTransport, TransportError, TransportOptions, async_trait,
-};
+use durable_streams_contract::{TransportError, async_trait};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 
 /// Connections of [async-io](https://docs.rs/async-io), whose reactor is there from anywhere: for smol, async-std and every
@@ -35,11 +34,5 @@ impl Connect for AsyncIoConnect {
         // Without it a write in two parts waits for an acknowledgement.
         stream.get_ref().set_nodelay(true).map_err(|error| connect_error(address, error))?;
         Ok(ByteStream::new(stream).with_vectored_writes(true))
-    }
-}
-
-impl<R: DefaultRuntime> DefaultTransport for HyperTransport<AsyncIoConnect, R> {
-    fn from_options(options: &TransportOptions) -> Result<Self, TransportError> {
-        Self::new(AsyncIoConnect::new(), current()?, options)
     }
 }

@@ -1,10 +1,8 @@
-use super::{Connect, connect_error, current, dns_error, no_runtime};
+use super::connector::Connect;
+use super::errors::{connect_error, dns_error};
+use crate::byte_stream::ByteStream;
 use crate::classify::RuntimeGone;
-use crate::{ByteStream, HyperTransport};
-use durable_streams_contract::{
-    DefaultRuntime, DefaultTransport, RuntimeError, Sent, TransportError, TransportErrorKind,
-    TransportOptions, async_trait,
-};
+use durable_streams_contract::{RuntimeError, Sent, TransportError, TransportErrorKind, async_trait};
 use futures_lite::{AsyncRead, AsyncWrite};
 use std::future::Future;
 use std::io::{Error, IoSlice, Result as IoResult};
@@ -88,12 +86,6 @@ impl Connect for TokioConnect {
         };
         let stream = self.run(connect).await?.map_err(|error| connect_error(address, error))?;
         Ok(ByteStream::new(TokioStream(stream)).with_vectored_writes(true))
-    }
-}
-
-impl<R: DefaultRuntime> DefaultTransport for HyperTransport<TokioConnect, R> {
-    fn from_options(options: &TransportOptions) -> Result<Self, TransportError> {
-        Self::new(TokioConnect::current().map_err(no_runtime)?, current()?, options)
     }
 }
 
