@@ -1,5 +1,12 @@
 //! One module for each stack: aliases of the library's types on it, and one function.
 
+#[cfg(any(
+    feature = "async-std",
+    feature = "smol",
+    feature = "smol-hyper",
+    feature = "tokio",
+    feature = "tokio-hyper"
+))]
 mod aliases;
 #[cfg(feature = "async-std")]
 pub mod async_std;
