@@ -23,7 +23,7 @@ pub(crate) struct Dialer {
     pub(crate) proxies: Option<Proxies>,
     #[cfg(feature = "rustls")]
     pub(crate) tls: Tls,
-    /// Servers without TLS speak HTTP/2.
+    /// Servers without TLS speak HTTP/2. A proxy before them does not.
     #[cfg(feature = "http2")]
     pub(crate) http2_prior_knowledge: bool,
     #[cfg(feature = "http2")]
@@ -72,7 +72,7 @@ impl Dialer {
         let (stream, http2) =
             if origin.tls { self.handshake(origin, stream).await? } else { (stream, false) };
         #[cfg(feature = "http2")]
-        if http2 || (!origin.tls && self.http2_prior_knowledge) {
+        if http2 || (!origin.tls && proxy.is_none() && self.http2_prior_knowledge) {
             return Ok(Opened::Http2(http2::Connection::open(stream, &self.runtime, self.keep_alive).await?));
         }
         #[cfg(not(feature = "http2"))]

@@ -145,7 +145,7 @@ impl<C: Connect, R: Runtime> HyperTransportBuilder<C, R> {
     }
 
     /// Whether servers without TLS are known to speak HTTP/2 (RFC 9113, section 3.3). With TLS both sides agree on the
-    /// version. Default: false.
+    /// version; a proxy is spoken to in HTTP/1.1. Default: false.
     #[cfg(feature = "http2")]
     pub fn http2_prior_knowledge(mut self, http2: bool) -> Self {
         self.http2_prior_knowledge = http2;

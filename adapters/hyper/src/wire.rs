@@ -234,7 +234,7 @@ impl Write for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match ready!(Pin::new(&mut self.stream).poll_close(cx)) {
-            // A peer that has gone already needs no good-bye.
+            // The peer has closed the connection already.
             Err(error) if error.kind() == ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }
