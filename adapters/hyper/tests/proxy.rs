@@ -85,6 +85,16 @@ fn child_socks() {
     assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Unsupported, Sent::No), "{error:?}");
 }
 
+#[cfg(feature = "http2")]
+#[test]
+#[ignore = "run by the tests below, with variables"]
+fn child_prior_knowledge() {
+    let mut options = TransportOptions::default();
+    options.environment_proxy = true;
+    let transport = builder().options(&options).http2_prior_knowledge(true).build().unwrap();
+    assert_eq!(block_on(fetch(&transport, get("http://example.invalid/"))).unwrap(), "proxied");
+}
+
 #[cfg(feature = "rustls")]
 #[test]
 #[ignore = "run by the tests below, with variables"]
@@ -112,6 +122,13 @@ fn http_request_goes_to_the_proxy_with_its_whole_uri_and_credentials() {
     assert!(heads[0].contains("host: example.invalid\r\n"), "{heads:?}");
     // user:word in base64.
     assert!(heads[0].contains("proxy-authorization: Basic dXNlcjp3b3Jk\r\n"), "{heads:?}");
+}
+
+#[cfg(feature = "http2")]
+#[test]
+fn proxy_is_spoken_to_in_http1_also_with_prior_knowledge_of_http2() {
+    let (port, _) = proxy("");
+    run("child_prior_knowledge", &[("http_proxy", format!("http://127.0.0.1:{port}"))]);
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Trip {
     }
 
     fn sleep(&self, duration: Duration) -> SimSleep {
-        self.net.core.sleep(duration)
+        self.net.core.sleep(None, duration)
     }
 
     /// One way through the network, longer by `extra`.

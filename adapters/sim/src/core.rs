@@ -26,7 +26,7 @@ pub(crate) struct Core {
 
 struct State {
     now: Duration,
-    timers: BTreeMap<TimerKey, Waker>,
+    timers: BTreeMap<TimerKey, SimTimer>,
     timers_made: u64,
     processes: Vec<ProcessState>,
     arrivals: Vec<(usize, Work)>,
@@ -42,6 +42,13 @@ struct ProcessState {
     alive: bool,
     frozen_until: Duration,
     random: Rng,
+}
+
+/// What a timer wakes.
+struct SimTimer {
+    waker: Waker,
+    /// The process whose clock it is. A computer that is suspended has no timers: they fire when it resumes.
+    owner: Option<usize>,
 }
 
 /// When a timer fires, and which of those that fire together it is.
@@ -92,9 +99,9 @@ impl Core {
         self.state().wall_ahead += ahead;
     }
 
-    pub(crate) fn sleep(self: &Arc<Self>, duration: Duration) -> SimSleep {
+    pub(crate) fn sleep(self: &Arc<Self>, owner: Option<usize>, duration: Duration) -> SimSleep {
         let deadline = (duration < FOR_EVER).then(|| self.now() + duration);
-        SimSleep { core: self.clone(), deadline, timer: None }
+        SimSleep { core: self.clone(), owner, deadline, timer: None }
     }
 
     pub(crate) fn spawn(&self, process: usize, work: Work) {
@@ -161,7 +168,7 @@ impl Core {
         let until = state.processes[process].frozen_until;
         let frozen = until > state.now;
         if frozen {
-            state.add_timer(until, waker.clone());
+            state.add_timer(until, waker.clone(), None);
         }
         frozen
     }
@@ -174,13 +181,17 @@ impl Core {
     pub(crate) fn advance(&self) -> bool {
         let due = {
             let mut state = self.state();
-            let Some(((at, _), waker)) = state.timers.pop_first() else { return false };
+            let Some(&(at, _)) = state.timers.keys().next() else { return false };
             state.now = state.now.max(at);
-            let mut due = vec![waker];
+            let mut due = Vec::new();
             while let Some(entry) = state.timers.first_entry()
                 && entry.key().0 <= at
             {
-                due.push(entry.remove());
+                let SimTimer { waker, owner } = entry.remove();
+                match owner.map(|process| state.processes[process].frozen_until) {
+                    Some(until) if until > state.now => drop(state.add_timer(until, waker, owner)),
+                    _ => due.push(waker),
+                }
             }
             due
         };
@@ -220,10 +231,10 @@ impl Core {
 }
 
 impl State {
-    fn add_timer(&mut self, at: Duration, waker: Waker) -> TimerKey {
+    fn add_timer(&mut self, at: Duration, waker: Waker, owner: Option<usize>) -> TimerKey {
         self.timers_made += 1;
         let key = (at, self.timers_made);
-        self.timers.insert(key, waker);
+        self.timers.insert(key, SimTimer { waker, owner });
         key
     }
 }
@@ -231,6 +242,7 @@ impl State {
 /// Ready when virtual time has come to its deadline.
 pub(crate) struct SimSleep {
     core: Arc<Core>,
+    owner: Option<usize>,
     /// `None`: never.
     deadline: Option<Duration>,
     timer: Option<TimerKey>,
@@ -247,8 +259,8 @@ impl Future for SimSleep {
             return Poll::Ready(());
         }
         match self.timer.and_then(|key| state.timers.get_mut(&key)) {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => self.timer = Some(state.add_timer(deadline, cx.waker().clone())),
+            Some(timer) => timer.waker.clone_from(cx.waker()),
+            None => self.timer = Some(state.add_timer(deadline, cx.waker().clone(), self.owner)),
         }
         Poll::Pending
     }

@@ -49,7 +49,7 @@ impl SimRuntime {
     /// As `future` is.
     pub async fn timeout<F: Future>(&self, duration: Duration, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
-        let mut sleep = pin!(self.core.sleep(duration));
+        let mut sleep = pin!(self.core.sleep(Some(self.process), duration));
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
@@ -75,7 +75,7 @@ impl Executor for SimRuntime {
 
 impl Timer for SimRuntime {
     fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep::new(self.core.sleep(duration))
+        Sleep::new(self.core.sleep(Some(self.process), duration))
     }
 
     fn now(&self) -> Instant {

@@ -96,7 +96,7 @@ impl WorldBuilder {
 async fn play(net: Arc<Net>, incidents: Vec<(Duration, Incident)>) {
     for (time, incident) in incidents {
         let left = time.saturating_sub(net.core.now());
-        net.core.sleep(left).await;
+        net.core.sleep(None, left).await;
         net.apply(&incident);
     }
 }
@@ -251,7 +251,7 @@ impl World {
     ///
     /// [`Stalled::Steps`] when it reaches the limit of steps.
     pub fn settle(&mut self, duration: Duration) -> Result<usize, Stalled> {
-        let sleep = self.core.sleep(duration);
+        let sleep = self.core.sleep(None, duration);
         self.try_run(sleep)?;
         Ok(self.tasks.iter().flatten().filter(|task| task.process != OUTSIDE).count())
     }

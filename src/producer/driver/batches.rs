@@ -60,9 +60,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                     return progress;
                 }
             }
-            // In this order: `may_send` starts the metadata probe as soon as there is a record, while the window may be
+            // In this order: `ensure_metadata` starts the metadata probe as soon as there is a record, while the window may be
             // full.
-            if !self.may_send(&mut state) || !self.machine.wants_batch() {
+            if !self.ensure_metadata(&mut state) || !self.machine.wants_batch() {
                 return progress;
             }
             let next = match self.ready.pop_front() {
@@ -81,7 +81,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
     }
 
     /// Whether enough is known about the stream for the next batch. If not, starts the metadata probe.
-    fn may_send(&mut self, state: &mut State) -> bool {
+    fn ensure_metadata(&mut self, state: &mut State) -> bool {
         match self.metadata {
             Metadata::Known => return true,
             Metadata::Requested(_) => return false,

@@ -18,7 +18,7 @@ pub(super) struct Claims {
 
 impl Claims {
     /// Counts a claim. False if there were too many.
-    pub(super) fn allow(&mut self, now: Option<Instant>) -> bool {
+    pub(super) fn record(&mut self, now: Option<Instant>) -> bool {
         if let (Some(now), Some(last)) = (now, self.last)
             && now.saturating_duration_since(last) > CLAIM_PAUSE
         {
@@ -40,11 +40,11 @@ mod tests {
         let mut claims = Claims::default();
         let mut now = Instant::now();
         for _ in 0..MAX_CLAIMS {
-            assert!(claims.allow(Some(now)));
+            assert!(claims.record(Some(now)));
             // The limit is on the pause between claims, not on their number in a minute.
             now += Duration::from_secs(50);
         }
-        assert!(!claims.allow(Some(now)));
-        assert!(claims.allow(Some(now + Duration::from_secs(61))));
+        assert!(!claims.record(Some(now)));
+        assert!(claims.record(Some(now + Duration::from_secs(61))));
     }
 }

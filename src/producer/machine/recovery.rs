@@ -167,7 +167,7 @@ impl Machine {
             return self.halt(ProducerError::StaleEpoch { server_epoch, our_epoch });
         }
         // Two producers with the same id would otherwise take it from one another without end.
-        if !self.claims.allow(now) {
+        if !self.claims.record(now) {
             return self.halt(too_often);
         }
         #[cfg(feature = "tracing")]

@@ -64,7 +64,7 @@ impl CatchUp {
     ///
     /// One 204 before the tail is a race with an append: the server looked before it, and named the offset after it. A
     /// second one in a row cannot be, for a request that is answered `at_once`.
-    pub(super) fn on_204(&mut self, at_tail: bool, at_once: bool) -> bool {
+    pub(super) fn accept_204(&mut self, at_tail: bool, at_once: bool) -> bool {
         // A long-poll may well see the tail move while it is held: for it the early 204 is ordinary. It still counts as the
         // first of two, since the plain request after it is answered at once.
         let accepted = at_tail || !at_once || !self.early_204;

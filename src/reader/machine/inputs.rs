@@ -33,7 +33,7 @@ impl Machine {
                 let page = &mut draining.response.page;
                 page.push(bytes);
                 // White space may follow the array, more content may not: it would be lost.
-                if !page.is_at_end() {
+                if !page.find_end() {
                     let kind = StreamError::protocol("the response continues after its end");
                     let offset = draining.response.offset.clone();
                     let error = self.locate_at(offset, kind);
@@ -85,7 +85,7 @@ impl Machine {
         self.position.start_page(boundary.next.clone());
         let page = Page::empty(boundary);
         self.state = State::ReadingPage(Box::new(PageResponse { request, offset, page, body_ended: true }));
-        self.start();
+        self.on_first_response();
     }
 
     /// The body broke off.

@@ -44,7 +44,7 @@ impl JsonContent {
 
     /// Whether the end of the last body was seen.
     #[inline]
-    pub(super) fn is_at_end(&mut self) -> bool {
+    pub(super) fn find_end(&mut self) -> bool {
         self.splitter.at_end() && self.following.is_empty()
     }
 

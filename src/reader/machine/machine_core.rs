@@ -118,7 +118,7 @@ impl Machine {
     }
 
     /// The first response has arrived.
-    pub(super) fn start(&mut self) {
+    pub(super) fn on_first_response(&mut self) {
         self.started = true;
         self.conditions.on_started();
     }

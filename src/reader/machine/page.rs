@@ -296,11 +296,11 @@ impl Page {
 
     /// Whether all messages of a JSON page were taken, and its end was seen.
     #[inline]
-    pub(super) fn is_at_end(&mut self) -> bool {
+    pub(super) fn find_end(&mut self) -> bool {
         match &mut self.content {
             // The end of a page of bytes shows only by the end of its body.
             Content::Bytes(_) => false,
-            Content::Json(json) => json.is_at_end(),
+            Content::Json(json) => json.find_end(),
         }
     }
 

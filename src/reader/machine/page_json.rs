@@ -27,7 +27,7 @@ impl Page {
             // A frame is held back until the splitter has seen what comes after it. Only then is it known to be the page's
             // last, whose position is the next page's start.
             if let Some(frame) = json.held_back.take() {
-                let is_last = json.is_at_end() && may_flush;
+                let is_last = json.find_end() && may_flush;
                 if !is_last && !may_flush && json.splitter.is_drained() {
                     json.held_back = Some(frame);
                     return Ok(Taken::Pending);

@@ -104,7 +104,7 @@ impl Machine {
                 // A content type that a server or proxy adds to every response does not count.
                 self.stream.learn_type(None, &self.position)?;
                 let at_tail = next == base;
-                if !self.catch_up.on_204(at_tail, request.kind == RequestKind::Page) {
+                if !self.catch_up.accept_204(at_tail, request.kind == RequestKind::Page) {
                     return Err(StreamError::protocol(format!(
                         "204 No Content after offset {base}, though the server's next offset is {next}"
                     )));
@@ -128,7 +128,7 @@ impl Machine {
         // The tag of the first response identifies what the reader began with. Those of later pages are other pages' tags.
         if !self.started {
             self.stream.etag = etag;
-            self.start();
+            self.on_first_response();
         }
         self.state = State::ReadingPage(Box::new(PageResponse {
             request,
@@ -156,7 +156,7 @@ impl Machine {
         if is_event_stream && unknown_encoding.is_none() && (is_base64 || is_textual) {
             self.catch_up.on_response();
             self.stream.learn_type(stream_type.as_deref(), &self.position)?;
-            self.start();
+            self.on_first_response();
             let connection = SseConnection::new(is_base64, self.options.max_event_bytes);
             self.state = State::ReadingSse(Box::new(SseResponse::new(request, connection)));
             return Ok(());

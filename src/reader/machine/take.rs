@@ -68,7 +68,7 @@ impl Machine {
             }
             TakenItem::Item(item) => {
                 // Asked before the item is returned, so that the last item carries the next page's start as its checkpoint.
-                let at_end = page.is_at_end();
+                let at_end = page.find_end();
                 if item.is_ok() {
                     self.reported.before_failed_items = None;
                 // Of several failed items in a row the first counts.
@@ -97,7 +97,7 @@ impl Machine {
     /// Goes on to the next page, if all messages of this one were taken and its end has been seen by now.
     #[cfg(feature = "json")]
     pub(in crate::reader) fn end_consumed_page(&mut self) {
-        if self.state.page_mut().is_some_and(Page::is_at_end) {
+        if self.state.page_mut().is_some_and(Page::find_end) {
             self.end_page();
         }
     }
