@@ -24,10 +24,12 @@
 //! - A head that was cut behind its framing field is still taken for whole: behind `content-length: 0`, behind
 //!   `transfer-encoding: chunked`, and in a response to HEAD or with the status 204 or 304. The fields behind the cut are missing, and
 //!   the body is empty. A cut behind any other `content-length` is an error, and so is an empty chunked body of a read whose
-//!   `stream-next-offset` is behind the offset asked for. What is left loses nothing: without `stream-next-offset` the client takes no
-//!   response for a success, and with it there is no content that could be missing. From the beginning of a stream (`offset=-1`) a
-//!   chunked response that was cut cannot be told from that of an empty stream, but its offset is no reason to go on without the
-//!   content: see the scenario `cut_head_loses_nothing`.
+//!   `stream-next-offset` is behind the offset asked for. Without `stream-next-offset` the client takes no response for a
+//!   success. The scenario `cut_head_loses_nothing` reads from an offset of the server's.
+//! - **Data can be lost** in one case: a read from the beginning of a stream (`offset=-1`), a chunked response, and a connection that ends
+//!   behind the line with `stream-next-offset` and before the end of the head. It cannot be told from the response of an empty
+//!   stream: the read ends without an error and without the content, or goes on behind it. Node's HTTP server writes
+//!   `transfer-encoding` last, so its responses can be cut like this. The hyper stack does not have this fault.
 //! - Request headers have to be ASCII; others are an
 //!   [`InvalidRequest`](durable_streams_contract::TransportErrorKind::InvalidRequest) error.
 //! - libcurl sends `accept: */*`, `user-agent`, and a `content-type` for a body, where the request has none.
