@@ -7,5 +7,5 @@ mod streams;
 pub mod usage_examples;
 
 pub use stack::{Chunks, Stack, StackStream};
-pub use stacks::{AsyncStd, Smol, SmolHyper, Tokio, TokioHyper};
+pub use stacks::*;
 pub use streams::{new_stream, numbered, on_each_server, scripted, stored, unique};

@@ -1,31 +1,30 @@
-//! The stacks of the library.
+//! The stacks of the library whose features are enabled.
 
 use super::stack::{Stack, in_time};
-use durable_streams::{async_std, smol, smol_hyper, tokio as tokio_reqwest, tokio_hyper};
 use std::future::Future;
 
-pub struct Tokio;
-pub struct TokioHyper;
-pub struct AsyncStd;
-pub struct Smol;
-pub struct SmolHyper;
-
 /// Runs `future` on a runtime of tokio.
+#[cfg(any(feature = "tokio", feature = "tokio-hyper"))]
 fn on_tokio<S: Stack, F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("tokio starts").block_on(in_time::<S, F>(future))
 }
 
 /// Runs `future` on the calling thread: the timers and sockets of these stacks run on threads of their own.
+#[cfg(any(feature = "async-std", feature = "smol", feature = "smol-hyper"))]
 fn on_any_executor<S: Stack, F: Future>(future: F) -> F::Output {
     futures_lite::future::block_on(in_time::<S, F>(future))
 }
 
 macro_rules! stack {
-    ($stack:ident, $transport:ty, $runtime:ty, $block_on:ident $(, $limit:item)?) => {
+    ($feature:literal, $stack:ident, $module:ident::$transport:ident, $runtime:ident, $block_on:ident $(, $limit:item)?) => {
+        #[cfg(feature = $feature)]
+        pub struct $stack;
+
+        #[cfg(feature = $feature)]
         impl Stack for $stack {
-            type Transport = $transport;
-            type Runtime = $runtime;
+            type Transport = durable_streams::$module::$transport;
+            type Runtime = durable_streams::$module::$runtime;
             $($limit)?
 
             fn block_on<F: Future + Send>(future: F) -> F::Output
@@ -38,14 +37,15 @@ macro_rules! stack {
     };
 }
 
-stack!(Tokio, tokio_reqwest::ReqwestTransport, tokio_reqwest::TokioRuntime, on_tokio);
-stack!(TokioHyper, tokio_hyper::HyperTransport, tokio_hyper::TokioRuntime, on_tokio);
-stack!(AsyncStd, async_std::SurfTransport, async_std::AsyncStdRuntime, on_any_executor);
+stack!("tokio", Tokio, tokio::ReqwestTransport, TokioRuntime, on_tokio);
+stack!("tokio-hyper", TokioHyper, tokio_hyper::HyperTransport, TokioRuntime, on_tokio);
+stack!("async-std", AsyncStd, async_std::SurfTransport, AsyncStdRuntime, on_any_executor);
 stack!(
+    "smol",
     Smol,
     smol::IsahcTransport,
-    smol::SmolRuntime,
+    SmolRuntime,
     on_any_executor,
     const DETECTS_CUT_HEADS: bool = false;
 );
-stack!(SmolHyper, smol_hyper::HyperTransport, smol_hyper::SmolRuntime, on_any_executor);
+stack!("smol-hyper", SmolHyper, smol_hyper::HyperTransport, SmolRuntime, on_any_executor);

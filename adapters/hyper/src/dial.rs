@@ -13,8 +13,9 @@ use crate::tls::Tls;
 use durable_streams_contract::{AnyRuntime, Sent, Timer, TransportError, TransportErrorKind};
 use futures_lite::future::or;
 use http::Uri;
+use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) struct Dialer {
     pub(crate) connect: Arc<dyn Connect>,
@@ -49,22 +50,26 @@ impl Dialer {
         origin.tls || self.http2_prior_knowledge
     }
 
-    /// Resolves, connects and shakes hands, within the connect timeout.
-    pub(crate) async fn open(
+    /// The output of `opening`, within the connect timeout.
+    pub(crate) async fn in_time<O>(
         &self,
-        origin: &Origin,
-        proxy: Option<&Proxy>,
-    ) -> Result<Opened, TransportError> {
+        opening: impl Future<Output = Result<O, TransportError>>,
+    ) -> Result<O, TransportError> {
         let late = async {
             self.runtime.sleep(self.connect_timeout).await;
             Err(TransportError::new(TransportErrorKind::Timeout)
                 .with_message(format!("no connection within {:?}", self.connect_timeout)))
         };
         // Nothing of the request has left.
-        or(self.open_untimed(origin, proxy), late).await.map_err(|error| error.with_sent(Sent::No))
+        or(opening, late).await.map_err(|error| error.with_sent(Sent::No))
     }
 
-    async fn open_untimed(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<Opened, TransportError> {
+    /// Resolves, connects and shakes hands.
+    pub(crate) async fn open(
+        &self,
+        origin: &Origin,
+        proxy: Option<&Proxy>,
+    ) -> Result<Opened, TransportError> {
         let stream = match proxy {
             None => self.connect_tcp(origin).await?,
             Some(proxy) => self.connect_through(proxy, origin).await?,
@@ -77,7 +82,7 @@ impl Dialer {
         }
         #[cfg(not(feature = "http2"))]
         let _: bool = http2;
-        Ok(Opened::Http1(http1::Connection::open(stream, Instant::now()).await?))
+        Ok(Opened::Http1(http1::Connection::open(stream).await?))
     }
 
     async fn connect_tcp(&self, origin: &Origin) -> Result<ByteStream, TransportError> {

@@ -101,6 +101,18 @@ impl Exchanges {
         {
             return Ok(Link::Http1(connection, false));
         }
+        self.dialer.in_time(self.open_or_wait(origin, proxy, live, fresh_since)).await
+    }
+
+    /// A new connection, or a stream on one that another exchange opens.
+    #[cfg_attr(not(feature = "http2"), expect(unused_variables, reason = "only HTTP/2 shares connections"))]
+    async fn open_or_wait(
+        &self,
+        origin: &Origin,
+        proxy: Option<&Proxy>,
+        live: bool,
+        fresh_since: Option<Instant>,
+    ) -> Result<Link, TransportError> {
         #[cfg(feature = "http2")]
         if self.dialer.may_share(origin) && !self.pool.speaks_http1(origin) {
             // One exchange opens, and the others wait for what it finds out.

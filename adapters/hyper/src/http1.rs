@@ -35,16 +35,16 @@ pub(crate) struct Failure {
 }
 
 impl Connection {
-    pub(crate) async fn open(stream: ByteStream, now: Instant) -> Result<Box<Self>, TransportError> {
+    pub(crate) async fn open(stream: ByteStream) -> Result<Box<Self>, TransportError> {
         let (wire, written) = Wire::new(stream);
         let mut builder = http1::Builder::new();
         builder.max_headers(MAX_HEADERS);
         let (sender, driver) =
             builder.handshake(wire).await.map_err(|error| classify(error, Phase::Head, Sent::No))?;
-        Ok(Box::new(Self { sender, driver, written, opened_at: now }))
+        Ok(Box::new(Self { sender, driver, written, opened_at: Instant::now() }))
     }
 
-    /// Whether it can take a request: nothing came while it was idle, neither its end nor bytes that nobody asked for.
+    /// Whether it can take a request: nothing came while it was idle, neither its end nor bytes that were not asked for.
     pub(crate) fn is_idle(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         Pin::new(&mut self.driver).poll(&mut cx).is_pending()

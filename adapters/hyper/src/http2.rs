@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// How much of one response, and of all on a connection, may be under way. A catch-up needs the bandwidth times the
+/// How much of one response, and of all on a connection, may be in flight. A catch-up needs the bandwidth times the
 /// round trip: 4 MiB are 335 Mbit/s at 100 ms.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;

@@ -47,6 +47,7 @@ mod pool;
 mod proxy;
 mod race;
 mod request;
+mod sync;
 #[cfg(feature = "rustls")]
 mod tls;
 mod transport;

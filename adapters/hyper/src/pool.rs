@@ -9,10 +9,11 @@ use crate::http1;
 #[cfg(feature = "http2")]
 use crate::http2;
 use crate::origin::Origin;
+use crate::sync::lock;
 use std::collections::HashMap;
 #[cfg(feature = "http2")]
 use std::sync::Arc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How many connections a transport keeps, and how long.
@@ -91,8 +92,8 @@ struct Connections {
 
 /// A connection that many exchanges use.
 ///
-/// Live reads have connections of their own: they hold streams for long, and what nobody reads of them takes up the window of
-/// the whole connection.
+/// Live reads have connections of their own: they hold streams for long, and their unread data takes up the window of the whole
+/// connection.
 #[cfg(feature = "http2")]
 struct Shared {
     connection: http2::Connection,
@@ -125,7 +126,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Connections>> {
-        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.origins)
     }
 
     /// Lets no connection that exists now take another request to this origin. Exchanges in progress continue.

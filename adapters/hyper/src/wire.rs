@@ -1,12 +1,13 @@
 //! What hyper reads from and writes to: a byte stream that counts.
 
 use crate::byte_stream::ByteStream;
+use crate::sync::lock;
 use durable_streams_contract::UploadProgress;
 use futures_lite::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 #[cfg(feature = "http2")]
 use std::task::Waker;
 use std::task::{Context, Poll, ready};
@@ -75,7 +76,7 @@ impl Upload {
 
 impl Written {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Begins a request.

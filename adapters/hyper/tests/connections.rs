@@ -5,7 +5,7 @@
 mod support;
 
 use durable_streams_contract::{
-    HttpTransport, SendOptions, Sent, TransportError, TransportErrorKind, async_trait,
+    HttpTransport, SendOptions, Sent, TransportError, TransportErrorKind, UploadProgress, async_trait,
 };
 use durable_streams_hyper::{AsyncIoConnect, ByteStream, Connect, HyperTransport, PoolLimits};
 use durable_streams_smol::SmolRuntime;
@@ -135,6 +135,19 @@ fn connection_that_was_open_before_a_fresh_one_does_not_come_back() {
     until("the first connection is closed", || server.open.load(Ordering::Acquire) == 1);
 }
 
+#[test]
+fn upload_progress_is_counted_on_new_and_on_reused_connections() {
+    let server = Server::start();
+    let transport = builder().build().unwrap();
+    for size in [1, 300_000] {
+        let progress = UploadProgress::new();
+        let upload = SendOptions::new().with_upload(progress.clone());
+        block_on(support::fetch_as(&transport, post(&server.url(), vec![b'x'; size]), upload)).unwrap();
+        assert_eq!(progress.sent(), Some(size as u64));
+    }
+    assert_eq!(server.connections(), 1);
+}
+
 /// Resolves every name to these addresses; those in `silent` never answer.
 #[derive(Clone)]
 struct Addresses {
@@ -180,7 +193,7 @@ fn v6(port: u16) -> SocketAddr {
     (Ipv6Addr::LOCALHOST, port).into()
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -269,6 +269,44 @@ fn server_that_never_sends_its_settings_ends_with_the_connect_timeout() {
 }
 
 #[test]
+fn requests_that_wait_for_one_connection_share_its_connect_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let closed = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&closed);
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let opened = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            opened.fetch_add(1, Ordering::AcqRel);
+            let counted = Arc::clone(&counted);
+            std::thread::spawn(move || {
+                // It never sends its settings.
+                std::io::copy(&mut stream, &mut std::io::sink()).unwrap_or_default();
+                counted.fetch_add(1, Ordering::AcqRel);
+            });
+        }
+    });
+    let options = options(Duration::from_millis(300));
+    let transport = builder().options(&options).http2_prior_knowledge(true).build().unwrap();
+    let start = Instant::now();
+    let requests: Vec<_> = (0..8)
+        .map(|_| {
+            let (transport, url) = (transport.clone(), url.clone());
+            smol::spawn(async move { fetch(&transport, post(&url, "record")).await })
+        })
+        .collect();
+    for request in requests {
+        let error = block_on(request).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (TransportErrorKind::Timeout, Sent::No), "{error:?}");
+    }
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    until("the connections that were given up are closed", || {
+        closed.load(Ordering::Acquire) == accepted.load(Ordering::Acquire)
+    });
+}
+
+#[test]
 fn fresh_connection_leaves_exchanges_in_progress_alone() {
     let server = Server::start(100, |mut asked| async move {
         if asked.path() == "/slow" {

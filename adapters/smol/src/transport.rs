@@ -108,7 +108,7 @@ impl IsahcTransport {
 
     /// Lets a request other than a live read or a write without a body use the connection of an earlier one. Default: no.
     ///
-    /// This is faster, and unsafe where a server or a proxy between may send a response that nobody asked for: libcurl then
+    /// This is faster, and unsafe where a server or a proxy between may send a response that was not asked for: libcurl then
     /// takes it for the answer to the next request, and an append is acknowledged that was not stored.
     ///
     /// # Errors

@@ -24,8 +24,8 @@ pub(in crate::producer) struct Wire<T, R> {
     /// The headers that the error handler returned last. Shared by all clones, so that a request that is retried inside
     /// its own future uses the latest ones, and none overwrites them with what it started with.
     extra_headers: Arc<Mutex<HeaderMap>>,
-    /// The next request needs a new connection. Shared by all clones, which one task polls: no other request comes between
-    /// the failure and this.
+    /// The next request needs a new connection. Shared by all clones: whichever of them sends first asks for it, and then no
+    /// connection that was open before serves the others either.
     fresh_connection: Arc<AtomicBool>,
 }
 

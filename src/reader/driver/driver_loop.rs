@@ -234,13 +234,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             self.fresh_connection = true;
         }
         *wakeup = None;
-        // A response that is given up, not a delay between requests.
-        if self.machine.deadline().is_some_and(|deadline| deadline <= now)
-            && !matches!(self.in_flight.get_mut(), InFlight::Nothing)
-        {
-            self.fresh_connection = true;
-        }
-        self.machine.on_deadline(now);
+        self.fresh_connection |= self.machine.on_deadline(now);
         Poll::Ready(())
     }
 

@@ -185,6 +185,20 @@ fn request_after_a_silent_body_asks_for_a_new_connection() {
     assert_eq!((rig.sent(), is_fresh(&rig, 1)), (2, true));
 }
 
+#[test]
+fn request_after_a_page_whose_end_is_not_waited_for_takes_any_connection() {
+    let rig = Rig::new();
+    let mut read = pin!(reader(&rig).read_all());
+    assert!(poll_once(&mut read).is_none());
+    let body = rig.respond_with_body(0, 200, &[JSON, next("a1")]);
+    // All of its content, without the end of the body.
+    body.push("[1]");
+    assert!(poll_once(&mut read).is_none());
+    rig.advance(Duration::from_secs(2));
+    assert!(poll_once(&mut read).is_none());
+    assert_eq!((rig.sent(), is_fresh(&rig, 1)), (2, false));
+}
+
 const JSON: (&str, &str) = ("content-type", "application/json");
 const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
 /// An event with the message `1`, and its control event.

@@ -160,12 +160,14 @@ impl Machine {
         }
     }
 
-    /// The deadline may have passed.
-    pub(in crate::reader) fn on_deadline(&mut self, now: Instant) {
+    /// The deadline may have passed. Returns whether a response was given up that did not come: its connection may be dead.
+    pub(in crate::reader) fn on_deadline(&mut self, now: Instant) -> bool {
         // The driver's timer may go off early: it is kept when the deadline moves back.
         if self.deadline().is_none_or(|deadline| now < deadline) {
-            return;
+            return false;
         }
+        // The rest of a page that is drained is not waited for, and a delay before a request is no silence.
+        let is_silence = !matches!(self.state, State::Draining(_) | State::Waiting { .. });
         match &mut self.state {
             // Only the request for an event stream in `Auto` has a deadline here: SSE_HEAD_TIMEOUT has passed.
             State::Requesting(_) => self.fall_back_to_long_poll(now),
@@ -182,6 +184,7 @@ impl Machine {
             // `next_action` compares the times itself.
             State::Waiting { .. } | State::CheckingGone { .. } | State::Failed(_) | State::Ended => {}
         }
+        is_silence
     }
 
     /// Much more time has passed than was waited for: the computer was suspended, and its connections may be dead without
