@@ -149,6 +149,7 @@ mod client;
 mod error;
 mod exchange;
 mod offset;
+mod outage;
 mod producer;
 mod protocol;
 mod reader;
@@ -168,6 +169,7 @@ pub use error::{ConfigError, Error, JsonError, StreamError};
 pub use exchange::error_action::ErrorAction;
 pub use http::{HeaderMap, HeaderName, HeaderValue};
 pub use offset::Offset;
+pub use outage::{ConnectionStatus, Outage};
 pub use producer::{
     Ack, Delivery, IdempotentProducer, ProducerBuilder, ProducerError, ProducerStats, UnackedRecord,
 };

@@ -61,6 +61,11 @@ impl Offset {
         }
     }
 
+    /// Whether it is a position that a server named.
+    pub(crate) fn is_concrete(&self) -> bool {
+        matches!(self, Self::At(_))
+    }
+
     /// The text of this offset in a query, before percent-encoding.
     #[must_use]
     pub fn to_query_value(&self) -> &str {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How failed requests are retried: exponential backoff with full jitter.
 ///
 /// The wait before attempt *n* is drawn between zero and `initial_backoff * multiplier^n`, at most
-/// `max_backoff`. A server's `Retry-After` is a floor under it.
+/// `max_backoff`. A server's `Retry-After` is a floor under it, up to `max_retry_after`.
 ///
 /// With neither bound set, a live reader and a producer retry without end, and a single
 /// operation or a catch-up read gives up 60 s after its last progress.
@@ -32,6 +32,9 @@ pub struct RetryConfig {
     /// How long after the first failure (or the last progress) a request is still retried.
     /// Default: `None`; see above. Not zero.
     pub max_elapsed: Option<Duration>,
+    /// The longest wait that a server can ask for, by `Retry-After` or by the `retry` field of an event stream. Default: 5
+    /// minutes.
+    pub max_retry_after: Duration,
 }
 
 impl Default for RetryConfig {
@@ -42,6 +45,7 @@ impl Default for RetryConfig {
             multiplier: 1.3,
             max_retries: None,
             max_elapsed: None,
+            max_retry_after: Duration::from_secs(300),
         }
     }
 }
@@ -145,7 +149,7 @@ impl Backoff {
         let ceiling = (self.config.initial_backoff.as_secs_f64() * self.config.multiplier.powi(exponent))
             .min(self.config.max_backoff.as_secs_f64());
         let wait = Duration::from_secs_f64(ceiling * fraction(random))
-            .max(retry_after.unwrap_or_default())
+            .max(retry_after.unwrap_or_default().min(self.config.max_retry_after))
             .min(MAX_WAIT);
         if let Some(bound) = self.config.max_elapsed {
             let elapsed = now.saturating_duration_since(first_failure);
@@ -204,6 +208,20 @@ mod tests {
         for retry_after in [None, Some(Duration::MAX), Some(Duration::from_secs(u64::MAX))] {
             let wait = backoff.next(now, u64::MAX, retry_after).unwrap();
             assert!(now.checked_add(wait).is_some(), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_capped() {
+        for (max, wait) in [(None, 300), (Some(60), 60)] {
+            let mut config = RetryConfig::default();
+            if let Some(max) = max {
+                config.max_retry_after = Duration::from_secs(max);
+            }
+            let mut backoff = Backoff::new(config);
+            for asked in [Duration::MAX, Duration::from_secs(1_795_651_200)] {
+                assert_eq!(backoff.next(Instant::now(), 0, Some(asked)), Some(Duration::from_secs(wait)));
+            }
         }
     }
 

@@ -10,7 +10,8 @@ use crate::sync::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
 use durable_streams_contract::{
-    Body, Executor, HttpTransport, SendOptions, Sleep, Task, Timer, TransportError, TransportErrorKind,
+    Body, Executor, HeadMayBeCut, HttpTransport, SendOptions, Sleep, Task, Timer, TransportError,
+    TransportErrorKind,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use std::collections::VecDeque;
@@ -173,6 +174,18 @@ impl Rig {
         Self { transport, runtime, client }
     }
 
+    pub(crate) fn client(&self) -> &Client<ScriptedTransport, ManualRuntime> {
+        &self.client
+    }
+
+    pub(crate) fn transport(&self) -> ScriptedTransport {
+        self.transport.clone()
+    }
+
+    pub(crate) fn runtime(&self) -> ManualRuntime {
+        self.runtime.clone()
+    }
+
     pub(crate) fn stream(&self) -> ScriptedStream {
         self.client.stream("s")
     }
@@ -247,6 +260,14 @@ impl Rig {
     /// As [`respond`](Self::respond), one poll later.
     pub(crate) fn respond_at_second_poll(&self, index: usize, status: u16, headers: &[(&'static str, &str)]) {
         self.script(index, 1, status, headers, Body::empty());
+    }
+
+    /// As [`respond`](Self::respond), with a head that may have been cut.
+    pub(crate) fn respond_with_cut_head(&self, index: usize, status: u16, headers: &[(&'static str, &str)]) {
+        self.script(index, 0, status, headers, Body::empty());
+        if let Scripted::Ready { result: Ok(response), .. } = &mut lock(&self.transport.0)[index].response {
+            response.extensions_mut().insert(HeadMayBeCut);
+        }
     }
 
     /// Fails request `index` with a closed connection.

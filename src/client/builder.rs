@@ -4,7 +4,7 @@ use super::handle::Client;
 use crate::error::{Error, StreamError};
 use crate::exchange::headers::{HeaderProvider, header};
 use crate::exchange::http_client::{HttpClient, RequestDefaults};
-use crate::exchange::target::base_url;
+use crate::exchange::target::{Base, allowed_origin, base_url};
 use crate::retry::RetryConfig;
 use durable_streams_contract::{
     AnyRuntime, AnyTransport, DefaultRuntime, DefaultTransport, HttpTransport, Runtime, RuntimeError,
@@ -58,6 +58,7 @@ pub struct ClientBuilder<T = AnyTransport, R = AnyRuntime> {
     runtime: Source<R, FindRuntime<R>>,
     transport_options: TransportOptions,
     base_url: Option<String>,
+    allowed_origins: Vec<String>,
     headers: Vec<(String, String)>,
     /// `headers` here is empty until `build` has checked `self.headers`.
     defaults: RequestDefaults,
@@ -86,6 +87,7 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
             runtime: self.runtime,
             transport_options: self.transport_options,
             base_url: self.base_url,
+            allowed_origins: self.allowed_origins,
             headers: self.headers,
             defaults: self.defaults,
         }
@@ -98,6 +100,7 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
             runtime: Source::Given(runtime),
             transport_options: self.transport_options,
             base_url: self.base_url,
+            allowed_origins: self.allowed_origins,
             headers: self.headers,
             defaults: self.defaults,
         }
@@ -120,18 +123,31 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
             },
             transport_options: self.transport_options,
             base_url: self.base_url,
+            allowed_origins: self.allowed_origins,
             headers: self.headers,
             defaults: self.defaults,
         }
     }
 
     /// The URL that relative stream URLs are resolved below. Default: none, and streams need absolute URLs.
+    ///
+    /// It binds the client to its origin: see [`allow_origin`](Self::allow_origin).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
     }
 
-    /// A header for every request, the producers' included. A name given twice is sent twice.
+    /// Allows streams at another origin than the [base URL](Self::base_url)'s, `https://other.example.com` for instance. Default:
+    /// none, and a stream URL of another origin is a configuration error. Without a base URL every origin is allowed.
+    ///
+    /// The default headers, the header provider and the query provider are for the base URL's origin, and are not sent to
+    /// the allowed one: credentials for it are set with [`DurableStream::with_headers`](crate::DurableStream::with_headers).
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.allowed_origins.push(origin.into());
+        self
+    }
+
+    /// A header for every request, the producers' included. With a [base URL](Self::base_url), for its origin only. A name given twice is sent twice.
     ///
     /// The headers that the protocol defines win over it. The transport sets `content-length` and
     /// `transfer-encoding`: these are refused, here and wherever else headers are given.
@@ -227,7 +243,14 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
     /// [`StreamError::Config`] with the option, its value and the reason, also if the stack's runtime
     /// is missing; [`StreamError::Network`] if the transport cannot be set up.
     pub fn build(self) -> Result<Client<T, R>, Error> {
-        let base_url = self.base_url.as_deref().map(base_url).transpose()?.map(Arc::new);
+        let base = Base {
+            url: self.base_url.as_deref().map(base_url).transpose()?,
+            allowed: self
+                .allowed_origins
+                .iter()
+                .map(|origin| allowed_origin(origin))
+                .collect::<Result<_, _>>()?,
+        };
         let mut defaults = self.defaults;
         for (name, value) in &self.headers {
             let (name, value) = header(name, value)?;
@@ -252,7 +275,7 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
             Source::Given(transport) => transport,
             Source::Default(make) => make(&self.transport_options)?,
         };
-        Ok(Client { http: HttpClient::new(transport, runtime, defaults), base_url })
+        Ok(Client { http: HttpClient::new(transport, runtime, defaults), base: Arc::new(base) })
     }
 }
 
@@ -263,6 +286,7 @@ impl<T, R> ClientBuilder<T, R> {
             runtime,
             transport_options: TransportOptions::default(),
             base_url: None,
+            allowed_origins: Vec::new(),
             headers: Vec::new(),
             defaults: RequestDefaults {
                 headers: HeaderMap::new(),

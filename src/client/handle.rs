@@ -1,6 +1,7 @@
 //! The client's handle.
 
 use crate::exchange::http_client::HttpClient;
+use crate::exchange::target::Base;
 use durable_streams_contract::{AnyRuntime, AnyTransport, HttpTransport, Runtime};
 use std::fmt;
 use std::sync::Arc;
@@ -25,26 +26,26 @@ use url::Url;
 /// ```
 pub struct Client<T = AnyTransport, R = AnyRuntime> {
     pub(super) http: HttpClient<T, R>,
-    pub(super) base_url: Option<Arc<Url>>,
+    pub(super) base: Arc<Base>,
 }
 
 impl<T, R> Clone for Client<T, R> {
     fn clone(&self) -> Self {
-        Self { http: self.http.clone(), base_url: self.base_url.clone() }
+        Self { http: self.http.clone(), base: self.base.clone() }
     }
 }
 
 impl<T, R> fmt::Debug for Client<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base_url = self.base_url().map(Url::as_str);
+        let base_url = self.base.url.as_ref().map(Url::as_str);
         f.debug_struct("Client").field("base_url", &base_url).finish_non_exhaustive()
     }
 }
 
 impl<T, R> Client<T, R> {
-    /// The base URL of the client's streams, if one was given.
-    pub(crate) fn base_url(&self) -> Option<&Url> {
-        self.base_url.as_deref()
+    /// Where the client's streams are.
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
     }
 
     pub(crate) fn http(&self) -> &HttpClient<T, R> {
@@ -75,7 +76,7 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
         T: Clone,
         R: Clone,
     {
-        Client { http: self.http.to_any(), base_url: self.base_url.clone() }
+        Client { http: self.http.to_any(), base: self.base.clone() }
     }
 
     /// The runtime that the client's tasks and timers run on.

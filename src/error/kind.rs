@@ -170,6 +170,13 @@ pub enum StreamError {
         message: String,
     },
 
+    /// A success, or a redirect, without any header of the protocol, at an origin where a Durable Streams server has responded
+    /// before: a captive portal or the page of a gateway. A later attempt may reach the server.
+    Intercepted {
+        /// The content type of the response, if it has one.
+        content_type: Option<String>,
+    },
+
     /// A write that may have been applied, or not.
     ///
     /// Repeat it only if a second copy does no harm. With a producer identity it is stored once however often it is
@@ -237,6 +244,12 @@ impl fmt::Display for StreamError {
                  use tokio with the feature `compression`, which decodes gzip and brotli"
             ),
             Self::Protocol { message } => write!(f, "protocol error: {message}"),
+            Self::Intercepted { content_type } => write!(
+                f,
+                "intercepted: a response ({}) without any header of the protocol, where a Durable Streams server responded \
+                 before; look for a captive portal or a gateway on the way",
+                content_type.as_deref().unwrap_or("without a content type")
+            ),
             Self::OutcomeUnknown { reason } => write!(
                 f,
                 "outcome unknown: {reason}; it may have been stored. Give the write a producer identity to make it \
@@ -316,7 +329,7 @@ impl StreamError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Timeout => true,
+            Self::RateLimited { .. } | Self::Timeout | Self::Intercepted { .. } => true,
             Self::ServerError { status, .. } => *status >= 500 || matches!(status, 408 | 421 | 425),
             Self::Network(error) => error.is_retryable(),
             _ => false,

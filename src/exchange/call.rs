@@ -35,6 +35,10 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) wait: Wait,
+    /// How many times the usual time the response may take.
+    pub(crate) patience: u32,
+    /// A success for a request with a producer's identity need not have the producer's epoch.
+    pub(crate) accepts_missing_epoch: bool,
 }
 
 impl Call {
@@ -47,11 +51,18 @@ impl Call {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             wait: Wait::Head,
+            patience: 1,
+            accepts_missing_epoch: false,
         }
     }
 
     pub(crate) fn url(&self) -> &Url {
         self.endpoint.url()
+    }
+
+    /// The URL as texts show it: without the query, which may hold credentials.
+    pub(crate) fn shown_url(&self) -> &str {
+        self.endpoint.shown()
     }
 
     pub(super) fn method(&self) -> Method {
@@ -74,8 +85,16 @@ impl Call {
         self.locate(error.clone().into())
     }
 
+    /// The error of a success that does not repeat the producer's epoch.
+    pub(crate) fn missing_epoch(&self) -> Error {
+        let detail = "the response has no Producer-Epoch, so that the server seems to have ignored the producer's identity: a \
+                      repeated request would store its records twice. If the server is known to keep the identity, set \
+                      `accept_missing_epoch`";
+        self.error(StreamError::NotSupported).with_detail(detail.to_owned())
+    }
+
     fn locate(&self, error: Error) -> Error {
-        error.with_request(self.operation.name(), self.url().as_str())
+        error.with_request(self.operation.name(), self.endpoint.shown())
     }
 }
 
@@ -85,6 +104,8 @@ pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
+    /// The response came before the request's body was sent in full, so that the server cannot have applied it.
+    pub(crate) is_request_incomplete: bool,
     /// The endpoint that responded, if redirects led to another origin than the call's.
     pub(crate) redirected_to: Option<Endpoint>,
 }
@@ -96,6 +117,9 @@ pub(crate) enum AttemptError {
     Transport(TransportError),
     /// The client refused the request or a redirect. Another attempt would end the same way.
     Refused(Error),
+    /// Something other than the server responded, where a server of the protocol has responded before. The request may have
+    /// been applied, and another attempt may succeed.
+    Intercepted(Error),
 }
 
 impl From<TransportError> for AttemptError {

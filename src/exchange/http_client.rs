@@ -2,25 +2,33 @@
 
 use super::call::{AttemptError, Call, Response, Wait};
 use super::headers::{HeaderProvider, check_framing, replace};
+use super::memory::Memory;
 use super::query::{check_parameter, with_query};
-use super::redirect::{MAX_REDIRECTS, is_redirect, redirect_target, refused, with_redirect_context};
+use super::redirect::{
+    MAX_REDIRECTS, is_redirect, leads_to_another_origin, redirect_target, refused, with_redirect_context,
+};
+use super::scrutiny::{has_protocol_header, is_in_terms, lacks_header};
 use super::target::Endpoint;
 use super::timers::TimerPool;
-use crate::error::{Error, truncate_for_display};
+use super::upload::{Upload, with_upload_time};
+use crate::error::{Error, StreamError, truncate_for_display};
+use crate::protocol::operation::Operation;
 use crate::retry::RetryConfig;
 use bytes::Bytes;
 use durable_streams_contract::{
-    AnyRuntime, AnyTransport, HttpTransport, Runtime, SendOptions, Sent, TransportError, TransportErrorKind,
+    AnyRuntime, AnyTransport, HeadMayBeCut, HttpTransport, Runtime, SendOptions, Sent, TransportError,
+    TransportErrorKind,
 };
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header, response};
 use std::borrow::{Borrow, Cow};
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Each 64 KiB of a request's body add a sixteenth of the header timeout to the deadline of its response.
-const UPLOAD_UNIT: usize = 64 * 1024;
+/// Some firewalls refuse requests that do not name their client.
+const USER_AGENT: &str = concat!("durable-streams-client/", env!("CARGO_PKG_VERSION"));
 
 type QueryProvider = Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
@@ -45,6 +53,7 @@ struct Inner<T, R> {
     runtime: R,
     defaults: RequestDefaults,
     timers: TimerPool,
+    memory: Memory,
 }
 
 impl<T, R> Clone for HttpClient<T, R> {
@@ -55,7 +64,13 @@ impl<T, R> Clone for HttpClient<T, R> {
 
 impl<T, R> HttpClient<T, R> {
     pub(crate) fn new(transport: T, runtime: R, defaults: RequestDefaults) -> Self {
-        Self(Arc::new(Inner { transport, runtime, defaults, timers: TimerPool::default() }))
+        Self(Arc::new(Inner {
+            transport,
+            runtime,
+            defaults,
+            timers: TimerPool::default(),
+            memory: Memory::default(),
+        }))
     }
 
     pub(crate) fn transport(&self) -> &T {
@@ -97,9 +112,16 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
         async move {
             let call = call.borrow();
             let options = SendOptions::new().with_fresh_connection(fresh_connection);
+            let mut upload = Upload::of(call);
+            let options = match &upload {
+                Some(upload) => options.with_upload(upload.progress()),
+                None => options,
+            };
             let head = with_upload_time(inner.defaults.header_timeout, call.body.len());
+            let head = head.saturating_mul(call.patience);
             let (deadline, options) = match call.wait {
-                // The backstop must neither fire before the deadline nor cut a slow body.
+                // The backstop must neither fire before the deadline nor cut a slow body. A transport that needs it does not
+                // count what it uploads.
                 Wait::Head => (head, options.with_backstop(head.saturating_mul(2))),
                 Wait::Page => (head, options),
                 Wait::LongPoll(idle) => (idle, options.with_live(true)),
@@ -107,19 +129,38 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             };
             // A timeout of the provider alone is safe to retry, even for an append.
             let handed_over = AtomicBool::new(false);
-            let attempt = inner.follow(call, options, &handed_over);
+            let mut attempt = pin!(inner.follow(call, options, &handed_over));
             // The deadline covers the header provider, redirects and the upload, up to the response's head. The body has
             // a deadline of its own, the idle timeout, which the reader keeps.
-            let result = inner.timers.timeout(&inner.runtime, deadline, attempt).await;
-            result.unwrap_or_else(|| {
-                let error = TransportError::new(TransportErrorKind::Timeout);
-                Err(AttemptError::Transport(if handed_over.load(Ordering::Relaxed) {
-                    error.with_message(format!("no response within {deadline:?}"))
-                } else {
-                    let message = format!("the header provider returned nothing within {deadline:?}");
-                    error.with_sent(Sent::No).with_message(message)
-                }))
-            })
+            let mut limit = deadline;
+            let result = loop {
+                let result = inner.timers.timeout(&inner.runtime, limit, attempt.as_mut()).await;
+                if result.is_some() || !upload.as_mut().is_some_and(Upload::has_gone_on) {
+                    break result;
+                }
+                limit = inner.defaults.header_timeout;
+            };
+            let is_incomplete = upload.as_ref().is_some_and(Upload::is_incomplete);
+            match result {
+                Some(Ok(response)) => Ok(Response { is_request_incomplete: is_incomplete, ..response }),
+                // The server cannot have applied what it did not get in full.
+                Some(Err(AttemptError::Transport(error))) if is_incomplete => {
+                    Err(error.with_sent(Sent::No).into())
+                }
+                Some(Err(error)) => Err(error),
+                None => {
+                    let error = TransportError::new(TransportErrorKind::Timeout);
+                    Err(AttemptError::Transport(if !handed_over.load(Ordering::Relaxed) {
+                        let message = format!("the header provider returned nothing within {limit:?}");
+                        error.with_sent(Sent::No).with_message(message)
+                    } else if is_incomplete {
+                        let message = format!("the upload of the request came to a halt, for {limit:?}");
+                        error.with_sent(Sent::No).with_message(message)
+                    } else {
+                        error.with_message(format!("no response within {limit:?}"))
+                    }))
+                }
+            }
         }
     }
 }
@@ -135,15 +176,27 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         options: SendOptions,
         handed_over: &AtomicBool,
     ) -> Result<Response, AttemptError> {
-        let configured = self.configured_headers(&call.extra_headers).await?;
+        let configured = self.configured_headers(&call.extra_headers, call.endpoint.is_foreign()).await?;
         // Headers of a provider were not checked when the client was built.
         configured.keys().try_for_each(check_framing).map_err(AttemptError::Refused)?;
-        let mut endpoint = self.endpoint(call).map_err(AttemptError::Refused)?;
+        let first = self.endpoint(call).map_err(AttemptError::Refused)?;
+        let mut endpoint = first.clone();
         // Once a redirect has left the origin, the configured headers stay out, even if a later one leads back:
         // the other origin chose that URL.
         let mut same_origin = true;
+        let mut bypass_cache = false;
         for _ in 0..=MAX_REDIRECTS {
-            let request = build(call, &endpoint, same_origin.then_some(&configured));
+            let mut request = build(call, &endpoint, same_origin.then_some(&configured));
+            let identity = HeaderValue::from_static("identity");
+            if call.wait == Wait::EventStream {
+                // Whatever the application asks for: what compresses an event stream also buffers it.
+                request.headers_mut().insert(header::ACCEPT_ENCODING, identity);
+            } else if !self.transport.offers_compression() {
+                request.headers_mut().entry(header::ACCEPT_ENCODING).or_insert(identity);
+            }
+            if bypass_cache {
+                request.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            }
             // Relaxed: the same future reads it.
             handed_over.store(true, Ordering::Relaxed);
             let response =
@@ -152,29 +205,92 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
                     false => with_redirect_context(&error, &endpoint),
                 })?;
             let (head, body) = response.into_parts();
+            self.check(call, &head)?;
             if !is_redirect(head.status) {
+                if self.contradicts_memory(call, head.status) && !bypass_cache {
+                    bypass_cache = true;
+                    (endpoint, same_origin) = (first.clone(), true);
+                    continue;
+                }
+                self.note(call, head.status, &head.headers);
                 // Errors name the other origin: the caller knows only the stream's URL.
                 let redirected_to = (!same_origin).then_some(endpoint);
-                return Ok(Response { status: head.status, headers: head.headers, body, redirected_to });
+                let is_request_incomplete = false;
+                let (status, headers) = (head.status, head.headers);
+                return Ok(Response { status, headers, body, is_request_incomplete, redirected_to });
             }
-            endpoint = redirect_target(call, endpoint.url(), head.status, &head.headers)
-                .and_then(Endpoint::new)
-                .map_err(AttemptError::Refused)?;
+            let target = redirect_target(call, endpoint.url(), head.status, &head.headers);
+            endpoint = target.and_then(Endpoint::new).map_err(|error| {
+                let is_foreign = leads_to_another_origin(endpoint.url(), &head.headers);
+                match is_foreign && self.is_intercepted(call, &head.headers) {
+                    true => AttemptError::Intercepted(intercepted(call, &head)),
+                    false => AttemptError::Refused(error),
+                }
+            })?;
             same_origin &= endpoint.url().origin() == call.url().origin();
         }
         let reason = format!(
             "more than {MAX_REDIRECTS} redirects in a row, the last to {}",
-            truncate_for_display(endpoint.url().as_str())
+            truncate_for_display(endpoint.shown())
         );
         Err(AttemptError::Refused(refused(call, None, reason)))
     }
 
-    /// The client's headers, the provider's and the call's. The last of these that has a name wins.
-    async fn configured_headers(&self, extra: &HeaderMap) -> Result<HeaderMap, TransportError> {
+    /// Refuses a success whose head was cut, or that is not the server's.
+    fn check(&self, call: &Call, head: &response::Parts) -> Result<(), AttemptError> {
+        if !head.status.is_success() {
+            return Ok(());
+        }
+        let may_be_cut = head.extensions.get::<HeadMayBeCut>().is_some();
+        if may_be_cut && lacks_header(call, head.status, &head.headers) {
+            let message = "the response's head was cut, or lacks a header of the protocol";
+            return Err(TransportError::new(TransportErrorKind::Truncated).with_message(message).into());
+        }
+        if !is_in_terms(call.operation, &head.headers) && self.is_intercepted(call, &head.headers) {
+            return Err(AttemptError::Intercepted(intercepted(call, head)));
+        }
+        Ok(())
+    }
+
+    /// Whether a response without a header of the protocol came from something else than the server, which has responded before.
+    fn is_intercepted(&self, call: &Call, headers: &HeaderMap) -> bool {
+        !has_protocol_header(headers) && self.memory.knows_server(call.endpoint.uri())
+    }
+
+    /// Whether the response says that the stream is gone, though it was there before: a cache, or a server that lags
+    /// behind, may have answered.
+    fn contradicts_memory(&self, call: &Call, status: StatusCode) -> bool {
+        matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+            && !matches!(call.operation, Operation::Create | Operation::Delete)
+            && self.memory.knows_stream(call.endpoint.uri())
+    }
+
+    /// Remembers what the response says of the stream.
+    fn note(&self, call: &Call, status: StatusCode, headers: &HeaderMap) {
+        let uri = call.endpoint.uri();
+        match (call.operation, status) {
+            (Operation::Delete, status) if status.is_success() => self.memory.forget(uri),
+            // The data at this offset is gone, not the stream.
+            (Operation::Read, StatusCode::GONE) => {}
+            (_, StatusCode::NOT_FOUND | StatusCode::GONE) => self.memory.forget(uri),
+            (_, status) if status.is_success() && has_protocol_header(headers) => self.memory.remember(uri),
+            _ => {}
+        }
+    }
+
+    /// The client's headers, the provider's and the call's. Another origin than the base URL's gets the call's alone. The last of these that has a name wins.
+    async fn configured_headers(
+        &self,
+        extra: &HeaderMap,
+        is_foreign: bool,
+    ) -> Result<HeaderMap, TransportError> {
         // From the weakest to the strongest. Each replaces a whole name, so that a token is never sent twice.
-        let mut headers = self.defaults.headers.clone();
-        if let Some(provider) = &self.defaults.header_provider {
-            replace(&mut headers, provider.headers().await?);
+        let mut headers = HeaderMap::new();
+        if !is_foreign {
+            headers = self.defaults.headers.clone();
+            if let Some(provider) = &self.defaults.header_provider {
+                replace(&mut headers, provider.headers().await?);
+            }
         }
         if !extra.is_empty() {
             replace(&mut headers, extra.clone());
@@ -188,7 +304,8 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         if call.query.is_empty() && self.defaults.query_provider.is_none() && call.url().query().is_none() {
             return Ok(call.endpoint.clone());
         }
-        let provided = self.defaults.query_provider.as_ref().map(|provide| provide()).unwrap_or_default();
+        let provider = self.defaults.query_provider.as_ref().filter(|_| !call.endpoint.is_foreign());
+        let provided = provider.map(|provide| provide()).unwrap_or_default();
         for (key, _) in &provided {
             check_parameter(key)?;
         }
@@ -196,6 +313,13 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         let own = call.query.iter().map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_str())));
         Endpoint::new(with_query(call.url(), provided.chain(own)))
     }
+}
+
+/// The error of a response that is not the server's.
+fn intercepted(call: &Call, head: &response::Parts) -> Error {
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.map(|text| truncate_for_display(text).into_owned());
+    call.error(StreamError::Intercepted { content_type }).with_status(Some(head.status))
 }
 
 /// Whether the next attempt needs a new connection: this one may be the cause of the failure, or lead to a server that is.
@@ -208,18 +332,12 @@ pub(crate) fn is_connection_suspect(attempt: &Result<Response, AttemptError>) ->
             response.status.is_server_error() || response.status == StatusCode::MISDIRECTED_REQUEST
         }
         Err(AttemptError::Refused(_)) => false,
+        Err(AttemptError::Intercepted(_)) => true,
         Err(AttemptError::Transport(error)) => {
             error.is_retryable()
                 && !matches!(error.kind(), TransportErrorKind::Dns | TransportErrorKind::Connect)
         }
     }
-}
-
-/// The deadline for the response to a request with a body of this size. The body has to be sent first.
-fn with_upload_time(header_timeout: Duration, body_bytes: usize) -> Duration {
-    // Saturating: a huge body has no deadline, rather than one that is too short.
-    let units = u32::try_from(body_bytes / UPLOAD_UNIT).unwrap_or(u32::MAX);
-    header_timeout.saturating_add((header_timeout / 16).saturating_mul(units))
 }
 
 fn build(call: &Call, endpoint: &Endpoint, configured: Option<&HeaderMap>) -> Request<Bytes> {
@@ -230,6 +348,7 @@ fn build(call: &Call, endpoint: &Endpoint, configured: Option<&HeaderMap>) -> Re
             headers.append(name, value.clone());
         }
     }
+    headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
     let mut request = Request::new(call.body.clone());
     *request.method_mut() = call.method();
     *request.uri_mut() = endpoint.uri().clone();

@@ -50,6 +50,24 @@ pub(super) fn with_query<'q>(
     url
 }
 
+/// `url` with those parameters of `query` that it lacks, as they are spelled there. Sorted by key.
+pub(super) fn with_missing_parameters(url: &Url, query: &str) -> Url {
+    let present: Vec<String> = url.query_pairs().map(|(key, _)| key.into_owned()).collect();
+    let is_missing = |pair: &&str| {
+        let key = url::form_urlencoded::parse(pair.as_bytes()).next().map(|(key, _)| key);
+        key.is_some_and(|key| !present.iter().any(|present| *present == key))
+    };
+    let missing = query.split('&').filter(is_missing);
+    let own = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let mut pairs: Vec<&str> = own.chain(missing).collect();
+    // A stable sort: repeated keys keep their order.
+    pairs.sort_by_key(|pair| pair.split_once('=').map_or(*pair, |(key, _)| key));
+    let query = pairs.join("&");
+    let mut url = url.clone();
+    url.set_query((!query.is_empty()).then_some(&query));
+    url
+}
+
 /// Percent-encodes all but unreserved characters. A space becomes `%20`: some servers do not read `+` as a space.
 fn encode(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")

@@ -1,8 +1,8 @@
 //! Redirects: which are followed, and what a request to another origin leaves out.
 
 use super::call::Call;
-use super::query::with_query;
-use super::target::Endpoint;
+use super::query::{with_missing_parameters, with_query};
+use super::target::{Endpoint, without_query};
 use crate::error::{Error, StreamError, truncate_for_display};
 use crate::protocol::operation::Operation;
 use durable_streams_contract::TransportError;
@@ -36,11 +36,14 @@ pub(super) fn redirect_target(
     // A Location may be relative. It is resolved like a link on a page.
     let location = String::from_utf8_lossy(location);
     let Ok(mut to) = from.join(&location) else {
-        return refuse(format!("the Location is not a URL: {:?}", truncate_for_display(&location)));
+        return refuse(format!(
+            "the Location is not a URL: {:?}",
+            truncate_for_display(without_query(&location))
+        ));
     };
     // A fragment is not sent, and would make the URL invalid for the transport.
     to.set_fragment(None);
-    let shown = truncate_for_display(to.as_str()).into_owned();
+    let shown = truncate_for_display(without_query(to.as_str())).into_owned();
     // Clients turn a POST into a GET after 301, 302 and 303. Only 307 and 308 keep the method.
     let is_read = matches!(call.operation, Operation::Read | Operation::Head);
     if !is_read && !matches!(status.as_u16(), 307 | 308) {
@@ -56,10 +59,21 @@ pub(super) fn redirect_target(
     if from.scheme() == "https" && to.scheme() == "http" {
         return refuse(format!("{shown} would be without encryption; use an https URL"));
     }
-    // A Location without the query would send a reader back to the start of the stream.
+    // A Location without the query would send a reader back to the start of the stream. Another origin gets the protocol's
+    // parameters alone: the others may be credentials.
+    if to.origin() == from.origin() {
+        return Ok(with_missing_parameters(&to, from.query().unwrap_or_default()));
+    }
     let present: Vec<String> = to.query_pairs().map(|(key, _)| key.into_owned()).collect();
     let missing = call.query.iter().filter(|(key, _)| !present.iter().any(|p| p == key));
     Ok(with_query(&to, missing.map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_str())))))
+}
+
+/// Whether a redirect leads away from the origin of `from`, or nowhere.
+pub(super) fn leads_to_another_origin(from: &Url, headers: &HeaderMap) -> bool {
+    let location = headers.get(header::LOCATION).map(|location| String::from_utf8_lossy(location.as_bytes()));
+    let to = location.and_then(|location| from.join(&location).ok());
+    to.is_none_or(|to| to.origin() != from.origin())
 }
 
 /// The error for a redirect that is not followed.
@@ -90,7 +104,8 @@ mod tests {
         call.query.push(("offset", "a+1".into()));
         let headers = HeaderMap::from_iter([(header::LOCATION, location.parse().unwrap())]);
         let status = StatusCode::from_u16(status).unwrap();
-        redirect_target(&call, call.url(), status, &headers).map(|url| url.to_string())
+        let sent = with_query(call.url(), [("offset".into(), "a+1".into())]);
+        redirect_target(&call, &sent, status, &headers).map(|url| url.to_string())
     }
 
     #[test]
@@ -103,6 +118,25 @@ mod tests {
         assert_eq!(to("//other/t").unwrap(), "https://other/t?offset=a%2B1");
         // From http to https is an upgrade.
         assert!(redirect(Operation::Read, "http://h/s", 301, "https://h/s").is_ok());
+    }
+
+    #[test]
+    fn location_within_the_origin_keeps_every_parameter_that_it_lacks() {
+        let to = |location| redirect(Operation::Read, "http://h/s?token=a%2Fb&flag", 307, location).unwrap();
+        assert_eq!(to("/t"), "http://h/t?flag&offset=a%2B1&token=a%2Fb");
+        assert_eq!(to("/t?token=c&x=1"), "http://h/t?flag&offset=a%2B1&token=c&x=1");
+        // The others may be credentials.
+        assert_eq!(to("http://other/t?x=1"), "http://other/t?offset=a%2B1&x=1");
+        let append = redirect(Operation::Append, "http://h/s?token=1", 308, "http://h/t").unwrap();
+        assert!(append.contains("token=1"), "{append}");
+    }
+
+    #[test]
+    fn errors_name_the_location_without_its_query() {
+        for location in ["https://h/t?sig=SECRET", "ftp://h/t?sig=SECRET", "http://[/?sig=SECRET"] {
+            let error = redirect(Operation::Append, "http://h/s", 302, location).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::http_client::{HttpClient, is_connection_suspect};
 use super::redirect::redirected_to;
 use crate::error::{Context, Error, StreamError};
 use crate::offset::Offset;
+use crate::outage::{FailedAttempt, OutageWatch};
 use crate::protocol::refusal::Refusal;
 use crate::retry::{Backoff, OPERATION_BUDGET};
 use durable_streams_contract::{Body, HttpTransport, Runtime, Sent};
@@ -56,16 +57,23 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
         let mut backoff = Backoff::new(self.defaults().retry.bounded_by(OPERATION_BUDGET));
         let mut ambiguous = false;
         let mut fresh_connection = false;
+        // For the log: the caller waits for the operation, and gets its error.
+        let mut outage = OutageWatch::default();
         loop {
+            let began = self.runtime().now();
             let attempt = self.send_once(call, fresh_connection).await;
             fresh_connection = is_connection_suspect(&attempt);
             let (error, unapplied, has_response) = match attempt {
-                Ok(response) if response.status.is_success() => return Ok(response),
+                Ok(response) if response.status.is_success() => {
+                    outage.on_success(|| self.runtime().now());
+                    return Ok(response);
+                }
                 Ok(response) => {
                     let (error, unapplied) = self.refusal(call, response).await;
                     (error, unapplied, true)
                 }
                 Err(AttemptError::Refused(error)) => return Err(OperationError { error, ambiguous }),
+                Err(AttemptError::Intercepted(error)) => (error, false, false),
                 Err(AttemptError::Transport(error)) => {
                     (call.transport_error(&error), error.sent() == Sent::No, false)
                 }
@@ -79,8 +87,8 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             }
             if !unapplied && resend == Resend::IfUnapplied {
                 let reason = match error.status_code() {
-                    Some(status) => format!("the server responded with {status}"),
-                    None => error.kind().to_string(),
+                    Some(status) if has_response => format!("the server responded with {status}"),
+                    _ => error.kind().to_string(),
                 };
                 let error = error.with_kind(StreamError::OutcomeUnknown { reason });
                 return Err(OperationError { error, ambiguous });
@@ -89,27 +97,26 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             // close.
             ambiguous |= !unapplied;
             let runtime = self.runtime();
-            match backoff.next(runtime.now(), runtime.random(), error.retry_after()) {
+            let now = runtime.now();
+            let delay = backoff.next(now, runtime.random(), error.retry_after());
+            outage.on_failure(&FailedAttempt { began, now, cause: &error, delay });
+            match delay {
                 None => return Err(OperationError { error, ambiguous }),
-                Some(wait) => {
-                    #[cfg(feature = "tracing")]
-                    tracing::debug!(operation = call.operation.name(), ?wait, %error, "retrying");
-                    runtime.sleep(wait).await;
-                }
+                Some(delay) => runtime.sleep(delay).await,
             }
         }
     }
 
     /// The error of a response that is not a success, and whether it proves that nothing was applied.
     pub(crate) async fn refusal(&self, call: &Call, response: Response) -> (Error, bool) {
-        let Response { status, headers, body, redirected_to: origin } = response;
+        let Response { status, headers, body, is_request_incomplete, redirected_to: origin } = response;
         let message = self.drain(body).await;
         let offset =
             call.query.iter().find(|(key, _)| *key == "offset").map(|(_, value)| Offset::parse(value));
         let now = self.runtime().wall_time();
         let refused = Refusal {
             operation: call.operation,
-            url: call.url().as_str(),
+            url: call.shown_url(),
             offset: offset.as_ref(),
             status,
             headers: &headers,
@@ -121,11 +128,12 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             let detail = format!("{}, which is not sent the configured headers", redirected_to(&endpoint));
             error = error.with_detail(detail);
         }
-        // These refuse a request before it is applied: RFC 6585 section 4, RFC 9110 section 15.5.20, RFC 8470 section 5.2.
-        let unapplied = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::MISDIRECTED_REQUEST | StatusCode::TOO_EARLY
-        );
+        // A request that was not received in full is not applied. These refuse one before it is applied: RFC 6585 section 4, RFC 9110 section 15.5.20, RFC 8470 section 5.2.
+        let unapplied = is_request_incomplete
+            || matches!(
+                status,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::MISDIRECTED_REQUEST | StatusCode::TOO_EARLY
+            );
         (error, unapplied)
     }
 

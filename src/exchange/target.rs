@@ -3,16 +3,26 @@
 use super::query::reserved_parameter;
 use crate::error::{Error, StreamError};
 use http::Uri;
+use std::fmt;
 use std::sync::Arc;
-use url::Url;
+use url::{Origin, Url};
+
+/// Where the streams of a client are.
+#[derive(Debug, Default)]
+pub(crate) struct Base {
+    /// The URL that relative stream URLs are resolved below.
+    pub(crate) url: Option<Url>,
+    /// Other origins whose streams the client may use. They get none of the client's own headers and parameters.
+    pub(crate) allowed: Vec<Origin>,
+}
 
 /// A stream's endpoint, or the error that its URL has.
 #[derive(Clone, Debug)]
 pub(crate) struct Target(Result<Endpoint, Error>);
 
 impl Target {
-    pub(crate) fn resolve(base: Option<&Url>, url: &str) -> Self {
-        Self(resolve(base, url).and_then(Endpoint::new))
+    pub(crate) fn resolve(base: &Base, url: &str) -> Self {
+        Self(base.endpoint(url))
     }
 
     pub(crate) fn endpoint(&self) -> Result<&Endpoint, Error> {
@@ -25,28 +35,84 @@ impl Target {
 }
 
 /// A URL that a request is sent to, in the forms of the `url` and the `http` crate. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Endpoint(Arc<(Url, Uri)>);
+#[derive(Clone)]
+pub(crate) struct Endpoint(Arc<EndpointInner>);
+
+struct EndpointInner {
+    url: Url,
+    uri: Uri,
+    /// It is not at the origin of the client's base URL: the client's own headers and parameters are not for it.
+    is_foreign: bool,
+}
 
 impl Endpoint {
     pub(crate) fn new(url: Url) -> Result<Self, Error> {
+        Self::at(url, false)
+    }
+
+    fn at(url: Url, is_foreign: bool) -> Result<Self, Error> {
         match Uri::try_from(url.as_str()) {
-            Ok(uri) => Ok(Self(Arc::new((url, uri)))),
+            Ok(uri) => Ok(Self(Arc::new(EndpointInner { url, uri, is_foreign }))),
             Err(error) => Err(refuse("url", url.as_str(), error.to_string())),
         }
     }
 
     pub(crate) fn url(&self) -> &Url {
-        &self.0.0
+        &self.0.url
     }
 
     pub(crate) fn uri(&self) -> &Uri {
-        &self.0.1
+        &self.0.uri
+    }
+
+    /// The URL as texts show it.
+    pub(crate) fn shown(&self) -> &str {
+        without_query(self.0.url.as_str())
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.0.is_foreign
     }
 }
 
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.shown()).finish()
+    }
+}
+
+/// A URL without its query, which may hold credentials, for texts that are logged.
+pub(crate) fn without_query(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(before, _)| before)
+}
+
 fn refuse(option: &str, value: &str, reason: impl Into<String>) -> Error {
-    StreamError::config(option, format!("{value:?}"), reason).into()
+    StreamError::config(option, format!("{:?}", without_query(value)), reason).into()
+}
+
+impl Base {
+    fn endpoint(&self, text: &str) -> Result<Endpoint, Error> {
+        let url = resolve(self.url.as_ref(), text)?;
+        let is_foreign = self.url.as_ref().is_some_and(|base| base.origin() != url.origin());
+        if is_foreign && !self.allowed.contains(&url.origin()) {
+            let reason = "its origin is not that of the client's base_url; allow it with allow_origin, or use another client";
+            return Err(refuse("url", text, reason));
+        }
+        Endpoint::at(url, is_foreign)
+    }
+}
+
+/// Parses an origin that a client allows, given as a URL.
+pub(crate) fn allowed_origin(text: &str) -> Result<Origin, Error> {
+    let url = parse("allow_origin", text)?;
+    if url.path() != "/" || url.query().is_some() {
+        return Err(refuse(
+            "allow_origin",
+            text,
+            "it has a path or a query; write it like https://example.com",
+        ));
+    }
+    Ok(url.origin())
 }
 
 /// Parses the base URL of a client.
@@ -160,13 +226,43 @@ mod tests {
             "http://h:99999/",
             "http://u@h/x",
             "http://h/x#y",
-            "http://h/x?offset=3",
+            "http://h/x?offset=SECRET",
         ] {
             let error = resolved(None, text).unwrap_err();
-            assert!(error.contains(&format!("{text:?}")), "{error}");
+            assert!(error.contains(&format!("{:?}", without_query(text))), "{error}");
+            assert!(!error.contains("SECRET"), "{error}");
         }
         let error = resolved(None, "http://u:secret@h/x").unwrap_err();
         assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn stream_of_another_origin_has_to_be_allowed() {
+        let url = Some(base_url("https://h/v1").unwrap());
+        let base = Base { url, allowed: vec![allowed_origin("http://other:81").unwrap()] };
+        for refused in
+            ["https://evil/x", "http://h/v1/x", "https://h:444/v1/x", "http://other/x", "https://other:81/x"]
+        {
+            let error = base.endpoint(refused).unwrap_err();
+            assert!(error.to_string().contains("allow_origin"), "{error}");
+        }
+        assert!(base.endpoint("http://other:81/x").unwrap().is_foreign());
+        for own in ["x", "https://h/v1/x", "https://H:443/other"] {
+            assert!(!base.endpoint(own).unwrap().is_foreign(), "{own}");
+        }
+        assert!(!Base::default().endpoint("https://anywhere/x").unwrap().is_foreign());
+        for text in ["http://h/path", "h", "http://h/?x=1", "http://u:secret@h"] {
+            let error = allowed_origin(text).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn texts_show_no_query() {
+        let endpoint = Endpoint::new(Url::parse("http://h/s?sig=SECRET").unwrap()).unwrap();
+        let target = Target::resolve(&Base::default(), "http://h/s?sig=SECRET");
+        assert!(!format!("{endpoint:?} {target:?}").contains("SECRET"));
+        assert_eq!(endpoint.shown(), "http://h/s");
     }
 
     #[test]

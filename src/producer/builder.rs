@@ -11,6 +11,7 @@ use super::queue::buffer::{Limits, Queue};
 use super::shared::{Life, Shared};
 use crate::error::{Error, StreamError};
 use crate::exchange::error_action::{ErrorAction, ErrorHandler};
+use crate::outage::ConnectionStatus;
 use crate::retry::RetryConfig;
 use crate::stream::handle::DurableStream;
 use crate::stream::values::{content_type_value, producer_id_value, producer_number};
@@ -48,6 +49,8 @@ pub struct ProducerBuilder<T = AnyTransport, R = AnyRuntime> {
     epoch: u64,
     auto_claim: bool,
     accept_duplicates: bool,
+    accept_missing_epoch: bool,
+    connection_status: ConnectionStatus,
     max_in_flight: usize,
     limits: Limits,
     retry: Option<RetryConfig>,
@@ -74,6 +77,8 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
             epoch: 0,
             auto_claim: false,
             accept_duplicates: false,
+            accept_missing_epoch: false,
+            connection_status: ConnectionStatus::new(),
             max_in_flight: 5,
             limits: Limits {
                 batch_bytes: 1_000_000,
@@ -103,6 +108,8 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
             epoch: self.epoch,
             auto_claim: self.auto_claim,
             accept_duplicates: self.accept_duplicates,
+            accept_missing_epoch: self.accept_missing_epoch,
+            connection_status: self.connection_status,
             max_in_flight: self.max_in_flight,
             limits: self.limits,
             retry: self.retry,
@@ -187,6 +194,22 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
     /// For deliberate replays: the same records, in the same batches, under the same id and epoch.
     pub fn accept_duplicates(mut self, enabled: bool) -> Self {
         self.accept_duplicates = enabled;
+        self
+    }
+
+    /// Accepts a success that does not repeat the producer's epoch (`Producer-Epoch`). Default: false; the producer halts with
+    /// [`StreamError::NotSupported`] at the first one, since a server that ignores the producer's headers stores a
+    /// repeated batch twice.
+    ///
+    /// For servers that are known to keep the producer's identity, and not to repeat it.
+    pub fn accept_missing_epoch(mut self, enabled: bool) -> Self {
+        self.accept_missing_epoch = enabled;
+        self
+    }
+
+    /// Where the producer says whether it reaches its server. Default: nowhere.
+    pub fn connection_status(mut self, status: ConnectionStatus) -> Self {
+        self.connection_status = status;
         self
     }
 
@@ -275,12 +298,13 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
                 accept_duplicates: self.accept_duplicates,
                 max_in_flight: self.max_in_flight,
                 retry,
+                connection_status: self.connection_status,
             },
             drain_timeout: self.drain_timeout,
             on_error: self.on_error,
         };
         let shared = Shared::new(Queue::new(limits, framing), Life::Open, self.epoch);
-        let wire = Wire::new(self.stream, id, content_type);
+        let wire = Wire::new(self.stream, id, content_type, self.accept_missing_epoch);
         let host = Start { wire, config: Arc::new(config) };
         Ok(IdempotentProducer::new(Arc::new(Handles { shared: Arc::new(shared), host: Box::new(host) })))
     }

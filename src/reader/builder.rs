@@ -15,6 +15,7 @@ use crate::error::{Error, StreamError};
 use crate::exchange::error_action::ErrorAction;
 use crate::exchange::headers::header;
 use crate::offset::Offset;
+use crate::outage::ConnectionStatus;
 use crate::protocol::operation::Operation;
 use crate::retry::RetryConfig;
 use crate::stream::handle::DurableStream;
@@ -78,6 +79,8 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
             max_event_bytes: 16 * 1024 * 1024,
             idle_timeout: stream.http().defaults().idle_timeout,
             if_none_match: None,
+            event_timeout: Duration::from_secs(120),
+            connection_status: ConnectionStatus::new(),
         };
         Self {
             stream,
@@ -169,6 +172,21 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         self
     }
 
+    /// How long an event stream may bring comments and no event, before it is replaced. Default: 2 minutes. Not zero.
+    ///
+    /// Servers send a control event about once a minute. A gateway that sends comments of its own would otherwise hide that
+    /// the server behind it is gone.
+    pub fn event_timeout(mut self, timeout: Duration) -> Self {
+        self.options.event_timeout = timeout;
+        self
+    }
+
+    /// Where the reader says whether it reaches its server. Default: nowhere.
+    pub fn connection_status(mut self, status: ConnectionStatus) -> Self {
+        self.options.connection_status = status;
+        self
+    }
+
     /// A header for the reader's requests. It replaces the client's and the handle's headers of that name.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -223,7 +241,7 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
             saved.offset().validate()?;
             self.start = saved;
         }
-        let (url, max_message_bytes) = (self.stream.url()?.to_owned(), self.options.max_event_bytes);
+        let (url, max_message_bytes) = (self.stream.shown_url()?.to_owned(), self.options.max_event_bytes);
         let mut driver = Box::new(self.driver()?);
         std::future::poll_fn(|cx| driver.poll_started(cx)).await?;
         driver.share_content_type();
@@ -353,7 +371,7 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
         let runtime = self.stream.client().runtime();
         let machine = Machine::new(
             self.options,
-            template.url().to_string(),
+            template.shown_url().to_owned(),
             &self.start,
             self.stream.known_content_type().map(|known| known.to_string()),
             runtime.now(),

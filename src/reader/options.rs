@@ -1,5 +1,6 @@
 use crate::error::{Error, StreamError};
 use crate::exchange::error_action::ErrorHandler;
+use crate::outage::ConnectionStatus;
 use crate::retry::RetryConfig;
 use http::HeaderValue;
 use std::fmt;
@@ -50,6 +51,9 @@ pub(super) struct Options {
     pub(super) max_event_bytes: usize,
     pub(super) idle_timeout: Duration,
     pub(super) if_none_match: Option<HeaderValue>,
+    /// How long an event stream may have comments and no event.
+    pub(super) event_timeout: Duration,
+    pub(super) connection_status: ConnectionStatus,
 }
 
 impl Options {
@@ -62,8 +66,11 @@ impl Options {
                 return Err(StreamError::config(option, "0", "it must be above zero").into());
             }
         }
-        if self.idle_timeout.is_zero() {
-            return Err(StreamError::config("idle_timeout", "0s", "it must be above zero").into());
+        for (option, timeout) in [("idle_timeout", self.idle_timeout), ("event_timeout", self.event_timeout)]
+        {
+            if timeout.is_zero() {
+                return Err(StreamError::config(option, "0s", "it must be above zero").into());
+            }
         }
         if conditional && self.live != LiveMode::Off {
             let live = format!("{:?}", self.live);

@@ -47,6 +47,10 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
 
 /// A checkpoint in a file, replaced atomically: written to a temporary file, synced, and renamed.
 ///
+/// If the path is a symbolic link, the file that it leads to is replaced, and the link stays. Where the file system cannot sync
+/// a directory, as some network file systems cannot, the checkpoint survives a crash of the program but not surely one of
+/// the computer.
+///
 /// The file holds the checkpoint's text form and a line feed. Each operation runs on a thread of its own, so that a slow disk
 /// blocks no executor. If saves overlap, the one that began last wins.
 ///
@@ -126,33 +130,61 @@ impl CheckpointFile {
         if *done > number {
             return Ok(());
         }
-        let (temporary, file) = self.create_temporary()?;
-        let written = write_synced(file, text).and_then(|()| fs::rename(&temporary, &self.path));
+        let path = follow_links(&self.path)?;
+        let (temporary, file) = create_temporary(&path)?;
+        let written = write_synced(file, text).and_then(|()| fs::rename(&temporary, &path));
         if let Err(error) = written {
             // If the temporary file cannot be removed, it does no harm. The first failure is the one to report.
             drop(fs::remove_file(&temporary));
             return Err(error);
         }
-        sync_directory(&self.path)?;
+        // The file is in place: only a crash of the computer could still lose it.
+        match sync_directory(&path) {
+            Err(error) if !cannot_sync(&error) => return Err(error),
+            _ => {}
+        }
         *done = number;
         Ok(())
     }
+}
 
-    /// Creates a temporary file for this save alone. Other stores may save to the same checkpoint: in this process, or in
-    /// another container with the same process id.
-    fn create_temporary(&self) -> io::Result<(PathBuf, File)> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let mut name = self.path.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".{}.{number}.new", std::process::id()));
-            let temporary = self.path.with_file_name(name);
-            match File::create_new(&temporary) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                file => return Ok((temporary, file?)),
-            }
+/// As many links are followed as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// The path that `path` leads to: a rename would replace a symbolic link itself.
+fn follow_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        // An error means that it is no link, or is not there yet.
+        let Ok(target) = fs::read_link(&path) else { return Ok(path) };
+        // A relative target is relative to the link. An absolute one replaces all of the path.
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    Err(io::Error::other("the path leads through too many symbolic links"))
+}
+
+/// Creates a temporary file beside `path` for one save alone. Other stores may save to the same checkpoint: in this process, or
+/// in another container with the same process id.
+fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.{number}.new", std::process::id()));
+        let temporary = path.with_file_name(name);
+        match File::create_new(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            file => return Ok((temporary, file?)),
         }
     }
+}
+
+/// Whether the file system does not sync directories, or not for this user. An error of the disk is another thing.
+fn cannot_sync(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn write_synced(mut file: File, text: &[u8]) -> io::Result<()> {
@@ -270,6 +302,39 @@ mod tests {
         let error = block_on(FileCheckpointStore::new(&directory).load()).unwrap_err().to_string();
         assert!(error.contains(&directory.display().to_string()), "{error}");
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symbolic_link_stays_and_its_target_is_replaced() {
+        let directory = scratch("link");
+        fs::create_dir(directory.join("data")).unwrap();
+        let link = directory.join("reader");
+        std::os::unix::fs::symlink("second", &link).unwrap();
+        std::os::unix::fs::symlink("data/checkpoint", directory.join("second")).unwrap();
+        let store = FileCheckpointStore::new(&link);
+        // The target does not exist before the first save.
+        for text in ["0_1", "0_2"] {
+            block_on(store.save(&text.parse().unwrap())).unwrap();
+            assert_eq!(fs::read_to_string(directory.join("data/checkpoint")).unwrap(), format!("{text}\n"));
+            assert_eq!(block_on(store.load()).unwrap(), Some(text.parse().unwrap()));
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        }
+        assert_eq!(fs::read_dir(directory.join("data")).unwrap().count(), 1);
+        // A circle of links leads nowhere.
+        std::os::unix::fs::symlink("circle", directory.join("circle")).unwrap();
+        let circle = FileCheckpointStore::new(directory.join("circle"));
+        assert!(block_on(circle.save(&"0_1".parse().unwrap())).is_err());
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn directory_that_cannot_be_synced_is_no_error_but_a_broken_disk_is() {
+        let (eio, eacces, einval, eopnotsupp_on_linux) = (5, 13, 22, 95);
+        let ignored = |code| cannot_sync(&io::Error::from_raw_os_error(code));
+        assert!(ignored(einval) && ignored(eacces) && !ignored(eio));
+        assert!(cfg!(not(target_os = "linux")) || ignored(eopnotsupp_on_linux));
     }
 
     #[test]

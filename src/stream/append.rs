@@ -55,6 +55,7 @@ struct Request<T, R> {
     headers: Vec<(String, String)>,
     at_least_once: bool,
     closing: bool,
+    accepts_missing_epoch: bool,
 }
 
 impl<T: HttpTransport, R: Runtime> Append<T, R> {
@@ -69,6 +70,7 @@ impl<T: HttpTransport, R: Runtime> Append<T, R> {
             headers: Vec::new(),
             at_least_once: false,
             closing: false,
+            accepts_missing_epoch: false,
         })))
     }
 
@@ -117,6 +119,14 @@ impl<T: HttpTransport, R: Runtime> Append<T, R> {
     /// and a second copy is possible. Default: off, and such a failure is [`StreamError::OutcomeUnknown`].
     pub fn at_least_once(self) -> Self {
         self.edit(|request| request.at_least_once = true)
+    }
+
+    /// Accepts a success without `Producer-Epoch` for an append with a [producer's identity](Self::producer). Default: off,
+    /// and it is [`StreamError::NotSupported`]: a server that ignores the identity would store a repeated append twice.
+    ///
+    /// For servers that are known to keep the identity, and not to repeat it.
+    pub fn accept_missing_epoch(self) -> Self {
+        self.edit(|request| request.accepts_missing_epoch = true)
     }
 
     /// Appends the record and closes the stream, in one step.
@@ -178,6 +188,7 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
 
     async fn call(&mut self) -> Result<Call, Error> {
         let mut call = self.stream.call(Operation::Append)?;
+        call.accepts_missing_epoch = self.accepts_missing_epoch;
         // An error of serialisation was kept until now, so that `append_json` need not return a `Result`.
         let data = std::mem::replace(&mut self.data, Ok(Bytes::new()))?;
         if data.is_empty() {
@@ -218,6 +229,14 @@ impl<T: HttpTransport, R: Runtime> Request<T, R> {
     }
 
     async fn response(&self, call: &Call, status: StatusCode, head: Head) -> AppendResult {
+        let is_foreign = head.next_offset.is_none() && head.producer_seq.is_none();
+        if self.producer.is_some()
+            && head.producer_epoch.is_none()
+            && !self.accepts_missing_epoch
+            && !is_foreign
+        {
+            return Err(call.missing_epoch());
+        }
         let producer = match (&self.producer, head.producer_epoch, head.producer_seq) {
             (Some((_, epoch, seq)), server_epoch, server_seq) => Some(ProducerPosition {
                 epoch: server_epoch.unwrap_or(*epoch),

@@ -4,7 +4,7 @@ use crate::client::handle::Client;
 use crate::error::Error;
 use crate::exchange::call::{Call, Response};
 use crate::exchange::http_client::HttpClient;
-use crate::exchange::target::Target;
+use crate::exchange::target::{Endpoint, Target};
 use crate::protocol::head::Head;
 use crate::protocol::operation::Operation;
 use crate::sync::lock;
@@ -54,7 +54,7 @@ impl<T, R> Clone for DurableStream<T, R> {
 
 impl<T, R> fmt::Debug for DurableStream<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.target.url().map(Url::to_string);
+        let url = self.target.endpoint().map(|endpoint| endpoint.shown().to_owned());
         f.debug_struct("DurableStream").field("url", &url).finish_non_exhaustive()
     }
 }
@@ -62,10 +62,10 @@ impl<T, R> fmt::Debug for DurableStream<T, R> {
 impl<T: HttpTransport, R: Runtime> Client<T, R> {
     /// A handle to the stream at `url`: an absolute URL, or a path below the client's base URL. Nothing is sent.
     ///
-    /// If the URL is not valid, every operation of the handle returns that error and sends
-    /// nothing. [`try_stream`](Self::try_stream) returns it at once.
+    /// If the URL is not valid, or is at another origin than the base URL and that origin is not
+    /// [allowed](crate::ClientBuilder::allow_origin), every operation of the handle returns that error and sends nothing. [`try_stream`](Self::try_stream) returns it at once.
     pub fn stream(&self, url: impl AsRef<str>) -> DurableStream<T, R> {
-        DurableStream::new(self.clone(), Target::resolve(self.base_url(), url.as_ref()))
+        DurableStream::new(self.clone(), Target::resolve(self.base(), url.as_ref()))
     }
 
     /// A handle to the stream at `url`: an absolute URL, or a path below the client's base URL. Nothing is sent.
@@ -74,7 +74,7 @@ impl<T: HttpTransport, R: Runtime> Client<T, R> {
     ///
     /// [`StreamError::Config`](crate::StreamError::Config) with the URL and what is wrong with it.
     pub fn try_stream(&self, url: impl AsRef<str>) -> Result<DurableStream<T, R>, Error> {
-        let target = Target::resolve(self.base_url(), url.as_ref());
+        let target = Target::resolve(self.base(), url.as_ref());
         target.url()?;
         Ok(DurableStream::new(self.clone(), target))
     }
@@ -138,6 +138,11 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
             content_type: self.content_type.clone(),
             headers: self.headers.clone(),
         }
+    }
+
+    /// The stream's URL as texts show it: without the query, which may hold credentials.
+    pub(crate) fn shown_url(&self) -> Result<&str, Error> {
+        self.target.endpoint().map(Endpoint::shown)
     }
 
     pub(crate) fn http(&self) -> &HttpClient<T, R> {

@@ -34,7 +34,7 @@ impl Visit for Line {
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("durable_streams::producer")
+        metadata.target().starts_with("durable_streams::producer") || metadata.target() == "durable_streams"
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -102,6 +102,65 @@ fn retries_claims_splits_and_the_halt_are_logged() {
     assert!(one_of("lost the producer's state").contains("sequence gap"));
     let claim = one_of("claims an epoch");
     assert!(claim.contains("from=0 epoch=1 batches=1"), "{claim}");
+    // A single failed attempt is no outage.
+    let outages = lines_seen.of("outage: ");
+    assert_eq!(outages.len(), 1, "{outages:#?}");
+    let outage = &outages[0];
+    for part in ["WARN", "attempt=1", "next=", "url=\"http://sim/orders\"", "cause="] {
+        assert!(outage.contains(part), "{outage}");
+    }
+    assert!(lines_seen.of("outage ended").is_empty());
     let end = one_of("the producer halts");
     assert!(end.contains("WARN") && end.contains("error="), "{end}");
+}
+
+/// One WARN when an outage begins and one INFO when it ends, for a producer, a reader and an operation.
+#[test]
+fn outage_is_logged_once_at_its_begin_and_once_at_its_end() {
+    for (what, log) in [
+        ("produce", outage_log(Work::Produce)),
+        ("read", outage_log(Work::Read)),
+        ("head", outage_log(Work::Head)),
+    ] {
+        let of = |text: &str| log.of(text);
+        assert_eq!((of("outage: ").len(), of("outage ended").len()), (1, 1), "{what}: {:#?}", of(""));
+        assert!(of("outage: ")[0].contains("WARN"), "{what}: {:?}", of("outage: "));
+        let end = &of("outage ended")[0];
+        assert!(end.contains("INFO") && end.contains("duration="), "{what}: {end}");
+    }
+}
+
+enum Work {
+    Produce,
+    Read,
+    Head,
+}
+
+fn outage_log(work: Work) -> Lines {
+    let log = Lines::default();
+    let schedule = Schedule::new().at(10 * SECOND, Incident::Partition(50 * SECOND));
+    let mut world = World::builder(1).schedule(schedule).build();
+    let stream = lines(&mut world);
+    let runtime = world.runtime();
+    let _second = tracing::Dispatch::new(Lines::default());
+    tracing::subscriber::with_default(log.clone(), || {
+        world.run(async {
+            stream.append("one\n").await.unwrap();
+            durable_streams::contract::Timer::sleep(&runtime, 15 * SECOND).await;
+            match work {
+                Work::Produce => {
+                    stream.producer("p").build().append("two\n").unwrap().await.unwrap();
+                }
+                Work::Read => {
+                    let live = durable_streams::LiveMode::LongPoll;
+                    let mut chunks = stream.reader().live(live).chunks().await.unwrap();
+                    chunks.next().await.unwrap().unwrap();
+                }
+                Work::Head => {
+                    stream.head().await.unwrap();
+                }
+            }
+        });
+    });
+    log
 }

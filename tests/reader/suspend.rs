@@ -24,7 +24,8 @@ fn delay(mode: LiveMode, incident: Option<Incident>) -> Duration {
     let mut world = World::builder(1).schedule(schedule).build();
     let stream = stream(&mut world);
     let laptop = world.process("laptop");
-    let reader = reader_on(&world, &laptop).offset(Offset::Now).live(mode).idle_timeout(IDLE);
+    let reader =
+        reader_on(&world, &laptop).offset(Offset::Now).live(mode).idle_timeout(IDLE).event_timeout(IDLE);
     let clock = world.runtime();
     let read = laptop.spawn(async move {
         // A suspension must not count as a failure.

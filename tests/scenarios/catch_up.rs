@@ -176,21 +176,22 @@ pub async fn body_cut_at_any_byte_is_read_once<S: Stack>() {
 
 /// Guarantee 21.
 pub async fn pages_are_requested_until_up_to_date<S: Stack>() {
+    const JSON: [Flag<'_>; 1] = [Flag::ContentType("application/json")];
     // One page is empty, and the last one has no Stream-Up-To-Date: an empty page at the same offset is the tail.
     let script = Script::start(|exchange| {
         let (data, next, flags): (_, _, &[Flag<'_>]) = match exchange.query("offset").unwrap() {
-            "-1" => ("one ", "a1", &[]),
-            "a1" => ("", "a2", &[]),
-            "a2" => ("two ", "a3", &[]),
-            "a3" => ("three", "a4", &[]),
-            "a4" => ("", "a4", &[]),
+            "-1" => ("[1]", "a1", &JSON),
+            "a1" => ("[]", "a2", &JSON),
+            "a2" => ("[2]", "a3", &JSON),
+            "a3" => ("[3]", "a4", &JSON),
+            "a4" => ("[]", "a4", &JSON),
             other => panic!("offset {other} was never handed out"),
         };
         exchange.respond(200, stream_headers(next, flags), data);
     })
     .unwrap();
     let chunks = all::<S>(scripted::<S>(&script).reader().chunks().await.unwrap()).await.unwrap();
-    assert_eq!(joined(&chunks), b"one two three");
+    assert_eq!(joined(&chunks), b"[1][2][3][]");
     let reported: Vec<_> =
         chunks.iter().map(|chunk| (chunk.checkpoint.to_string(), chunk.up_to_date)).collect();
     let expected = [("a1", false), ("a3", false), ("a4", false), ("a4", true)];
@@ -225,40 +226,56 @@ async fn ends_with<S: Stack>(script: &Script, start: &str) -> (StreamError, usiz
 }
 
 /// Guarantees 10 and 23.
-pub async fn invalid_response_is_typed_error_after_one_request<S: Stack>() {
-    type Case =
-        (&'static str, &'static [(&'static str, &'static str)], &'static str, fn(&StreamError) -> bool);
+pub async fn invalid_response_is_typed_error<S: Stack>() {
+    type Case = (
+        &'static str,
+        usize,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        fn(&StreamError) -> bool,
+    );
     let recreated: fn(&StreamError) -> bool = |kind| matches!(kind, StreamError::Recreated { .. });
     let protocol: fn(&StreamError) -> bool = |kind| matches!(kind, StreamError::Protocol { .. });
-    let cases: [Case; 8] = [
-        ("no offset", &[("content-type", "text/plain")], "data", protocol),
-        ("captive portal", &[("content-type", "text/html")], "<html>", protocol),
-        ("no advance", &[("content-type", "text/plain"), ("stream-next-offset", "b5")], "data", protocol),
-        ("backwards", &[("content-type", "text/plain"), ("stream-next-offset", "b4")], "data", recreated),
-        ("backwards, empty", &[("content-type", "text/plain"), ("stream-next-offset", "b4")], "", recreated),
-        ("sentinel", &[("content-type", "text/plain"), ("stream-next-offset", "-1")], "data", protocol),
+    let cases: [Case; 9] = [
+        ("no offset", 1, &[("content-type", "text/plain")], "data", protocol),
+        ("captive portal", 1, &[("content-type", "text/html")], "<html>", protocol),
+        // A cache may have answered these: they are requested again past it.
+        ("no advance", 2, &[("content-type", "text/plain"), ("stream-next-offset", "b5")], "data", protocol),
+        ("backwards", 2, &[("content-type", "text/plain"), ("stream-next-offset", "b4")], "data", recreated),
+        (
+            "backwards, empty",
+            2,
+            &[("content-type", "text/plain"), ("stream-next-offset", "b4")],
+            "",
+            recreated,
+        ),
+        ("no content", 2, &[("content-type", "text/plain"), ("stream-next-offset", "b6")], "", protocol),
+        ("sentinel", 1, &[("content-type", "text/plain"), ("stream-next-offset", "-1")], "data", protocol),
         (
             "invalid JSON",
+            1,
             &[("content-type", "application/json"), ("stream-next-offset", "b6")],
             "<html>",
             protocol,
         ),
         (
             "encoding",
+            1,
             &[("content-type", "text/plain"), ("stream-next-offset", "b6"), ("content-encoding", "rot13")],
             "data",
             |kind| matches!(kind, StreamError::UnexpectedEncoding { .. }),
         ),
     ];
-    for (case, headers, body, expected) in cases {
+    for (case, times, headers, body, expected) in cases {
         let script = Script::start(move |exchange| exchange.respond(200, headers.to_vec(), body)).unwrap();
         let (kind, requests) = ends_with::<S>(&script, "b5").await;
         assert!(expected(&kind), "{case}: {kind}");
-        assert_eq!(requests, 1, "{case}");
+        assert_eq!(requests, times, "{case}");
     }
     // Every response advances the offset, and none has content.
     let script = Script::start(|exchange| {
-        exchange.respond(200, stream_headers(&format!("c{:09}", exchange.nth()), &[]), "");
+        let json = Flag::ContentType("application/json");
+        exchange.respond(200, stream_headers(&format!("c{:09}", exchange.nth()), &[json]), "[]");
         exchange.close();
     })
     .unwrap();

@@ -283,7 +283,8 @@ pub async fn auto_falls_back_to_long_poll_when_sse_is_refused<S: Stack>() {
         let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();
         assert_eq!(content::<S>(&mut chunks).await.unwrap().data, "[1]", "{status}");
         let sse_requests = script.requests().iter().filter(|r| r.query("live") == Some("sse")).count();
-        assert_eq!(sse_requests, 1, "{status}");
+        // A cache may have answered that the stream is not there.
+        assert_eq!(sse_requests, if status == 404 { 2 } else { 1 }, "{status}");
     }
     let script = without_sse(|exchange| exchange.respond(200, [("content-type", "text/html")], "<html>"));
     let mut chunks = tail::<S>(&script, "application/json", LiveMode::Auto).chunks().await.unwrap();

@@ -166,7 +166,9 @@ pub async fn success_without_protocol_headers_is_error<S: Stack>() {
         stream.close().await.unwrap_err(),
     ];
     for error in errors {
-        assert!(matches!(error.kind(), StreamError::Protocol { .. }), "{error}");
+        // Where a head that was cut cannot be told from a whole one, a response to HEAD is taken for one that was cut.
+        let may_be_cut = !S::DETECTS_CUT_HEADS && error.to_string().contains("head failed");
+        assert!(may_be_cut || matches!(error.kind(), StreamError::Protocol { .. }), "{error}");
         assert!(error.to_string().contains(script.url()), "{error}");
     }
 }
@@ -176,7 +178,7 @@ pub async fn unrequested_content_encoding_is_error<S: Stack>() {
     let script = Script::start(|exchange| {
         let headers =
             stream_headers("0_1", &[Flag::ContentType("text/plain")]).with("content-encoding", "rot13");
-        exchange.respond(200, headers, "uryyb");
+        exchange.respond(200, headers.with("producer-epoch", "0"), "uryyb");
     })
     .unwrap();
     let error = scripted::<S>(&script).reader().chunks().await.unwrap_err();

@@ -19,5 +19,7 @@ pub use async_trait::async_trait;
 pub use body::Body;
 pub use error::{Sent, TransportError, TransportErrorKind};
 pub use runtime::{AnyRuntime, DefaultRuntime, Executor, Runtime, RuntimeError, Sleep, Task, Timer};
-pub use transport::{AnyTransport, DefaultTransport, HttpTransport, SendOptions, TransportOptions};
+pub use transport::{
+    AnyTransport, DefaultTransport, HeadMayBeCut, HttpTransport, SendOptions, TransportOptions,
+};
 pub use upload::UploadProgress;

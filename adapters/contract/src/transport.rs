@@ -67,6 +67,13 @@ pub trait HttpTransport: Send + Sync + 'static {
         request: http::Request<Bytes>,
         options: SendOptions,
     ) -> Result<http::Response<Body>, TransportError>;
+
+    /// Whether the transport offers compression to servers by itself, and decodes what it offered. Default: false, and the
+    /// client sends `accept-encoding: identity`, as it does with every request for an event stream: what compresses on the way
+    /// also buffers.
+    fn offers_compression(&self) -> bool {
+        false
+    }
 }
 
 /// Hints for one request. Most transports need few of them.
@@ -154,6 +161,20 @@ impl SendOptions {
     }
 }
 
+/// Put into the extensions of a response whose head may have been cut, by a transport whose library cannot tell.
+///
+/// Such a response has an empty body. If it lacks a header that the protocol demands, the client takes it for a lost
+/// connection, and not for the server's answer.
+///
+/// ```
+/// use durable_streams_contract::{Body, HeadMayBeCut};
+///
+/// let mut response = http::Response::new(Body::empty());
+/// response.extensions_mut().insert(HeadMayBeCut);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct HeadMayBeCut;
+
 /// Options of a transport that a client builds itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -212,6 +233,10 @@ impl HttpTransport for AnyTransport {
     ) -> Result<http::Response<Body>, TransportError> {
         self.0.send(request, options).await
     }
+
+    fn offers_compression(&self) -> bool {
+        self.0.offers_compression()
+    }
 }
 
 #[async_trait]
@@ -222,5 +247,9 @@ impl<T: HttpTransport + ?Sized> HttpTransport for Arc<T> {
         options: SendOptions,
     ) -> Result<http::Response<Body>, TransportError> {
         (**self).send(request, options).await
+    }
+
+    fn offers_compression(&self) -> bool {
+        (**self).offers_compression()
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use durable_streams_contract::{TransportError, TransportErrorKind};
 use futures_lite::{AsyncRead, Stream};
 use isahc::AsyncBody;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,69 +16,64 @@ pub(crate) struct Chunks {
     // Before the lease: the body holds the client too, and dropping the last reference joins the client's thread.
     body: AsyncBody,
     lease: Option<Lease>,
-    end: End,
-}
-
-/// What shows that a body has ended. libcurl takes a head that was cut for a whole one, and then gives an empty body.
-pub(crate) enum End {
-    /// So many bytes are missing.
-    Length { missing: u64 },
-    /// The last chunk, which libcurl checks unless the head was cut. With `must_have_content`, an empty body was cut.
-    Chunks { must_have_content: bool },
-}
-
-impl End {
-    fn on_bytes(&mut self, count: usize) {
-        match self {
-            Self::Length { missing } => *missing = missing.saturating_sub(count as u64),
-            Self::Chunks { must_have_content } => *must_have_content = false,
-        }
-    }
-
-    /// What is wrong with a body that ends here.
-    fn on_end(&self) -> Option<String> {
-        match self {
-            Self::Length { missing: 0 } | Self::Chunks { must_have_content: false } => None,
-            Self::Length { missing } => {
-                Some(format!("{missing} bytes are missing at the end of the response"))
-            }
-            Self::Chunks { must_have_content: true } => Some(
-                "the response has no content, though its next offset is behind the one asked for".to_owned(),
-            ),
-        }
-    }
+    /// The piece that arrived with the head.
+    first: Option<Bytes>,
+    /// How many bytes are missing, if the head says how many there are. libcurl checks chunked bodies itself.
+    missing: Option<u64>,
 }
 
 impl Chunks {
-    pub(crate) fn new(body: AsyncBody, lease: Lease, end: End) -> Self {
-        Self { body, lease: Some(lease), end }
+    pub(crate) fn new(body: AsyncBody, lease: Lease, first: Bytes, length: Option<u64>) -> Self {
+        let missing = length.map(|length| length.saturating_sub(first.len() as u64));
+        Self { body, lease: Some(lease), first: Some(first), missing }
     }
+}
+
+/// The next piece of a body; `None` at its end.
+pub(crate) async fn next_piece(body: &mut AsyncBody) -> Result<Option<Bytes>, TransportError> {
+    poll_fn(|cx| poll_piece(body, cx)).await
+}
+
+fn poll_piece(body: &mut AsyncBody, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, TransportError>> {
+    // On the stack, so that a quiet tail holds no buffer.
+    let mut piece = [0; PIECE];
+    Poll::Ready(match ready!(Pin::new(body).poll_read(cx, &mut piece)) {
+        Ok(0) => Ok(None),
+        Ok(count) => Ok(Some(Bytes::copy_from_slice(&piece[..count]))),
+        Err(error) => Err(classify_io(error, Phase::Body)),
+    })
 }
 
 impl Stream for Chunks {
     type Item = Result<Bytes, TransportError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // On the stack, so that a quiet tail holds no buffer.
-        let mut piece = [0; PIECE];
-        match ready!(Pin::new(&mut self.body).poll_read(cx, &mut piece)) {
-            Ok(0) => {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        match ready!(poll_piece(&mut self.body, cx)) {
+            Ok(Some(piece)) => {
+                if let Some(missing) = &mut self.missing {
+                    *missing = missing.saturating_sub(piece.len() as u64);
+                }
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Ok(None) => {
                 self.body = AsyncBody::empty();
                 if let Some(mut lease) = self.lease.take() {
                     lease.finish();
                 }
-                let wrong = self.end.on_end();
                 // Asked again, it has ended.
-                self.end = End::Length { missing: 0 };
-                Poll::Ready(wrong.map(|message| {
-                    Err(TransportError::new(TransportErrorKind::Truncated).with_message(message))
-                }))
+                let missing = self.missing.take().filter(|missing| *missing > 0);
+                Poll::Ready(missing.map(|missing| Err(truncated(missing))))
             }
-            Ok(count) => {
-                self.end.on_bytes(count);
-                Poll::Ready(Some(Ok(Bytes::copy_from_slice(&piece[..count]))))
-            }
-            Err(error) => Poll::Ready(Some(Err(classify_io(error, Phase::Body)))),
+            Err(error) => Poll::Ready(Some(Err(error))),
         }
     }
+}
+
+/// The error of a body that has ended before its length.
+pub(crate) fn truncated(missing: u64) -> TransportError {
+    TransportError::new(TransportErrorKind::Truncated)
+        .with_message(format!("{missing} bytes are missing at the end of the response"))
 }

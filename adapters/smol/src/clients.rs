@@ -131,6 +131,12 @@ impl Clients {
         }
     }
 
+    /// A client for one request after another on one connection.
+    pub(crate) fn single_connection(&self) -> Result<Lease, TransportError> {
+        let client = self.0.recipe.build(Some(1))?;
+        Ok(Lease { client: Some(client), source: Source::Own, finished: false })
+    }
+
     fn lease(&self, kind: Kind) -> Result<Lease, TransportError> {
         let (client, generation) = self.0.shared(kind).get(&self.0.recipe)?;
         let source = Source::Shared { clients: Arc::clone(&self.0), kind, generation };
@@ -198,7 +204,13 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 enum Source {
     Live(Counted),
-    Shared { clients: Arc<Shared>, kind: Kind, generation: u64 },
+    /// No one else's. It ends with this exchange.
+    Own,
+    Shared {
+        clients: Arc<Shared>,
+        kind: Kind,
+        generation: u64,
+    },
 }
 
 impl Lease {
@@ -231,6 +243,7 @@ impl Drop for Lease {
                 }
                 discard(ended);
             }
+            Source::Own => discard(vec![(client, Instant::now())]),
             Source::Shared { clients, kind, generation } => {
                 let shared = clients.shared(*kind);
                 if !self.finished {

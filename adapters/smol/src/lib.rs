@@ -22,14 +22,21 @@
 //! - More than 1024 open file descriptors need a libcurl that is built for it; see [`IsahcTransport`].
 //! - A body that is ended by closing the connection is an error: a response whose head was cut looks the same.
 //! - A head that was cut behind its framing field is still taken for whole: behind `content-length: 0`, behind
-//!   `transfer-encoding: chunked`, and in a response to HEAD or with the status 204 or 304. The fields behind the cut are missing, and
-//!   the body is empty. A cut behind any other `content-length` is an error, and so is an empty chunked body of a read whose
-//!   `stream-next-offset` is behind the offset asked for. Without `stream-next-offset` the client takes no response for a
-//!   success. The scenario `cut_head_loses_nothing` reads from an offset of the server's.
-//! - **Data can be lost** in one case: a read from the beginning of a stream (`offset=-1`), a chunked response, and a connection that ends
-//!   behind the line with `stream-next-offset` and before the end of the head. It cannot be told from the response of an empty
-//!   stream: the read ends without an error and without the content, or goes on behind it. Node's HTTP server writes
-//!   `transfer-encoding` last, so its responses can be cut like this. The hyper stack does not have this fault.
+//!   `transfer-encoding: chunked`, and in a response to HEAD or with the status 204 or 304. The fields behind the cut are missing, the
+//!   value that was cut is shorter, and the body is empty. What the adapter does:
+//!   - A cut behind any other `content-length` is an error.
+//!   - A success without content to a GET or a HEAD that is chunked, or whose last field is `stream-next-offset`, is requested again on
+//!     a connection of its own, and taken for whole if that connection then serves a HEAD as well. From a server that closes the
+//!     connection after such a response it is an error.
+//!   - Of every other response without content the client is told
+//!     ([`HeadMayBeCut`](durable_streams_contract::HeadMayBeCut)). It takes a success without a header that the protocol demands for
+//!     a lost connection.
+//!
+//!   So nothing is lost or repeated. What remains: in the response to an append, the offset that the append returns may be cut short.
+//!   The scenarios `cut_head_loses_nothing` and `empty_chunked_page_is_read` show it.
+//! - isahc does not pass on which TLS alert ended a handshake: each is a
+//!   [`Connect`](durable_streams_contract::TransportErrorKind::Connect) error, which is retried. A certificate that libcurl itself
+//!   refuses is not retried.
 //! - Request headers have to be ASCII; others are an
 //!   [`InvalidRequest`](durable_streams_contract::TransportErrorKind::InvalidRequest) error.
 //! - libcurl sends `accept: */*`, `user-agent`, and a `content-type` for a body, where the request has none.
@@ -40,9 +47,13 @@ mod body;
 mod classify;
 #[cfg(feature = "isahc")]
 mod clients;
+#[cfg(feature = "isahc")]
+mod exchange;
 mod runtime;
 #[cfg(feature = "isahc")]
 mod transport;
+#[cfg(feature = "isahc")]
+mod whole_head;
 
 pub use runtime::SmolRuntime;
 #[cfg(feature = "isahc")]

@@ -1,19 +1,14 @@
-use crate::body::{Chunks, End};
-use crate::classify::{Phase, classify};
 use crate::clients::{Clients, Recipe};
+use crate::exchange::{Arrived, exchange, may_be_cut, with_doubt};
+use crate::whole_head;
 use async_trait::async_trait;
 use bytes::Bytes;
 use durable_streams_contract::{
-    Body, DefaultTransport, HttpTransport, SendOptions, Sent, TransportError, TransportErrorKind,
-    TransportOptions,
+    Body, DefaultTransport, HttpTransport, SendOptions, TransportError, TransportErrorKind, TransportOptions,
 };
-use futures_lite::io::Cursor;
-use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode};
-use isahc::config::Configurable;
-use isahc::{AsyncBody, HttpClientBuilder};
+use http::{HeaderMap, Method};
+use isahc::HttpClientBuilder;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// isahc as [`HttpTransport`].
 ///
@@ -40,8 +35,9 @@ use std::time::{Duration, Instant};
 /// # Responses that were cut
 ///
 /// libcurl takes a response head that was cut for a whole one. So a response without `content-length` and without chunked
-/// framing is an error here, except for 204, 304 and HEAD; and so is a body with fewer bytes than its `content-length`. What
-/// cannot be told is listed on the [crate's page](crate).
+/// framing is an error here, except for 204, 304 and HEAD; and so is a body with fewer bytes than its `content-length`. An empty
+/// chunked response to a read is requested again, on a connection that must serve one request more to show that the
+/// response was whole. What cannot be told is listed on the [crate's page](crate).
 ///
 /// # 1024 file descriptors
 ///
@@ -160,34 +156,6 @@ fn check(request: &http::Request<Bytes>) -> Result<(), TransportError> {
     }
 }
 
-/// The same request as isahc takes it.
-fn translate(
-    request: http::Request<Bytes>,
-    backstop: Option<Duration>,
-) -> Result<http::Request<AsyncBody>, TransportError> {
-    let (mut parts, body) = request.into_parts();
-    let body = if body.is_empty() {
-        if matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
-            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        AsyncBody::empty()
-    } else {
-        let length = body.len() as u64;
-        // A reader and not a buffer: libcurl cannot rewind it, so it cannot send it twice unseen.
-        AsyncBody::from_reader_sized(Cursor::new(body), length)
-    };
-    let mut builder = http::Request::builder().method(parts.method).uri(parts.uri);
-    if let Some(headers) = builder.headers_mut() {
-        *headers = parts.headers;
-    }
-    if let Some(backstop) = backstop {
-        builder = builder.timeout(backstop);
-    }
-    builder
-        .body(body)
-        .map_err(|error| TransportError::new(TransportErrorKind::InvalidRequest).with_source(error))
-}
-
 #[async_trait]
 impl HttpTransport for IsahcTransport {
     async fn send(
@@ -198,8 +166,7 @@ impl HttpTransport for IsahcTransport {
         check(&request)?;
         let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
         let bare = request.body().is_empty() && (writes || *request.method() == Method::DELETE);
-        // Dropped after the exchange below: the last to hold a client joins its thread.
-        let mut lease = if bare {
+        let lease = if bare {
             self.clients.common()?
         } else if options.is_live() {
             self.clients.lease_live()?
@@ -208,70 +175,28 @@ impl HttpTransport for IsahcTransport {
         };
         // Where dropping cancels, nothing else is needed.
         let backstop = options.backstop().filter(|_| !lease.is_live());
-        let head = *request.method() == Method::HEAD;
-        let asked = concrete_offset(request.uri());
-        let request = translate(request, backstop)?;
-        let start = Instant::now();
-        let Some(sending) = lease.client().map(|client| client.send_async(request)) else {
-            return Err(TransportError::new(TransportErrorKind::Other).with_sent(Sent::No));
-        };
-        let response = match sending.await {
-            Ok(response) => response,
-            Err(error) => {
-                lease.finish();
-                let late = backstop.is_some_and(|backstop| start.elapsed() >= backstop);
-                return Err(classify(error, Phase::Head { late }));
+        let asks = matches!(*request.method(), Method::GET | Method::HEAD);
+        let again =
+            asks.then(|| (request.method().clone(), request.uri().clone(), request.headers().clone()));
+        match (exchange(lease, request, backstop).await?, again) {
+            (Arrived::WithContent(response), _) => Ok(response),
+            (Arrived::Empty { response, is_doubtful: true, .. }, Some((method, uri, headers))) => {
+                if !options.is_live() {
+                    return whole_head::repeat(self.clients.single_connection()?, &method, uri, headers)
+                        .await;
+                }
+                // A live read goes on from where it is, and asks again.
+                if stays(response.headers(), &uri) { Ok(with_doubt(response)) } else { Err(may_be_cut()) }
             }
-        };
-        let (parts, body) = response.into_parts();
-        let empty = head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let body = if empty {
-            lease.finish();
-            Body::empty()
-        } else {
-            let end = match body_length(&parts.headers)? {
-                Some(missing) => End::Length { missing },
-                None => End::Chunks { must_have_content: moves_on(&parts.headers, asked.as_deref()) },
-            };
-            Body::from_stream(Chunks::new(body, lease, end))
-        };
-        Ok(http::Response::from_parts(parts, body))
+            (Arrived::Empty { response, .. }, _) => Ok(with_doubt(response)),
+        }
     }
 }
 
-/// The offset that a read asks for, if it is one of the server's.
-fn concrete_offset(uri: &http::Uri) -> Option<String> {
-    let parameters = uri.query()?.split('&');
-    let offset = parameters.filter_map(|parameter| parameter.strip_prefix("offset=")).next()?;
-    (!matches!(offset, "-1" | "now")).then(|| offset.to_owned())
-}
-
-/// Whether the response leads behind the offset that was asked for, so that there must be content between.
-///
-/// A chunked response whose head was cut behind that header looks like an empty one, and would lose that content.
-fn moves_on(headers: &HeaderMap, asked: Option<&str>) -> bool {
-    match (headers.get("stream-next-offset"), asked) {
-        (Some(next), Some(asked)) => next.as_bytes() != asked.as_bytes(),
-        _ => false,
-    }
-}
-
-/// How long the body is; `None` for a chunked one, which says itself where it ends.
-///
-/// A response without either ends with its connection, and so does one whose head was cut: they look the same here.
-fn body_length(headers: &HeaderMap) -> Result<Option<u64>, TransportError> {
-    let malformed =
-        |message: &str| TransportError::new(TransportErrorKind::Malformed).with_message(message.to_owned());
-    let is_chunked = headers
-        .get_all(TRANSFER_ENCODING)
-        .iter()
-        .any(|value| value.as_bytes().to_ascii_lowercase().ends_with(b"chunked"));
-    if is_chunked {
-        return Ok(None);
-    }
-    let length = headers.get(CONTENT_LENGTH).ok_or_else(|| {
-        malformed("the response has neither a length nor chunks, so that it may have been cut; see `IsahcTransport`")
-    })?;
-    let length = length.to_str().ok().and_then(|length| length.trim().parse().ok());
-    length.map(Some).ok_or_else(|| malformed("the response's content-length is not a number"))
+/// Whether a read ends at the offset that it asks for, so that an empty response loses nothing.
+fn stays(headers: &HeaderMap, uri: &http::Uri) -> bool {
+    let mut parameters = uri.query().unwrap_or_default().split('&');
+    let asked = parameters.find_map(|parameter| parameter.strip_prefix("offset="));
+    let next = headers.get("stream-next-offset");
+    matches!((next, asked), (Some(next), Some(asked)) if next.as_bytes() == asked.as_bytes())
 }

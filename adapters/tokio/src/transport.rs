@@ -201,6 +201,10 @@ impl DefaultTransport for ReqwestTransport {
 
 #[async_trait]
 impl HttpTransport for ReqwestTransport {
+    fn offers_compression(&self) -> bool {
+        Self::asks_for_compression()
+    }
+
     async fn send(
         &self,
         request: http::Request<Bytes>,

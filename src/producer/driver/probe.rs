@@ -6,6 +6,7 @@
 
 use super::wire::{StreamMetadata, Wire, is_foreign_response};
 use crate::error::{Error, StreamError};
+use crate::outage::{FailedAttempt, OutageWatch};
 use crate::producer::config::{Config, Decision};
 use crate::protocol::operation::Operation;
 use crate::retry::Backoff;
@@ -22,9 +23,15 @@ pub(super) async fn probe<T: HttpTransport, R: Runtime>(
     needs_content_type: bool,
 ) -> Result<Option<StreamMetadata>, Error> {
     let mut backoff = Backoff::new(config.machine.retry.clone());
+    let mut outage = OutageWatch::new(config.machine.connection_status.clone());
+    let runtime = wire.stream.client().runtime();
     loop {
+        let began = runtime.now();
         let error = match wire.head().await {
-            Ok(metadata) => return Ok(Some(metadata)),
+            Ok(metadata) => {
+                outage.on_success(|| runtime.now());
+                return Ok(Some(metadata));
+            }
             // To the application, the append that waits for the probe is what failed.
             Err(error) => error.with_operation(Operation::Append.name()),
         };
@@ -37,11 +44,15 @@ pub(super) async fn probe<T: HttpTransport, R: Runtime>(
             wire.set_extra_headers(headers);
             retry = true;
         }
-        let runtime = wire.stream.client().runtime();
+        let now = runtime.now();
         let wait = match retry {
-            true => backoff.next(runtime.now(), runtime.random(), error.retry_after()),
+            true => backoff.next(now, runtime.random(), error.retry_after()),
             false => None,
         };
+        // A refusal is an answer.
+        if retry {
+            outage.on_failure(&FailedAttempt { began, now, cause: &error, delay: wait });
+        }
         match wait {
             Some(wait) => runtime.sleep(wait).await,
             None if error.is_retryable() || is_foreign_response(&error) => return Err(error),

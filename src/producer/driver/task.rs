@@ -60,7 +60,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
         };
         #[cfg(feature = "tracing")]
         let span =
-            tracing::info_span!("producer", id = ?wire.id, url = wire.stream.url().unwrap_or_default());
+            tracing::info_span!("producer", id = ?wire.id, url = wire.stream.shown_url().unwrap_or_default());
         Self {
             shared,
             config,

@@ -1,8 +1,10 @@
 //! The driver with a scripted server and clock: orders of events that no real server gives reliably.
 
 use super::wire::Wire;
+use crate::error::StreamError;
 use crate::exchange::error_action::ErrorAction;
 use crate::offset::Offset;
+use crate::outage::ConnectionStatus;
 use crate::producer::builder::ProducerBuilder;
 use crate::producer::error::ProducerError;
 use crate::producer::handle::IdempotentProducer;
@@ -216,7 +218,7 @@ fn headers_that_the_metadata_probe_got_are_sent_with_the_batches() {
 #[test]
 fn probe_neither_misses_nor_overwrites_headers_that_were_set_while_it_was_in_flight() {
     let rig = Rig::new();
-    let wire = Wire::new(rig.stream(), HeaderValue::from_static("p"), None);
+    let wire = Wire::new(rig.stream(), HeaderValue::from_static("p"), None, false);
     let of_probe = wire.clone();
     let mut first = Box::pin(of_probe.head());
     assert!(poll_once(&mut first).is_none());
@@ -306,4 +308,75 @@ fn gap_without_the_received_number_reports_the_number_that_was_sent() {
         matches!(result, Some(Err(ProducerError::SequenceGap { expected: 0, received: 1 }))),
         "{result:?}"
     );
+}
+
+#[test]
+fn success_without_the_producers_epoch_halts_the_producer_unless_accepted() {
+    for accepted in [false, true] {
+        let rig = Rig::new();
+        let producer =
+            producer(&rig, |builder| builder.content_type("text/plain").accept_missing_epoch(accepted));
+        let receipt = producer.append("a").unwrap();
+        rig.run();
+        rig.respond(0, 200, &[("stream-next-offset", "0_1")]);
+        rig.run();
+        match receipt.try_result().unwrap() {
+            Ok(_) => assert!(accepted),
+            Err(error) => {
+                assert!(
+                    !accepted
+                        && matches!(&error, ProducerError::Stream(error) if matches!(error.kind(), StreamError::NotSupported)),
+                    "{error}"
+                );
+                assert!(error.to_string().contains("accept_missing_epoch"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn batch_that_was_not_processed_is_sent_again_and_is_not_in_doubt() {
+    for status in [421, 425, 429] {
+        let rig = Rig::new();
+        let producer = producer(&rig, |builder| builder.content_type("text/plain"));
+        let receipt = producer.append("a").unwrap();
+        rig.run();
+        rig.respond(0, status, &[]);
+        rig.run();
+        rig.advance(Duration::from_secs(1));
+        rig.run();
+        // A batch in doubt would make this an unknown outcome.
+        rig.respond(1, 403, &[]);
+        rig.run();
+        assert!(receipt.try_result().unwrap().is_err());
+        assert!(!producer.take_unacked()[0].may_be_stored, "{status}");
+    }
+}
+
+#[test]
+fn outage_of_a_producer_is_shown_until_the_next_acknowledgement() {
+    let rig = Rig::new();
+    let status = ConnectionStatus::new();
+    let producer = producer(&rig, |builder| builder.connection_status(status.clone()));
+    let receipt = producer.append("a").unwrap();
+    rig.run();
+    // The HEAD before the first batch.
+    rig.break_connection(0);
+    rig.run();
+    assert!(matches!(status.outage().unwrap().cause.kind(), StreamError::Network(_)));
+    rig.advance(Duration::from_secs(1));
+    rig.run();
+    rig.respond(1, 200, &head("0_0"));
+    rig.run();
+    assert!(status.outage().is_none());
+    for request in [2, 3] {
+        rig.respond(request, 503, &[]);
+        rig.run();
+        rig.advance(Duration::from_secs(1));
+        rig.run();
+    }
+    assert_eq!(status.outage().unwrap().failed_attempts, 2);
+    rig.respond(4, 200, &stored("0_1", "0"));
+    rig.run();
+    assert!(receipt.try_result().unwrap().is_ok() && status.outage().is_none());
 }

@@ -21,6 +21,8 @@ pub(in crate::producer) struct Wire<T, R> {
     pub(in crate::producer) stream: DurableStream<T, R>,
     pub(in crate::producer) id: HeaderValue,
     pub(in crate::producer) content_type: Option<HeaderValue>,
+    /// A success need not have the producer's epoch.
+    accepts_missing_epoch: bool,
     /// The headers that the error handler returned last. Shared by all clones, so that a request that is retried inside
     /// its own future uses the latest ones, and none overwrites them with what it started with.
     extra_headers: Arc<Mutex<HeaderMap>>,
@@ -35,6 +37,7 @@ impl<T, R> Clone for Wire<T, R> {
             stream: self.stream.clone(),
             id: self.id.clone(),
             content_type: self.content_type.clone(),
+            accepts_missing_epoch: self.accepts_missing_epoch,
             extra_headers: self.extra_headers.clone(),
             fresh_connection: self.fresh_connection.clone(),
         }
@@ -53,8 +56,16 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         stream: DurableStream<T, R>,
         id: HeaderValue,
         content_type: Option<HeaderValue>,
+        accepts_missing_epoch: bool,
     ) -> Self {
-        Self { stream, id, content_type, extra_headers: Arc::default(), fresh_connection: Arc::default() }
+        Self {
+            stream,
+            id,
+            content_type,
+            accepts_missing_epoch,
+            extra_headers: Arc::default(),
+            fresh_connection: Arc::default(),
+        }
     }
 
     /// Replaces the headers of the error handler for all later requests, if it returned any.
@@ -83,6 +94,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
     fn append(&self, attempt: &Attempt) -> Result<Call, Error> {
         let is_close_only = attempt.closing && attempt.body.is_empty();
         let mut call = self.call(if is_close_only { Operation::Close } else { Operation::Append })?;
+        call.accepts_missing_epoch = self.accepts_missing_epoch;
         call.headers.insert(headers::PRODUCER_ID, self.id.clone());
         call.headers.insert(headers::PRODUCER_EPOCH, attempt.epoch.into());
         call.headers.insert(headers::PRODUCER_SEQ, attempt.seq.into());
@@ -109,8 +121,8 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         let status = response.status;
         if !status.is_success() {
             let head = Head::for_refusal(&response.headers);
-            let (error, _) = self.stream.http().refusal(&call, response).await;
-            return self.refused(&attempt, status, &head, error).await;
+            let (error, unapplied) = self.stream.http().refusal(&call, response).await;
+            return self.refused(&attempt, status, &head, error, unapplied).await;
         }
         let result = match self.stream.finish(&call, response).await {
             Ok(head) => check_success(status, head, &attempt, &call),
@@ -144,6 +156,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         status: StatusCode,
         head: &Head,
         error: Error,
+        unapplied: bool,
     ) -> AttemptResult {
         match (status.as_u16(), head.producer_epoch, head.expected_seq) {
             // Without an epoch a 403 is about credentials.
@@ -160,9 +173,10 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         }
         let retry = error.is_retryable();
         // A server does not apply what it refuses (4xx, 501). It may have applied what it failed at.
-        // 408 and 425: the request may have been received in part, or be repeated by a proxy.
-        let failed = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
-            || !(status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED);
+        // 408: some servers begin to work before the request is complete.
+        let failed = !unapplied
+            && (status == StatusCode::REQUEST_TIMEOUT
+                || !(status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED));
         let fate = if failed { Fate::Unknown } else { Fate::Refused };
         AttemptResult::Failed { error: self.explain(error).await, fate, retry }
     }
@@ -191,7 +205,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         let response = match self.send_once(&call).await {
             Ok(response) => response,
             Err(AttemptError::Transport(error)) => return Err(call.transport_error(&error)),
-            Err(AttemptError::Refused(error)) => return Err(error),
+            Err(AttemptError::Refused(error) | AttemptError::Intercepted(error)) => return Err(error),
         };
         if !response.status.is_success() {
             return Err(self.stream.http().refusal(&call, response).await.0);
@@ -219,6 +233,7 @@ fn without_response(error: AttemptError, call: &Call) -> AttemptResult {
             let retry = error.is_retryable();
             AttemptResult::Failed { error: call.transport_error(&error), fate, retry }
         }
+        AttemptError::Intercepted(error) => AttemptResult::Failed { error, fate: Fate::Unknown, retry: true },
         // A refused redirect may come from a server that has applied the request.
         AttemptError::Refused(error) => {
             let is_own = matches!(error.kind(), StreamError::Config(_));
@@ -250,6 +265,9 @@ fn check_success(
              server, and that no proxy removes them"
                 .into(),
         );
+    }
+    if head.producer_epoch.is_none() && !call.accepts_missing_epoch {
+        return Err(call.missing_epoch());
     }
     // A success for another epoch or a lower number belongs to another request: a proxy may have mixed them up.
     if let Some(epoch) = head.producer_epoch

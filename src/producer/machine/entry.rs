@@ -36,6 +36,8 @@ pub(super) struct Entry {
 pub(super) struct InFlight {
     /// All batches before it were settled when it was sent.
     pub(super) was_oldest: bool,
+    /// When it was sent.
+    pub(super) began: Instant,
 }
 
 impl Entry {

@@ -6,6 +6,7 @@ use super::entry::InFlight;
 use super::state::Machine;
 use crate::error::{Error, StreamError};
 use crate::offset::Offset;
+use crate::outage::FailedAttempt;
 use crate::producer::error::ProducerError;
 use crate::producer::receipt::Ack;
 use std::time::Instant;
@@ -22,9 +23,11 @@ impl Machine {
         // Measured before the attempt is removed: it counts towards the window that it was sent in.
         let was_full = self.in_flight() >= self.allowed_in_flight();
         let Some(index) = self.entries.iter().position(|entry| entry.key == key) else { return };
-        let Some(InFlight { was_oldest }) = self.entries[index].in_flight.take() else { return };
+        let Some(flight) = self.entries[index].in_flight.take() else { return };
+        let was_oldest = flight.was_oldest;
         match result {
             AttemptResult::Stored { offset, duplicate, highest } => {
+                self.outage.on_success(|| now);
                 self.on_stored(index, offset, duplicate, highest, was_full);
             }
             AttemptResult::Stale { server_epoch } => self.on_stale(server_epoch),
@@ -35,7 +38,7 @@ impl Machine {
             AttemptResult::TooLarge(error) => self.entries[index].too_large = Some(error),
             AttemptResult::Closed { error, final_offset } => self.on_closed(index, error, final_offset),
             AttemptResult::Failed { error, fate, retry } => {
-                self.on_failed(index, was_oldest, error, fate, retry.then_some(random), now);
+                self.on_failed(index, flight, error, fate, retry.then_some(random), now);
             }
         }
         self.advance(Some(now));
@@ -105,13 +108,14 @@ impl Machine {
     fn on_failed(
         &mut self,
         index: usize,
-        was_oldest: bool,
+        flight: InFlight,
         error: Error,
         fate: Fate,
         // For the backoff. `None` if another attempt cannot succeed.
         random: Option<u64>,
         now: Instant,
     ) {
+        let InFlight { was_oldest, began } = flight;
         let is_established = self.epoch.is_established();
         let shows_state_loss = self.shows_state_loss(&error);
         let entry = &mut self.entries[index];
@@ -125,6 +129,10 @@ impl Machine {
         }
         // Without a wait the budget is spent, or another attempt cannot succeed.
         let wait = random.and_then(|random| entry.backoff.next(now, random, error.retry_after()));
+        // The batches behind it fail with it, and are not sent again before it.
+        if was_oldest {
+            self.outage.on_failure(&FailedAttempt { began, now, cause: &error, delay: wait });
+        }
         match wait {
             // The server may have crashed over the first batch of a reclaimed epoch, and lost that epoch too. It would
             // then store the batch a second time.

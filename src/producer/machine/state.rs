@@ -7,6 +7,7 @@ use super::epoch::Epoch;
 use super::window::Window;
 use crate::error::StreamError;
 use crate::offset::Offset;
+use crate::outage::{ConnectionStatus, OutageWatch};
 use crate::producer::error::ProducerError;
 use crate::producer::queue::batch::Batch;
 use crate::protocol::headers::MAX_NUMBER;
@@ -21,6 +22,7 @@ pub(in crate::producer) struct Settings {
     pub(in crate::producer) accept_duplicates: bool,
     pub(in crate::producer) max_in_flight: usize,
     pub(in crate::producer) retry: RetryConfig,
+    pub(in crate::producer) connection_status: ConnectionStatus,
 }
 
 /// Totals since the producer started.
@@ -91,11 +93,13 @@ pub(in crate::producer) struct Machine {
     pub(super) tail_seen: Option<Offset>,
     pub(super) counters: Counters,
     pub(super) settled: Vec<Settled>,
+    pub(super) outage: OutageWatch,
 }
 
 impl Machine {
     pub(in crate::producer) fn new(settings: Settings) -> Self {
         Self {
+            outage: OutageWatch::new(settings.connection_status.clone()),
             epoch: Epoch::new(settings.epoch),
             window: Window::new(settings.max_in_flight),
             settings,
@@ -214,7 +218,7 @@ impl Machine {
             _ if !is_oldest && (in_flight >= allowed || entry.batch.closing) => return None,
             _ => {}
         }
-        entry.in_flight = Some(InFlight { was_oldest: is_oldest });
+        entry.in_flight = Some(InFlight { was_oldest: is_oldest, began: now });
         // An attempt in doubt may be stored already. The tail known now could lie behind it, so the earlier one is
         // kept.
         if !entry.is_in_doubt() {

@@ -5,6 +5,7 @@ use super::event::{EventName, EventTooLarge, SseEvent};
 use super::short_name::ShortName;
 use crate::protocol::buffer::Input;
 use bytes::Bytes;
+use std::time::Duration;
 
 /// The byte order mark that WHATWG allows at the start of the body.
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
@@ -27,6 +28,9 @@ pub struct SseParser {
     max_event_bytes: usize,
     /// An event was too large: all further input is ignored.
     failed: bool,
+    /// The value of the `retry` field that is being read; `None` if it is not a number.
+    retry: Option<u64>,
+    reconnection_time: Option<Duration>,
 }
 
 /// The position of the cursor within a line.
@@ -41,7 +45,8 @@ enum Line {
 enum Field {
     Data,
     Event,
-    /// Comments, `id`, `retry` and unknown fields. The protocol uses none of them.
+    Retry,
+    /// Comments, `id` and unknown fields. The protocol uses none of them.
     Ignored,
 }
 
@@ -57,6 +62,8 @@ impl SseParser {
             data: Data::default(),
             max_event_bytes,
             failed: false,
+            retry: None,
+            reconnection_time: None,
         }
     }
 
@@ -66,6 +73,11 @@ impl SseParser {
         if !self.failed {
             self.input.push(bytes);
         }
+    }
+
+    /// How long the server asks to wait before the next connection (`retry`), if it does.
+    pub fn reconnection_time(&self) -> Option<Duration> {
+        self.reconnection_time
     }
 
     /// The next event, or `None` until more bytes are pushed.
@@ -163,6 +175,7 @@ impl SseParser {
         let field = match seen.as_slice() {
             b"data" => Field::Data,
             b"event" => Field::Event,
+            b"retry" => Field::Retry,
             _ => Field::Ignored,
         };
         let colon = rest[end] == b':';
@@ -177,6 +190,7 @@ impl SseParser {
         match field {
             Field::Data => self.data.begin_line(self.max_event_bytes),
             Field::Event => self.name = ShortName::default(),
+            Field::Retry => self.retry = None,
             Field::Ignored => {}
         }
         self.line = Line::Value { field, leading_space: true };
@@ -197,6 +211,23 @@ impl SseParser {
             Field::Event => {
                 self.name.extend(&rest[..length]);
                 self.input.advance(length);
+            }
+            Field::Retry => {
+                for byte in &rest[..length] {
+                    // One byte that is no digit makes the whole value invalid (WHATWG).
+                    if !byte.is_ascii_digit() {
+                        self.line = Line::Value { field: Field::Ignored, leading_space: false };
+                        return Ok(None);
+                    }
+                    let before = self.retry.unwrap_or_default();
+                    self.retry = Some(before.saturating_mul(10).saturating_add(u64::from(byte - b'0')));
+                }
+                self.input.advance(length);
+                if end.is_some()
+                    && let Some(milliseconds) = self.retry
+                {
+                    self.reconnection_time = Some(Duration::from_millis(milliseconds));
+                }
             }
             Field::Ignored => self.input.advance(length),
         }

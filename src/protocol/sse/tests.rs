@@ -416,3 +416,30 @@ mod control {
         assert!(offset(&text).unwrap_err().to_string().len() < 400);
     }
 }
+
+#[test]
+fn retry_field_is_the_reconnection_time_if_it_is_a_number() {
+    let time = |text: &str, size: usize| {
+        let mut parser = SseParser::new(100);
+        for piece in text.as_bytes().chunks(size) {
+            parser.push(Bytes::copy_from_slice(piece));
+            while let Some(event) = parser.next_event() {
+                assert!(event.is_ok());
+            }
+        }
+        parser.reconnection_time().map(|time| time.as_millis())
+    };
+    for size in [1, 3, 100] {
+        for (text, expected) in [
+            ("retry: 2000\n\n", Some(2000)),
+            ("retry:2000\r\ndata: x\r\n\r\n", Some(2000)),
+            ("retry: 1\nretry: 2\n", Some(2)),
+            ("retry: 7\nretry: soon\nretry\nretry:\n", Some(7)),
+            ("retry: 2.5\nretry: -1\nretry: 1 \n", None),
+            ("retry: 20", None),
+            ("retry: 99999999999999999999999\n", Some(u128::from(u64::MAX))),
+        ] {
+            assert_eq!(time(text, size), expected, "{text:?} by {size}");
+        }
+    }
+}

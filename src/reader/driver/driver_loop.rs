@@ -253,7 +253,7 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
             let result = match attempt {
                 Ok(response) if response.status.is_success() => Ok(response),
                 Ok(response) => Err(client.refusal(&call, response).await.0),
-                Err(AttemptError::Refused(error)) => Err(error),
+                Err(AttemptError::Refused(error) | AttemptError::Intercepted(error)) => Err(error),
                 Err(AttemptError::Transport(error)) => Err(call.transport_error(&error)),
             };
             Attempt { result, is_connection_suspect }

@@ -9,7 +9,7 @@ pub(super) struct Conditions {
     handler_headers: HeaderMap,
     /// The entity tag that the reader was given. Only requests before the first response carry it.
     if_none_match: Option<HeaderValue>,
-    /// The last response had less than was read before. The next one must come from the origin, not from a cache.
+    /// The last response cannot have been the answer to its request. The next one must come from the origin, not from a cache.
     bypass_cache: bool,
 }
 
@@ -40,12 +40,13 @@ impl Conditions {
         self.if_none_match = None;
     }
 
-    /// A response had less than was read before. Returns whether caches were bypassed for it already.
-    pub(super) fn on_short_response(&mut self) -> bool {
+    /// A response cannot be the answer to its request, or has less than was read before. Returns whether caches were bypassed
+    /// for it already.
+    pub(super) fn on_misfit(&mut self) -> bool {
         std::mem::replace(&mut self.bypass_cache, true)
     }
 
-    /// A response was long enough. Caches are used again once one of them brings content.
+    /// A response was the answer to its request. Caches are used again once one of them brings content.
     pub(super) fn on_response(&mut self, has_content: bool) {
         // An empty page at the tail does not show that the cache is right again.
         self.bypass_cache &= !has_content;

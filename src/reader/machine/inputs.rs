@@ -1,7 +1,7 @@
 //! What happens to a body, and to time.
 
 use super::machine_core::Machine;
-use super::page::Page;
+use super::page::{Invalid, Page};
 use super::request::RequestKind;
 use super::state::{PageResponse, State};
 use crate::error::StreamError;
@@ -21,7 +21,10 @@ impl Machine {
         self.silent_since = now;
         match &mut self.state {
             // `next_action` parses, one group at a time, so that parsed groups do not pile up.
-            State::ReadingSse(response) => response.connection.push(bytes),
+            State::ReadingSse(response) => {
+                self.eventless_since.get_or_insert(now);
+                response.connection.push(bytes);
+            }
             State::ReadingPage(response) => response.page.push(bytes),
             // It may be all of the stream: the rest is not waited for.
             State::ResolvingTail(response) => {
@@ -51,7 +54,7 @@ impl Machine {
 
     fn fail_with_content_at_tail(&mut self, now: Instant) {
         let kind = StreamError::protocol("the response to offset=now has content, and must not");
-        self.fail(self.locate(kind), now);
+        self.on_misfit(self.locate(kind), now);
     }
 
     /// The body is complete.
@@ -61,6 +64,12 @@ impl Machine {
             State::ReadingPage(response) => {
                 response.body_ended = true;
                 response.page.on_body_end();
+                if response.page.has_empty_body()
+                    && !response.page.no_advance
+                    && response.offset.is_concrete()
+                {
+                    response.page.invalidate(Invalid::NoContent);
+                }
             }
             State::Draining(draining) => draining.response.body_ended = true,
             State::ResolvingTail(_) => self.resolve_tail(now),
@@ -136,8 +145,14 @@ impl Machine {
                 Some(request.at.max(self.silent_since) + SSE_HEAD_TIMEOUT)
             }
             // A silence whose end lies beyond the clock has no deadline.
-            State::ResolvingTail(_) | State::ReadingPage(_) | State::ReadingSse(_) => {
+            State::ResolvingTail(_) | State::ReadingPage(_) => {
                 self.silent_since.checked_add(self.max_silence())
+            }
+            State::ReadingSse(_) => {
+                let silence = self.silent_since.checked_add(self.max_silence());
+                let comments =
+                    self.eventless_since.and_then(|since| since.checked_add(self.options.event_timeout));
+                [silence, comments].into_iter().flatten().min()
             }
             State::Draining(draining) => draining.drain_until,
             State::Requesting(_) | State::CheckingGone { .. } | State::Failed(_) | State::Ended => None,

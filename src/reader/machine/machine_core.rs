@@ -11,11 +11,13 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
 use crate::exchange::error_action::ErrorAction;
 use crate::offset::Offset;
+use crate::outage::{FailedAttempt, OutageWatch};
 use crate::protocol::content_type::DEFAULT_CONTENT_TYPE;
 use crate::reader::options::{LiveMode, Options};
 use crate::reader::output::Status;
 use crate::reader::position::Position;
 use crate::retry::OPERATION_BUDGET;
+use durable_streams_contract::TransportErrorKind;
 use std::time::{Duration, Instant};
 
 /// A reader without I/O. The module's page has its states and its contract.
@@ -38,6 +40,12 @@ pub(in crate::reader) struct Machine {
     /// The start of the current silence: when the last byte or head arrived, or when the consumer began to wait, if that
     /// was later.
     pub(super) silent_since: Instant,
+    /// When the first byte arrived after the last event of the event stream that is open. Comments alone follow until the next
+    /// event.
+    pub(super) eventless_since: Option<Instant>,
+    /// Since when all failures before the first response were those of another protocol.
+    pub(super) foreign_since: Option<Instant>,
+    pub(super) outage: OutageWatch,
 }
 
 /// What was reported to the consumer last.
@@ -67,6 +75,9 @@ impl Machine {
             _ => options.retry.clone(),
         };
         Self {
+            outage: OutageWatch::new(options.connection_status.clone()),
+            eventless_since: None,
+            foreign_since: None,
             conditions: Conditions::new(options.if_none_match.take()),
             options,
             url,
@@ -149,6 +160,7 @@ impl Machine {
     pub(super) fn record_sse_end(&mut self, response: &SseResponse, now: Instant) {
         // Counted from the request, so that a slow head counts as time that the server held it.
         let lifetime = response.lifetime(now);
+        self.pacing.on_event_stream_end(response.connection.reconnection_time());
         self.sse_health.on_end(now, lifetime, response.connection.delivered_data);
         self.pacing.on_live_request_end(lifetime, response.connection.received_control);
     }
@@ -171,6 +183,16 @@ impl Machine {
                 }
                 self.fail_response(state.request(), error, now);
             }
+        }
+    }
+
+    /// The response in flight cannot be the answer to its request. The request is repeated once, past all caches; a second
+    /// such response in a row is a failure.
+    pub(super) fn on_misfit(&mut self, error: Error, now: Instant) {
+        if self.conditions.on_misfit() {
+            self.fail(error, now);
+        } else {
+            self.reconnect(now);
         }
     }
 
@@ -204,16 +226,30 @@ impl Machine {
                     self.conditions.set_handler_headers(headers);
                 }
                 // The handler cannot exceed the policy: it says whether to retry, not for how long.
-                match self.pacing.delay_after_failure(now, error.retry_after()) {
+                let delay = self.pacing.delay_after_failure(now, error.retry_after());
+                let delay = delay.filter(|delay| !self.speaks_another_protocol(&error, now + *delay));
+                // A silence was lost time. Before another failure the server may have held a live request as it should.
+                let began =
+                    if matches!(error.kind(), StreamError::Timeout) { self.silent_since } else { now };
+                self.outage.on_failure(&FailedAttempt { began, now, cause: &error, delay });
+                match delay {
                     None => State::Failed(error),
-                    Some(delay) => {
-                        #[cfg(feature = "tracing")]
-                        tracing::debug!(?delay, %error, "retrying the read");
-                        State::Waiting { until: now + delay }
-                    }
+                    Some(delay) => State::Waiting { until: now + delay },
                 }
             }
         };
+    }
+
+    /// Whether the port has answered in another protocol since the reader began, and for longer than an operation is tried. A
+    /// server that was there once may come back, but this URL is wrong.
+    fn speaks_another_protocol(&mut self, error: &Error, next_attempt: Instant) -> bool {
+        let is_foreign = matches!(error.kind(), StreamError::Network(error) if error.kind() == TransportErrorKind::Malformed);
+        if self.started || !is_foreign {
+            self.foreign_since = None;
+            return false;
+        }
+        let since = *self.foreign_since.get_or_insert(self.silent_since);
+        next_attempt.saturating_duration_since(since) > OPERATION_BUDGET
     }
 
     /// If the data of an oversized event cannot be fetched by plain requests either, its size is what the caller can change.

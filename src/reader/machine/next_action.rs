@@ -53,11 +53,19 @@ impl Machine {
                         let kind = kind.clone();
                         self.fail(self.locate(kind), now);
                     }
+                    Arrival::Misfit(kind) => {
+                        let kind = kind.clone();
+                        self.on_misfit(self.locate(kind), now);
+                    }
                 },
                 State::ReadingSse(response) => match &response.group {
                     Some(Page { arrival: Arrival::Broken(kind), .. }) => {
                         let kind = kind.clone();
                         self.fail(self.locate(kind), now);
+                    }
+                    Some(Page { arrival: Arrival::Misfit(kind), .. }) => {
+                        let kind = kind.clone();
+                        self.on_misfit(self.locate(kind), now);
                     }
                     // A group is complete from the beginning.
                     Some(_) => return Action::Take,
@@ -98,7 +106,7 @@ impl Machine {
             // A group may be empty. It still moves the position, and may report the tail.
             Ok(Some(group)) => match self.open_group(group) {
                 Ok(()) => return Some(Action::Take),
-                Err(kind) => self.fail(self.locate(kind), now),
+                Err(kind) => self.on_misfit(self.locate(kind), now),
             },
             // The event stream worked. Its health is not affected.
             Err(SseError::TooLarge) => {
@@ -118,6 +126,7 @@ impl Machine {
 
     /// The events up to a control event become a page of their own.
     fn open_group(&mut self, group: SseGroup) -> Result<(), StreamError> {
+        self.eventless_since = None;
         self.check_order(&group.control.next_offset)?;
         // Text cannot be counted inside a group. Content of unknown type came as base64, which is exact.
         let divisible = self.stream.is_exact_in_events() != Some(false);
@@ -144,12 +153,10 @@ impl Machine {
             return;
         };
         self.record_sse_end(&response, now);
-        // Without a delay, a server that ends every event stream at once would be asked in a loop. An event stream that
-        // delivered data, or lived for a while, is followed by the next at once.
-        if !response.connection.delivered_data {
-            let delay = self.pacing.delay_after_empty_response(response.lifetime(now));
-            self.state = State::Waiting { until: now + delay };
-        }
+        // Without a delay, a server that ends every event stream at once would be asked in a loop.
+        let delivered_data = response.connection.delivered_data;
+        let delay = self.pacing.delay_after_event_stream(response.lifetime(now), delivered_data);
+        self.state = State::Waiting { until: now + delay };
     }
 
     /// What follows from a page that was taken, and whose body has ended. The state is `Waiting` until now.
@@ -158,7 +165,7 @@ impl Machine {
         let has_content = draining.response.page.has_content;
         if outcome.is_short {
             // A cache may have answered with an older page. If the origin has less than was read before, the stream is another one.
-            if self.conditions.on_short_response() {
+            if self.conditions.on_misfit() {
                 let error = self.locate_at(draining.response.offset.clone(), self.shorter_than_read());
                 self.fail_response(Some(request), error, now);
             }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// The longest delay: how late new data can be on a server that never holds a request open.
 const MAX_DELAY: Duration = Duration::from_secs(5);
+/// The longest delay after an event stream that brought data and ended at once.
+const MAX_SHORT_STREAM_DELAY: Duration = Duration::from_millis(500);
 /// Exchanges that lasted at least this long need no extra delay.
 const MIN_SPACING: Duration = Duration::from_millis(400);
 
@@ -26,15 +28,22 @@ const MIN_SPACING: Duration = Duration::from_millis(400);
 pub(super) struct Pacing {
     retries: Backoff,
     empty_responses: EmptyResponseBackoff,
+    short_streams: EmptyResponseBackoff,
     jitter: Jitter,
+    /// How long the last event stream asked to wait before the next connection, at most `max_retry_after`.
+    reconnection_time: Duration,
+    max_retry_after: Duration,
 }
 
 impl Pacing {
     /// `random` seeds the jitter.
     pub(super) fn new(retry: RetryConfig, random: u64) -> Self {
         Self {
+            max_retry_after: retry.max_retry_after,
             retries: Backoff::new(retry),
             empty_responses: EmptyResponseBackoff::default(),
+            short_streams: EmptyResponseBackoff::default(),
+            reconnection_time: Duration::ZERO,
             // A xorshift state of zero would stay zero.
             jitter: Jitter(random | 1),
         }
@@ -59,6 +68,21 @@ impl Pacing {
         }
     }
 
+    /// An event stream has ended that asked to wait for `reconnection_time` before the next connection.
+    pub(super) fn on_event_stream_end(&mut self, reconnection_time: Option<Duration>) {
+        self.reconnection_time = reconnection_time.unwrap_or_default().min(self.max_retry_after);
+    }
+
+    /// The delay after an event stream that ended in good order after this time.
+    pub(super) fn delay_after_event_stream(&mut self, lifetime: Duration, delivered_data: bool) -> Duration {
+        let spacing = match delivered_data {
+            false => self.empty_responses.delay(lifetime, self.jitter.next()),
+            // New data must not be late for long, even if each event stream brings only one record.
+            true => self.short_streams.delay(lifetime, self.jitter.next()).min(MAX_SHORT_STREAM_DELAY),
+        };
+        spacing.max(std::mem::take(&mut self.reconnection_time))
+    }
+
     /// The delay after an exchange that brought nothing new and took this long.
     pub(super) fn delay_after_empty_response(&mut self, took: Duration) -> Duration {
         self.empty_responses.delay(took, self.jitter.next())
@@ -70,8 +94,10 @@ impl Pacing {
         now: Instant,
         retry_after: Option<Duration>,
     ) -> Option<Duration> {
-        // The server's `Retry-After` is a lower bound, and the budget's end is checked with it.
-        self.retries.next(now, self.jitter.next(), retry_after)
+        // The server's `Retry-After` is a lower bound, and the budget's end is checked with it. So is `retry`, after an event
+        // stream that broke.
+        let asked = Some(std::mem::take(&mut self.reconnection_time)).filter(|asked| !asked.is_zero());
+        self.retries.next(now, self.jitter.next(), retry_after.max(asked))
     }
 
     /// The number of attempts since the budget was full.
@@ -130,6 +156,32 @@ impl Jitter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn event_streams_with_data_that_end_at_once_are_reconnected_at_a_bounded_rate() {
+        let mut pacing = Pacing::new(RetryConfig::default(), 1);
+        let (mut at, mut streams) = (Duration::ZERO, 0);
+        while at < Duration::from_secs(10) {
+            streams += 1;
+            pacing.on_delivery();
+            at += pacing.delay_after_event_stream(Duration::ZERO, true);
+        }
+        assert!((20..=30).contains(&streams), "{streams}");
+        assert_eq!(pacing.delay_after_event_stream(MIN_SPACING, true), Duration::ZERO);
+    }
+
+    #[test]
+    fn reconnection_time_is_a_lower_bound_for_one_connection_and_capped() {
+        let mut pacing = Pacing::new(RetryConfig::default(), 1);
+        let two = Duration::from_secs(2);
+        pacing.on_event_stream_end(Some(two));
+        assert_eq!(pacing.delay_after_event_stream(MIN_SPACING, true), two);
+        assert_eq!(pacing.delay_after_event_stream(MIN_SPACING, true), Duration::ZERO);
+        pacing.on_event_stream_end(Some(two));
+        assert_eq!(pacing.delay_after_failure(Instant::now(), None), Some(two));
+        pacing.on_event_stream_end(Some(Duration::MAX));
+        assert_eq!(pacing.delay_after_event_stream(MIN_SPACING, false), Duration::from_secs(300));
+    }
 
     #[test]
     fn empty_responses_cause_at_most_ten_requests_in_three_seconds() {

@@ -77,6 +77,8 @@ pub(super) enum Arrival {
     Complete,
     /// The rest cannot be had, for this reason. What has arrived can be taken.
     Broken(StreamError),
+    /// It cannot be the answer to the request: a cache may have answered, or a proxy dropped the body. Nothing of it is taken.
+    Misfit(StreamError),
 }
 
 /// What a page gives when it is asked for a piece.
@@ -89,12 +91,22 @@ pub(super) enum Taken {
     End(Option<Bytes>),
 }
 
+/// The error of a response without content whose next offset is beyond the one asked for.
+pub(super) fn no_content(next: &Offset) -> StreamError {
+    StreamError::protocol(format!(
+        "the response has no content, but its next offset, {next}, is beyond the one asked for; look for a proxy that drops \
+         the body"
+    ))
+}
+
 /// Why the content of a page is not valid.
 #[derive(Debug)]
 pub(super) enum Invalid {
     Framing(FramingError),
     /// It has content, though the offsets say that there can be none.
     NoAdvance,
+    /// It has not a single byte, though the offsets say that there is content.
+    NoContent,
 }
 
 impl From<FramingError> for Invalid {
@@ -266,17 +278,19 @@ impl Page {
     /// The page cannot be what the stream holds: nothing more of it is delivered.
     #[cold]
     pub(super) fn invalidate(&mut self, invalid: Invalid) {
-        let error = match invalid {
-            Invalid::Framing(error) => self.framing_error(error),
-            Invalid::NoAdvance => {
-                let next = &self.boundary.next;
-                StreamError::protocol(format!(
-                    "the server sent data, but its next offset is the one asked for: {next}"
-                ))
-            }
-        };
+        if matches!(invalid, Invalid::NoContent) {
+            // Nothing can be taken, not even the error that a JSON page without an array has.
+            self.content = Content::Bytes(VecDeque::new());
+        }
+        let next = &self.boundary.next;
         // Replaces `Complete` and an earlier failure too: this page must not be delivered any further.
-        self.arrival = Arrival::Broken(error);
+        self.arrival = match invalid {
+            Invalid::Framing(error) => Arrival::Broken(self.framing_error(error)),
+            Invalid::NoAdvance => Arrival::Misfit(StreamError::protocol(format!(
+                "the server sent data, but its next offset is the one asked for: {next}"
+            ))),
+            Invalid::NoContent => Arrival::Misfit(no_content(next)),
+        };
     }
 
     /// Whether the last piece can be delivered: waiting for more input would not show more about it.

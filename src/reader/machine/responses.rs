@@ -1,7 +1,7 @@
 //! What the head of a response means, or that there is none.
 
 use super::machine_core::Machine;
-use super::page::{BodyLength, Boundary, Page};
+use super::page::{BodyLength, Boundary, Page, no_content};
 use super::request::{RequestKind, SentRequest};
 use super::sse_connection::SseConnection;
 use super::state::{PageResponse, SseResponse, State, TailResponse};
@@ -15,6 +15,19 @@ use crate::reader::options::LiveMode;
 use http::{HeaderMap, StatusCode};
 use std::time::{Duration, Instant};
 
+/// Why the head of a response is not accepted.
+enum Refused {
+    /// It cannot be the answer to the request: a cache may have answered, or a proxy dropped the body.
+    Misfit(StreamError),
+    Invalid(StreamError),
+}
+
+impl From<StreamError> for Refused {
+    fn from(error: StreamError) -> Self {
+        Self::Invalid(error)
+    }
+}
+
 impl Machine {
     /// The head of a successful response has arrived.
     pub(in crate::reader) fn on_response(&mut self, status: StatusCode, headers: &HeaderMap, now: Instant) {
@@ -22,10 +35,16 @@ impl Machine {
         match std::mem::replace(&mut self.state, State::Waiting { until: now }) {
             // The request leaves the state here. A failure below is one of the response, not of a long-poll that was held.
             State::Requesting(request) => {
-                if let Err(kind) = self.open_response(request, status, headers, now) {
-                    let error = self.locate(kind).with_status(Some(status));
-                    self.fail_response(Some(request), error, now);
+                let (kind, is_misfit) = match self.open_response(request, status, headers, now) {
+                    Ok(()) => return,
+                    Err(Refused::Misfit(kind)) => (kind, true),
+                    Err(Refused::Invalid(kind)) => (kind, false),
+                };
+                if is_misfit && !self.conditions.on_misfit() {
+                    return self.interrupt(State::Waiting { until: now });
                 }
+                let error = self.locate(kind).with_status(Some(status));
+                self.fail_response(Some(request), error, now);
             }
             // The stream exists: it is the data that is gone.
             State::CheckingGone { gone, .. } => self.fail_response(None, gone, now),
@@ -41,16 +60,16 @@ impl Machine {
         status: StatusCode,
         headers: &HeaderMap,
         now: Instant,
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), Refused> {
         // A response without a body is in no encoding, whatever its headers claim.
         if status != StatusCode::NO_CONTENT && request.kind != RequestKind::Head {
             check_encoding(headers)?;
         }
         let head = Head::for_read(headers)?;
         match request.kind {
-            RequestKind::Head => self.on_head(&head),
+            RequestKind::Head => Ok(self.on_head(&head)?),
             // Every status of success is accepted here: only the offset counts.
-            RequestKind::Tail => self.on_tail(request, head),
+            RequestKind::Tail => Ok(self.on_tail(request, head)?),
             RequestKind::Page | RequestKind::LongPoll => {
                 self.on_page(request, status, head, BodyLength::of(headers))
             }
@@ -60,7 +79,7 @@ impl Machine {
             {
                 self.on_page(request, status, head, BodyLength::Known(0))
             }
-            RequestKind::Sse => self.on_sse(request, &head, now),
+            RequestKind::Sse => Ok(self.on_sse(request, &head, now)?),
         }
     }
 
@@ -86,11 +105,15 @@ impl Machine {
         status: StatusCode,
         mut head: Head,
         length: BodyLength,
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), Refused> {
         let next = head.require_offset("read")?;
-        self.check_order(&next)?;
+        self.check_order(&next).map_err(Refused::Misfit)?;
         let etag = head.etag.take();
         let base = self.position.page_start().clone();
+        // An empty stream may have any offset at its beginning. Behind an offset of the server's there must be content.
+        if status == StatusCode::OK && length == BodyLength::Known(0) && base.is_concrete() && next != base {
+            return Err(Refused::Misfit(no_content(&next)));
+        }
         let page = match status {
             StatusCode::OK => {
                 self.catch_up.on_response();
@@ -105,9 +128,9 @@ impl Machine {
                 self.stream.learn_type(None, &self.position)?;
                 let at_tail = next == base;
                 if !self.catch_up.accept_204(at_tail, request.kind == RequestKind::Page) {
-                    return Err(StreamError::protocol(format!(
+                    return Err(Refused::Invalid(StreamError::protocol(format!(
                         "204 No Content after offset {base}, though the server's next offset is {next}"
-                    )));
+                    ))));
                 }
                 // The tail has moved on since the server looked. The reader stays where it is, and asks for what lies
                 // between; the flags describe the tail, not this position.
@@ -120,9 +143,9 @@ impl Machine {
                 Page::empty(boundary)
             }
             status => {
-                return Err(StreamError::protocol(format!(
+                return Err(Refused::Invalid(StreamError::protocol(format!(
                     "the response to read has the unexpected status {status}"
-                )));
+                ))));
             }
         };
         // The tag of the first response identifies what the reader began with. Those of later pages are other pages' tags.
@@ -158,6 +181,7 @@ impl Machine {
             self.stream.learn_type(stream_type.as_deref(), &self.position)?;
             self.on_first_response();
             let connection = SseConnection::new(is_base64, self.options.max_event_bytes);
+            self.eventless_since = None;
             self.state = State::ReadingSse(Box::new(SseResponse::new(request, connection)));
             return Ok(());
         }
@@ -233,6 +257,8 @@ impl Machine {
         match (self.options.live, error.status_code().unwrap_or_default()) {
             // These have causes of their own, with other requests too: credentials, timeouts, rate limits.
             (LiveMode::Auto, 401 | 403 | 408 | 421 | 425 | 429) => self.fail_request(request, error, now),
+            // Something on the way may answer event streams alone. A plain request shows it.
+            (LiveMode::Auto, 200..=299) => self.fall_back_to_long_poll(now),
             // A plain request shows whether it is the event stream that is refused, or the stream that is gone.
             (LiveMode::Auto, 501 | 400..=499) => self.fall_back_to_long_poll(now),
             // `Sse`: the codes that refuse the kind of request rather than this one.

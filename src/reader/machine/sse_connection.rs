@@ -5,6 +5,7 @@ use crate::protocol::base64;
 use crate::protocol::sse::{Control, EventName, SseParser};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What each pending data event costs beside its bytes, if there are several.
 const EVENT_OVERHEAD: usize = 128;
@@ -60,6 +61,11 @@ impl SseConnection {
             received_control: false,
             delivered_data: false,
         }
+    }
+
+    /// How long the server asks to wait before the next connection.
+    pub(super) fn reconnection_time(&self) -> Option<Duration> {
+        self.parser.reconnection_time()
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {

@@ -115,6 +115,8 @@ impl Machine {
     fn on_delivery(&mut self) {
         self.stream.settle_type();
         self.pacing.on_delivery();
+        let arrived_at = self.silent_since;
+        self.outage.on_success(|| arrived_at);
         if let State::ReadingSse(response) = &mut self.state {
             response.connection.delivered_data = true;
         }
@@ -151,6 +153,8 @@ impl Machine {
 
     /// Moves the position and the report to the end of the page. `is_read`: it is the response to a page or long-poll.
     fn leave_page(&mut self, page: &mut Page, is_read: bool) -> PageOutcome {
+        let arrived_at = self.silent_since;
+        self.outage.on_success(|| arrived_at);
         let boundary = &mut page.boundary;
         // The only place, but for `offset=now`, at which the position takes an offset of the server's.
         self.position.start_page(boundary.next.clone());

@@ -11,7 +11,7 @@ pub const LAYERS: &[&[&str]] = &[
     &["exchange"],
     &["observe"],
     &["protocol"],
-    &["checkpoint", "retry"],
+    &["checkpoint", "outage", "retry"],
     &["error"],
     &["offset"],
     &["sync"],

@@ -33,6 +33,7 @@ struct Rig {
 
 fn settings() -> Settings {
     Settings {
+        connection_status: crate::ConnectionStatus::new(),
         epoch: 0,
         auto_claim: false,
         accept_duplicates: false,

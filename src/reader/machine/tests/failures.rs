@@ -73,10 +73,18 @@ fn head_distinguishes_expired_data_from_deleted_stream() {
 fn retry_after_is_the_shortest_wait() {
     let mut rig = Rig::new(options(LiveMode::Auto), JSON);
     rig.request();
-    let hour = Duration::from_secs(3600);
-    let error = Error::from(StreamError::RateLimited { retry_after: Some(hour) });
-    rig.machine.on_request_failed(error.edit(|context| context.retry_after = Some(hour)), rig.now);
-    assert!(matches!(rig.step(), Step::Wait(wait) if wait >= hour));
+    let fail = |rig: &mut Rig, asked: Duration| {
+        let error = Error::from(StreamError::RateLimited { retry_after: Some(asked) });
+        rig.machine.on_request_failed(error.edit(|context| context.retry_after = Some(asked)), rig.now);
+    };
+    let minutes = Duration::from_secs(240);
+    fail(&mut rig, minutes);
+    assert!(matches!(rig.step(), Step::Wait(wait) if wait >= minutes));
+    // A date in the year 9999, for instance, is not waited for.
+    rig.advance(minutes);
+    rig.request();
+    fail(&mut rig, Duration::from_secs(1 << 40));
+    assert!(matches!(rig.step(), Step::Wait(wait) if wait <= rig.machine.options.retry.max_retry_after));
 }
 
 #[test]
@@ -386,4 +394,113 @@ fn connections_are_given_up_after_suspension() {
     let Step::Wait(wait) = rig.step() else { panic!("no wait") };
     suspend(&mut rig);
     assert!(matches!(rig.step(), Step::Wait(left) if left == wait));
+}
+
+#[test]
+fn port_of_another_protocol_fails_the_first_connection_after_the_operation_budget() {
+    let malformed = || StreamError::Network(TransportError::new(TransportErrorKind::Malformed));
+    for live in [LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
+        let mut rig = Rig::new(options(live), JSON);
+        let began = rig.now;
+        let error = loop {
+            match rig.step() {
+                Step::Send(_) => rig.fail_request(malformed()),
+                Step::Wait(wait) => rig.advance(wait),
+                Step::Fail(error) => break error,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(matches!(error.kind(), StreamError::Network(_)), "{error}");
+        let took = rig.now - began;
+        assert!(took > OPERATION_BUDGET / 2 && took <= OPERATION_BUDGET, "{took:?}");
+    }
+    // A server that is down, or was there before, may come back.
+    for is_started in [false, true] {
+        let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
+        if is_started {
+            rig.catch_up();
+        }
+        let began = rig.now;
+        while rig.now - began < 10 * OPERATION_BUDGET {
+            rig.request();
+            match is_started {
+                true => rig.fail_request(malformed()),
+                false => rig.fail_request(unavailable()),
+            }
+            rig.advance(Duration::from_secs(1));
+        }
+    }
+}
+
+#[test]
+fn event_stream_with_nothing_but_comments_is_replaced() {
+    let options = Options { idle_timeout: Duration::from_secs(600), ..options(LiveMode::Sse) };
+    let mut rig = Rig::with_known_type(options, JSON);
+    let bound = rig.machine.options.event_timeout;
+    assert_eq!(rig.request().kind, RequestKind::Sse);
+    rig.sse_head();
+    rig.unchanged_control();
+    assert!(rig.chunk().up_to_date);
+    rig.assert_receiving();
+    // An event counts, even one without data.
+    rig.advance(bound - Duration::from_secs(20));
+    rig.unchanged_control();
+    rig.assert_receiving();
+    let opened = rig.now;
+    while rig.now - opened < bound {
+        rig.bytes(": heartbeat\n\n");
+        rig.assert_receiving();
+        rig.advance(Duration::from_secs(10));
+        // A consumer that looks elsewhere now and then does not prolong it.
+        rig.machine.on_wait(rig.now);
+    }
+    // Without an error, and without a delay.
+    assert_eq!(rig.request().kind, RequestKind::Sse);
+}
+
+#[test]
+fn event_stream_that_asks_for_a_delay_gets_it_before_the_next_connection() {
+    for breaks in [false, true] {
+        let mut rig = Rig::with_known_type(options(LiveMode::Sse), JSON);
+        rig.request();
+        rig.sse_head();
+        rig.bytes("retry: 2000\n\n");
+        rig.data("[1]");
+        rig.control("a1", "");
+        assert_eq!(rig.taken().0, "[1]");
+        if breaks {
+            rig.break_body();
+        } else {
+            rig.end();
+        }
+        match rig.step() {
+            Step::Wait(wait) => assert_eq!(wait, Duration::from_secs(2)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn outage_is_shown_until_content_or_a_whole_page() {
+    let options = options(LiveMode::LongPoll);
+    let status = options.connection_status.clone();
+    let mut rig = Rig::new(options, JSON);
+    for attempt in 1..=3 {
+        rig.request();
+        rig.fail_request(unavailable());
+        let outage = status.outage().unwrap();
+        assert_eq!(outage.failed_attempts, attempt);
+        assert_eq!(outage.cause.status_code(), Some(503));
+        assert!(outage.next_attempt.unwrap() >= rig.now);
+    }
+    rig.request();
+    rig.page_head("a1", &[]);
+    rig.bytes("[1");
+    rig.break_body();
+    // The head alone is no end of it.
+    rig.request();
+    assert_eq!(status.outage().unwrap().failed_attempts, 4);
+    rig.page("a1", &[], "[1]");
+    assert_eq!(rig.taken().0, "[1]");
+    assert!(status.outage().is_none());
 }

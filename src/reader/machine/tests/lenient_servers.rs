@@ -126,9 +126,10 @@ fn not_modified_without_entity_tag_is_explained() {
 fn content_in_response_to_offset_now_fails_before_it_ends() {
     let mut rig = Rig::starting(options(LiveMode::LongPoll), TEXT, "now", None);
     assert_eq!(rig.requested(), (RequestKind::Tail, "now".into()));
-    rig.page_head("a9", UP_TO_DATE);
-    rig.bytes("a stream of many gigabytes");
-    let error = rig.error();
+    let error = rig.error_of_repeated(|rig| {
+        rig.page_head("a9", UP_TO_DATE);
+        rig.bytes("a stream of many gigabytes");
+    });
     assert!(error.to_string().contains("offset=now"), "{error}");
     // White space is not content.
     let mut rig = Rig::starting(options(LiveMode::LongPoll), JSON, "now", None);

@@ -62,6 +62,8 @@ fn options(live: LiveMode) -> Options {
         max_event_bytes: 1 << 20,
         idle_timeout: Duration::from_secs(60),
         if_none_match: None,
+        event_timeout: Duration::from_secs(120),
+        connection_status: crate::ConnectionStatus::new(),
     }
 }
 
@@ -144,6 +146,16 @@ impl Rig {
             Step::Fail(error) => error,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The error of a response that cannot be the answer to its request, if it comes twice: the first one is repeated past
+    /// all caches.
+    fn error_of_repeated(&mut self, respond: impl Fn(&mut Self)) -> Error {
+        respond(self);
+        let again = self.request();
+        assert_eq!(again.headers.get(header::CACHE_CONTROL).unwrap(), "no-cache");
+        respond(self);
+        self.error()
     }
 
     fn assert_receiving(&mut self) {

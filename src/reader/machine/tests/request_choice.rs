@@ -66,10 +66,12 @@ fn offset_now_is_resolved_by_the_first_request() {
         assert_eq!(rig.requested(), (tail, "a7".into()), "{live:?}");
         let mut rig = Rig::starting(options(live), JSON, "now", None);
         rig.request();
-        rig.page_head("a7", UP_TO_DATE);
-        rig.bytes("[1]");
-        rig.end();
-        assert!(matches!(rig.error().kind(), StreamError::Protocol { .. }));
+        let error = rig.error_of_repeated(|rig| {
+            rig.page_head("a7", UP_TO_DATE);
+            rig.bytes("[1]");
+            rig.end();
+        });
+        assert!(matches!(error.kind(), StreamError::Protocol { .. }));
     }
 }
 

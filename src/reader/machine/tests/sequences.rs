@@ -17,6 +17,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn options(live: LiveMode) -> Options {
     Options {
+        connection_status: crate::ConnectionStatus::new(),
+        event_timeout: Duration::from_secs(120),
         live,
         on_error: None,
         retry: crate::RetryConfig { max_retries: Some(3), ..crate::RetryConfig::default() },
