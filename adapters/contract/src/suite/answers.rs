@@ -108,13 +108,17 @@ pub(crate) async fn early_responses_are_skipped(stack: Arc<Stack>) -> CheckResul
         match received.target.as_str() {
             "/100" => connection.send("HTTP/1.1 100 Continue\r\n\r\n")?,
             "/103" => connection.send("HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n")?,
+            "/100-103-103" => connection.send(
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n\
+                 HTTP/1.1 103 Early Hints\r\nlink: </y>; rel=preload\r\n\r\n",
+            )?,
             _ => return sound(received, connection),
         }
         connection.ok("final")
     })
     .map_err(|error| error.to_string())?;
     let transport = stack.transport();
-    for path in ["/100", "/103"] {
+    for path in ["/100", "/103", "/100-103-103"] {
         for body in ["", "with a body"] {
             let method = if body.is_empty() { "GET" } else { "POST" };
             let early =

@@ -121,6 +121,32 @@ pub(crate) async fn response_sent_byte_by_byte_is_read(stack: Arc<Stack>) -> Che
     Ok(())
 }
 
+/// Trailers are neither part of the body nor a replacement for the head's fields.
+pub(crate) async fn trailers_change_nothing(stack: Arc<Stack>) -> CheckResult {
+    let server = Server::start(|received, connection| {
+        let body = match received.target.as_str() {
+            "/body" => "4\r\nbody\r\n",
+            "/empty" => "",
+            _ => return sound(received, connection),
+        };
+        connection.send(format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-mark\r\nx-mark: head\r\n\r\n{body}\
+             0\r\nx-mark: trailer\r\ncontent-length: 3\r\n\r\n"
+        ))?;
+        Ok(Then::Keep)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    for (path, expected) in [("/body", "body"), ("/empty", "")] {
+        let whole = transport.fetch(get(server.url(path))?).await?;
+        ensure!(whole.body == expected.as_bytes(), "{path} came as {whole:?}");
+        let mark = whole.headers.get("x-mark");
+        ensure!(mark.is_some_and(|mark| mark == "head"), "{path}: a trailer replaced a field: {whole:?}");
+        transport.is_sound(&server, path).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn head_arrives_before_the_body(stack: Arc<Stack>) -> CheckResult {
     let gate = Gate::new();
     let script = Arc::clone(&gate);

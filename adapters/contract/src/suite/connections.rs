@@ -2,10 +2,11 @@
 
 use super::limit::Limit;
 use super::server::{Server, Then, lock};
-use super::stack::{CheckResult, Stack, Transport, ensure, get, post, sound};
+use super::stack::{CheckResult, Stack, Transport, drop_after, ensure, get, post, sound};
 use crate::{SendOptions, Timer, UploadProgress};
 use futures_lite::future::{or, poll_once, zip};
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -30,7 +31,8 @@ pub(crate) async fn fresh_connection_is_a_new_one(stack: Arc<Stack>) -> CheckRes
         let response = transport.send_as(request, fresh(), SOON).await?;
         transport.read(response.into_body()).await?.map_err(|error| error.to_string())?;
         let opened = server.connections() - before;
-        ensure!(opened >= 1, "a {method} that asks for a fresh connection was sent on an idle one");
+        let expected = usize::from(!stack.is_limited(Limit::NoFreshConnection));
+        ensure!(opened >= expected, "a {method} that asks for a fresh connection was sent on an idle one");
     }
     Ok(())
 }
@@ -73,7 +75,85 @@ pub(crate) async fn fresh_connection_discards_the_idle_ones(stack: Arc<Stack>) -
     let idle = server.connections();
     let response = transport.send_as(get(server.url("/fresh"))?, fresh(), SOON).await?;
     transport.read(response.into_body()).await?.map_err(|error| error.to_string())?;
+    if stack.is_limited(Limit::NoFreshConnection) {
+        return Ok(());
+    }
     stack.until("the idle connections are closed", || server.gone() >= idle).await
+}
+
+/// Keeps connections open that it no longer answers: what a NAT or a firewall leaves behind when it loses their state.
+struct FadingServer {
+    server: Server,
+    /// The connections that get no more answers.
+    dead: Arc<Mutex<HashSet<SocketAddr>>>,
+    idle: Arc<Mutex<HashSet<SocketAddr>>>,
+}
+
+impl FadingServer {
+    /// Requests for `/warm` are answered when `pool` of them have arrived, so that they take as many connections.
+    fn start(pool: usize) -> Result<Self, String> {
+        let (dead, idle) = (Arc::<Mutex<HashSet<_>>>::default(), Arc::<Mutex<HashSet<_>>>::default());
+        let (now_dead, now_idle) = (Arc::clone(&dead), Arc::clone(&idle));
+        let server = Server::start(move |received, connection| {
+            let peer = connection.peer()?;
+            if lock(&now_dead).contains(&peer) {
+                connection.closes_within(LONG)?;
+                return Ok(Then::Close);
+            }
+            if received.is("/warm") {
+                lock(&now_idle).insert(peer);
+                let start = Instant::now();
+                while lock(&now_idle).len() < pool && start.elapsed() < Duration::from_secs(5) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            sound(received, connection)
+        });
+        Ok(Self { server: server.map_err(|error| error.to_string())?, dead, idle })
+    }
+
+    /// No connection that exists now gets another answer.
+    fn fade(&self) {
+        let idle = lock(&self.idle).clone();
+        lock(&self.dead).extend(idle);
+    }
+}
+
+/// One request that was given up is enough to know: the other dead connections must not cost a deadline each.
+pub(crate) async fn dead_idle_connections_cost_one_request(stack: Arc<Stack>) -> CheckResult {
+    const POOL: usize = 4;
+    const GIVEN_UP: Duration = Duration::from_millis(300);
+    let fading = FadingServer::start(POOL)?;
+    let server = &fading.server;
+    let transport = stack.transport();
+    let url = server.url("/warm");
+    let warm = || async { transport.fetch(get(&url)?).await.map(drop) };
+    let ((a, b), (c, d)) = zip(zip(warm(), warm()), zip(warm(), warm())).await;
+    a.and(b).and(c).and(d)?;
+    fading.fade();
+    let attempt = |path: &str, options: SendOptions| {
+        let request = get(server.url(path));
+        let transport = &transport;
+        async move { transport.send_as(request?, options, LONG).await }
+    };
+    let first = drop_after(stack.runtime(), GIVEN_UP, attempt("/first", SendOptions::new())).await;
+    if stack.is_limited(Limit::NoReuse) {
+        first.ok_or("a request on a connection of its own got no answer")??;
+    } else {
+        ensure!(first.is_none(), "an idle connection that is dead answered, or was not used");
+    }
+    let mut given_up = 0;
+    while drop_after(stack.runtime(), GIVEN_UP, attempt("/second", fresh())).await.transpose()?.is_none() {
+        given_up += 1;
+        let allowed = if stack.is_limited(Limit::NoFreshConnection) { POOL - 1 } else { 0 };
+        ensure!(given_up <= allowed, "{given_up} requests for a fresh connection got no answer");
+    }
+    // Not on the dead ones that are left, either.
+    for turn in 0..POOL {
+        let later = drop_after(stack.runtime(), GIVEN_UP, attempt("/later", SendOptions::new())).await;
+        ensure!(later.transpose()?.is_some(), "request {turn} after a fresh connection got no answer");
+    }
+    Ok(())
 }
 
 /// A dropped request says nothing about other connections.
@@ -163,6 +243,44 @@ pub(crate) async fn abandoned_requests_leave_no_connection(stack: Arc<Stack>) ->
     let answer = transport.fetch(get(server.url("/after"))?).await?;
     ensure!(answer.status == 200, "status {}", answer.status);
     Ok(())
+}
+
+/// A client whose requests time out one after the other, while another request of it is open.
+pub(crate) async fn requests_given_up_in_turn_leave_no_connection(stack: Arc<Stack>) -> CheckResult {
+    const REQUESTS: usize = 30;
+    /// The open request, and the one that was given up last.
+    const OPEN: usize = 2;
+    let server = Server::start(|received, connection| {
+        if received.is("/open") || received.is("/silent") {
+            connection.closes_within(LONG)?;
+            return Ok(Then::Close);
+        }
+        sound(received, connection)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    let given_up = async {
+        stack.until("the open request arrives", || !server.seen_at("/open").is_empty()).await?;
+        for turn in 1..=REQUESTS {
+            let request = transport.try_send(get(server.url("/silent"))?, SendOptions::new(), LONG);
+            let arrives = async {
+                stack
+                    .until("the silent request arrives", || server.seen_at("/silent").len() >= turn)
+                    .await
+                    .map(|()| None)
+            };
+            let answer = or(async { request.await.map(Some) }, arrives).await?;
+            ensure!(answer.is_none(), "a request without a response ended: {answer:?}");
+        }
+        let open = || server.connections() - server.gone();
+        stack.until("the connections are closed", || open() <= OPEN).await
+    };
+    let open = async {
+        let end = transport.try_send(get(server.url("/open"))?, SendOptions::new(), LONG).await?;
+        Err(format!("the open request ended: {end:?}"))
+    };
+    or(open, given_up).await?;
+    transport.is_sound(&server, "requests that were given up").await
 }
 
 /// Where a transport counts, it counts the body alone, and all of it.

@@ -181,6 +181,156 @@ pub(crate) async fn truncated_head_is_an_error(stack: Arc<Stack>) -> CheckResult
     Ok(())
 }
 
+/// A response with content, in two framings.
+struct Cut {
+    path: &'static str,
+    head: &'static str,
+    body: &'static str,
+}
+
+const CUTS: [Cut; 3] = [
+    Cut {
+        path: "/length",
+        head: "HTTP/1.1 200 OK\r\nstream-next-offset: 12_345\r\ncontent-length: 5\r\nx-mark: here\r\n\r\n",
+        body: "hello",
+    },
+    Cut {
+        path: "/chunked",
+        head: "HTTP/1.1 200 OK\r\nstream-next-offset: 12_345\r\ntransfer-encoding: chunked\r\nx-mark: here\r\n\r\n",
+        body: "5\r\nhello\r\n0\r\n\r\n",
+    },
+    Cut {
+        path: "/chunked-first",
+        head: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-mark: here\r\nstream-next-offset: 12_345\r\n\r\n",
+        body: "5\r\nhello\r\n0\r\n\r\n",
+    },
+];
+
+impl Cut {
+    /// Whether the field that frames the body is complete in the first `sent` bytes.
+    fn is_framed(&self, sent: usize) -> bool {
+        let field = if self.path == "/length" { "content-length" } else { "chunked\r\n" };
+        self.head.find(field).is_some_and(|at| sent + 2 >= at + field.len())
+    }
+}
+
+/// A connection may end behind any byte of a response's head. Taken for a whole response, it loses the content.
+pub(crate) async fn head_cut_at_any_byte_is_an_error(stack: Arc<Stack>) -> CheckResult {
+    let server = Server::start(|received, connection| {
+        let mut parts = received.target.split('?').next().unwrap_or_default().rsplitn(2, '/');
+        let sent = parts.next().and_then(|sent| sent.parse::<usize>().ok());
+        let cut = parts.next().and_then(|path| CUTS.iter().find(|cut| cut.path == path));
+        let (Some(sent), Some(cut)) = (sent, cut) else { return sound(received, connection) };
+        let response = [cut.head, cut.body].concat();
+        connection.send(&response[..sent])?;
+        Ok(Then::Close)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    for cut in &CUTS {
+        for offset in ["7_7"] {
+            for sent in 0..=cut.head.len() {
+                let case =
+                    format!("{}?offset={offset}, {sent} of {} bytes of the head", cut.path, cut.head.len());
+                let request = get(server.url(&format!("{}/{sent}?offset={offset}", cut.path)))?;
+                let limit = Duration::from_secs(10);
+                let (head, error) = match transport.try_send(request, SendOptions::new(), limit).await? {
+                    Err(error) => (None, Some(error)),
+                    Ok(response) => {
+                        let (head, body) = response.into_parts();
+                        let body = transport.read(body).await?;
+                        ensure!(!matches!(&body, Ok(body) if !body.is_empty()), "{case}: content: {body:?}");
+                        (Some(head), body.err())
+                    }
+                };
+                match error {
+                    Some(error) => ensure!(error.sent() == Sent::Maybe, "{case}: {}", describe(&error)),
+                    None => {
+                        let harmless = stack.is_limited(Limit::CutHead)
+                            && cut.path != "/length"
+                            && cut.is_framed(sent)
+                            && head
+                                .as_ref()
+                                .is_some_and(|head| !head.headers.contains_key("stream-next-offset"));
+                        ensure!(harmless, "{case}: cut, and taken for whole: {head:?}");
+                    }
+                }
+            }
+        }
+    }
+    transport.is_sound(&server, "heads that were cut").await
+}
+
+/// Which of the two holds is a guess, and the next response on the connection would begin at a guessed place
+/// (RFC 9112, section 6.3).
+pub(crate) async fn conflicting_content_lengths_are_an_error(stack: Arc<Stack>) -> CheckResult {
+    let server = Server::start(|received, connection| {
+        match received.target.as_str() {
+            "/short-first" => {
+                connection.send("HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\nhello")?;
+            }
+            "/long-first" => {
+                connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 3\r\n\r\nhello")?;
+            }
+            "/one-field" => connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5, 3\r\n\r\nhello")?,
+            "/nothing-first" => {
+                connection.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\ncontent-length: 5\r\n\r\nhello")?;
+            }
+            _ => return sound(received, connection),
+        }
+        Ok(Then::Keep)
+    })
+    .map_err(|error| error.to_string())?;
+    let transport = stack.transport();
+    for path in ["/short-first", "/long-first", "/one-field", "/nothing-first"] {
+        let limit = Duration::from_secs(10);
+        let error = match transport.try_send(get(server.url(path))?, SendOptions::new(), limit).await? {
+            Err(error) => error,
+            Ok(response) => match transport.read(response.into_body()).await? {
+                Err(error) => error,
+                Ok(body) => return Err(format!("{path}: one of two lengths was taken: {body:?}")),
+            },
+        };
+        ensure!(error.sent() == Sent::Maybe, "{path}: {}", describe(&error));
+        transport.is_sound(&server, path).await?;
+    }
+    Ok(())
+}
+
+/// A close that reached the client before a request was written says that the server has not received it.
+pub(crate) async fn close_before_a_write_is_never_ambiguous(stack: Arc<Stack>) -> CheckResult {
+    for after_answer in [20, 35, 50] {
+        let server = Server::start(move |received, connection| {
+            sound(received, connection)?;
+            std::thread::sleep(Duration::from_millis(after_answer));
+            Ok(Then::Close)
+        })
+        .map_err(|error| error.to_string())?;
+        let transport = stack.transport();
+        for turn in 0..8 {
+            let before = server.gone();
+            let case = format!("write {turn}, closed {after_answer} ms after the answer before");
+            let write = post(server.url("/sound/write"), format!("record {turn}"))?;
+            let outcome = transport.try_send(write, SendOptions::new(), Duration::from_secs(10)).await?;
+            match outcome {
+                Ok(response) => {
+                    let body =
+                        transport.read(response.into_body()).await?.map_err(|error| describe(&error))?;
+                    ensure!(body == format!("record {turn}").as_bytes(), "{case}: {body:?}");
+                }
+                Err(error) => ensure!(error.sent() == Sent::No, "{case}: {}", describe(&error)),
+            }
+            stack.until("the server closes", || server.gone() > before).await?;
+            // On its way through the loopback interface, and through the client's reactor.
+            crate::Timer::sleep(stack.runtime(), Duration::from_millis(20)).await;
+        }
+        let seen = server.seen_at("/sound/write");
+        let distinct: std::collections::HashSet<_> = seen.iter().map(|received| &received.body).collect();
+        ensure!(seen.len() == distinct.len(), "a write arrived twice: {} of {}", seen.len(), distinct.len());
+    }
+    Ok(())
+}
+
 pub(crate) async fn response_that_is_not_http_is_an_error(stack: Arc<Stack>) -> CheckResult {
     let server = Server::start(|received, connection| {
         match received.target.as_str() {

@@ -19,7 +19,9 @@ pub enum Limit {
     /// A response's head is handed over with the first byte of its body: a silent server-sent event stream has
     /// no head.
     HeadWithFirstByte,
-    /// A response cut in the middle of its head comes out as if it were whole, with an empty body.
+    /// A response cut in its head, behind the complete `content-length` or `transfer-encoding` field, may come out as if it were
+    /// whole, with an empty body. Not where a `content-length` announces a body, and not where a reader would go on from the
+    /// response's `stream-next-offset`: both are errors.
     CutHead,
     /// A request header that is not ASCII is an error: `InvalidRequest`, never sent.
     AsciiRequestHeaders,
@@ -27,6 +29,9 @@ pub enum Limit {
     AsciiResponseHeaders,
     /// Connections are not reused: each request opens one, which is closed after it.
     NoReuse,
+    /// A request for a fresh connection may be sent on one that was idle. Each request that is given up closes the
+    /// connection that it used, so a pool of dead connections costs one request for each of them.
+    NoFreshConnection,
     /// There is no TLS in this build: an https URL is `Unsupported`, never sent, and the message names the
     /// feature that adds it.
     NoTls,

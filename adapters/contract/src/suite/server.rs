@@ -151,6 +151,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// The client's address, which tells connections apart.
+    pub(crate) fn peer(&self) -> Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
