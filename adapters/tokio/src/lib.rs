@@ -19,6 +19,8 @@
 //! - reqwest sends `accept: */*` with a request that has no `accept` of its own.
 //! - A response of more than 100 header fields is refused, as
 //!   [`Malformed`](durable_streams_contract::TransportErrorKind::Malformed).
+//! - A transport made from a client of your own cannot discard idle connections, see `ReqwestTransport::from_client`; one made by
+//!   `ReqwestTransport::from_builder` can.
 //! - Where a server answers before it has read a body, and resets the connection, hyper may see only that: the answer (a
 //!   413 for instance) is then lost, and it is not known whether the request was sent. One that closes in good order
 //!   is heard.

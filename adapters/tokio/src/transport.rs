@@ -62,9 +62,11 @@ impl ReqwestTransport {
     /// # Ok::<(), reqwest::Error>(())
     /// ```
     ///
-    /// A client that was given cannot open a fresh connection on request
-    /// ([`with_fresh_connection`](SendOptions::with_fresh_connection)): a retry may stay on the connection that caused the failure.
-    /// Where that matters, use [`from_builder`](Self::from_builder).
+    /// reqwest cannot close idle connections, and a client that was given cannot be replaced. So this transport ignores
+    /// [`with_fresh_connection`](SendOptions::with_fresh_connection): a retry may stay on a connection to the server that caused the
+    /// failure, and each dead connection of the pool costs one request that times out. A short
+    /// [`pool_idle_timeout`](reqwest::ClientBuilder::pool_idle_timeout) makes that less likely; [`from_builder`](Self::from_builder) does not
+    /// have this limit.
     #[must_use]
     pub fn from_client(client: reqwest::Client, handle: Handle) -> Self {
         Self::with_clients(Clients::given(client), Context::new(handle), true)

@@ -70,3 +70,32 @@ mod polled_outside {
     transport_suite!(stack());
     runtime_suite!(stack());
 }
+
+/// A client of the user's own, which cannot be replaced.
+mod given_client {
+    use super::*;
+
+    fn stack() -> Stack {
+        let tokio = Runtime::new().unwrap();
+        let runtime = TokioRuntime::new(tokio.handle().clone());
+        let handle = tokio.handle().clone();
+        let make = move || {
+            let client = reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .no_proxy()
+                .tcp_nodelay(true)
+                .build()
+                .unwrap();
+            ReqwestTransport::from_client(client, handle.clone())
+        };
+        let mut limits = limits();
+        limits.push(Limit::NoFreshConnection);
+        Stack::new(make, runtime, move |task| tokio.block_on(task))
+            .limits(&limits)
+            .quiet_spell(Duration::from_millis(300))
+    }
+
+    transport_suite!(stack());
+}
