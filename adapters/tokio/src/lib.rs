@@ -19,6 +19,10 @@
 //! - reqwest sends `accept: */*` with a request that has no `accept` of its own.
 //! - A response of more than 100 header fields is refused, as
 //!   [`Malformed`](durable_streams_contract::TransportErrorKind::Malformed).
+//! - A name's second address is tried 300 ms after the first if one is IPv6 and the other IPv4, or if both are IPv4. Any further one, and the
+//!   second of IPv6 addresses alone, waits until those before it have failed; each has an equal part of the connect timeout. After a failure,
+//!   a request for a fresh connection resolves the name again and begins with the next address. A client of your own has the resolver
+//!   that you gave it.
 //! - A transport made from a client of your own cannot discard idle connections, see `ReqwestTransport::from_client`; one made by
 //!   `ReqwestTransport::from_builder` can.
 //! - Where a server answers before it has read a body, and resets the connection, hyper may see only that: the answer (a
@@ -32,6 +36,8 @@ mod clients;
 mod context;
 #[cfg(feature = "reqwest")]
 mod inside;
+#[cfg(feature = "reqwest")]
+mod resolve;
 mod runtime;
 mod sync;
 #[cfg(feature = "reqwest")]

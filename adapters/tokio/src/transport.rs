@@ -2,6 +2,7 @@ use crate::classify::{Phase, classify};
 use crate::clients::Clients;
 use crate::context::Context;
 use crate::inside::Inside;
+use crate::resolve;
 use crate::sync::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http_body::Body as _;
 use reqwest::Url;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, ready};
 use tokio::runtime::Handle;
@@ -118,11 +120,14 @@ impl ReqwestTransport {
 
     fn build(context: Context, options: &TransportOptions) -> Result<Self, TransportError> {
         let options = options.clone();
-        let clients = Clients::built(move || Self::client_builder(&options))?;
+        let turn = AtomicUsize::new(0);
+        let clients =
+            Clients::built(move || Self::client_builder(&options, turn.fetch_add(1, Ordering::Relaxed)))?;
         Ok(Self::with_clients(clients, context, Self::supports_tls()))
     }
 
-    fn client_builder(options: &TransportOptions) -> reqwest::ClientBuilder {
+    /// `turn`: how many clients this transport had before.
+    fn client_builder(options: &TransportOptions, turn: usize) -> reqwest::ClientBuilder {
         // Another crate in the build may enable reqwest's features; ours decide.
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -130,6 +135,7 @@ impl ReqwestTransport {
             .referer(false)
             .tcp_nodelay(true)
             .connect_timeout(options.connect_timeout)
+            .dns_resolver(resolve::system(turn))
             .no_deflate()
             .no_zstd();
         if !Self::asks_for_compression() {
