@@ -15,6 +15,7 @@ const ISAHC: &[Limit] = &[
     Limit::HeadWithFirstByte,
     Limit::BodyEndedByClose,
     Limit::CutHead,
+    Limit::TlsAlerts,
     Limit::AsciiRequestHeaders,
     Limit::NoReuse,
 ];

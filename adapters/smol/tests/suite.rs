@@ -12,6 +12,7 @@ fn stack() -> Stack {
         Limit::HeadWithFirstByte,
         Limit::BodyEndedByClose,
         Limit::CutHead,
+        Limit::TlsAlerts,
         Limit::AsciiRequestHeaders,
         Limit::NoReuse,
     ]);

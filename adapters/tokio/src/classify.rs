@@ -51,18 +51,38 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-/// While connecting: the peer was reached and the handshake refused.
+/// While connecting: the peer was reached and the handshake refused, for a reason that stays.
 fn refused_by_tls(error: &(dyn Error + 'static)) -> bool {
     #[cfg(feature = "native-tls")]
     if error.is::<native_tls::Error>() {
-        // Below a broken connection is an I/O error; OpenSSL has none for its plain end.
+        // Below a broken connection is an I/O error; for its plain end and for an alert OpenSSL has only a text.
+        let passing = [
+            "unexpected EOF",
+            "the SSL session has been shut down",
+            "alert internal error",
+            "alert user cancel",
+        ];
+        let text = error.to_string();
         return !chain(error).any(|inner| inner.is::<std::io::Error>())
-            && !error.to_string().contains("unexpected EOF");
+            && !passing.iter().any(|passing| text.contains(passing));
     }
     // rustls reports a bad certificate or an alert as invalid data, and a lost connection with its own kind.
     error
         .downcast_ref::<std::io::Error>()
-        .is_some_and(|io| io.kind() == Io::InvalidData && io.get_ref().is_some())
+        .is_some_and(|io| io.kind() == Io::InvalidData && io.get_ref().is_some() && !may_pass(io))
+}
+
+/// Whether the peer ended the handshake for a reason that may pass: it failed, or gave up (RFC 8446, section 6).
+#[cfg(feature = "rustls")]
+fn may_pass(error: &std::io::Error) -> bool {
+    use rustls::AlertDescription::{CloseNotify, InternalError, UserCanceled};
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(error, Some(rustls::Error::AlertReceived(CloseNotify | InternalError | UserCanceled)))
+}
+
+#[cfg(not(feature = "rustls"))]
+fn may_pass(_: &std::io::Error) -> bool {
+    false
 }
 
 /// An https URL on a client that was built without TLS. Only the text of hyper's error shows it.

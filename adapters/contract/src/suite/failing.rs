@@ -4,6 +4,7 @@ use super::limit::Limit;
 use super::server::{Reads, Server, Then};
 use super::stack::{CheckResult, Stack, describe, ensure, get, post, request, sound};
 use crate::{SendOptions, Sent, TransportErrorKind};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +41,70 @@ pub(crate) async fn tls_to_a_plain_port_reports_not_sent(stack: Arc<Stack>) -> C
     } else {
         let fits = matches!(error.kind(), TransportErrorKind::Tls | TransportErrorKind::Connect);
         ensure!(fits, "neither Tls nor Connect: {text}");
+    }
+    Ok(())
+}
+
+/// What a server does with the greeting of a client that wants TLS.
+#[derive(Clone, Copy, Debug)]
+enum Handshake {
+    Alert(u8),
+    Close,
+    Reset,
+}
+
+impl Handshake {
+    /// The URL of a server that does this once.
+    fn start(self) -> std::io::Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let url = format!("https://{}/", listener.local_addr()?);
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            let mut record = [0; 5];
+            stream.read_exact(&mut record)?;
+            if matches!(self, Self::Reset) {
+                // The rest of the greeting is unread, so that closing resets.
+                return Ok(());
+            }
+            let length = usize::from(record[3]) << 8 | usize::from(record[4]);
+            stream.read_exact(&mut vec![0; length])?;
+            if let Self::Alert(alert) = self {
+                let level = if matches!(alert, 0 | 90) { 1 } else { 2 };
+                stream.write_all(&[21, 3, 3, 0, 2, level, alert])?;
+            }
+            std::io::Result::Ok(())
+        });
+        Ok(url)
+    }
+}
+
+/// A server that fails or gives up may do better later; one that refuses what it was sent will not (RFC 8446, section 6).
+pub(crate) async fn handshake_that_failed_is_retried_if_it_may_pass(stack: Arc<Stack>) -> CheckResult {
+    if stack.is_limited(Limit::NoTls) {
+        // `tls_to_a_plain_port_reports_not_sent` asserts how that fails.
+        return Ok(());
+    }
+    const CLOSE_NOTIFY: u8 = 0;
+    const BAD_CERTIFICATE: u8 = 42;
+    const UNKNOWN_CA: u8 = 48;
+    const INTERNAL_ERROR: u8 = 80;
+    const USER_CANCELED: u8 = 90;
+    const UNRECOGNIZED_NAME: u8 = 112;
+    let lasting = [BAD_CERTIFICATE, UNKNOWN_CA, UNRECOGNIZED_NAME].map(Handshake::Alert);
+    let passing = [INTERNAL_ERROR, USER_CANCELED, CLOSE_NOTIFY].map(Handshake::Alert);
+    let lasting_kind = if stack.is_limited(Limit::TlsAlerts) {
+        TransportErrorKind::Connect
+    } else {
+        TransportErrorKind::Tls
+    };
+    let cases = lasting.map(|handshake| (handshake, lasting_kind)).into_iter();
+    let passing = passing.into_iter().chain([Handshake::Close, Handshake::Reset]);
+    for (handshake, kind) in cases.chain(passing.map(|handshake| (handshake, TransportErrorKind::Connect))) {
+        let url = handshake.start().map_err(|error| error.to_string())?;
+        let error = stack.transport().fails(post(url, "x")?).await?;
+        let text = describe(&error);
+        ensure!(error.kind() == kind, "{handshake:?}: not {kind:?}: {text}");
+        ensure!(error.sent() == Sent::No, "{handshake:?}: there was no handshake, and yet: {text}");
     }
     Ok(())
 }

@@ -35,6 +35,8 @@ pub enum Limit {
     /// There is no TLS in this build: an https URL is `Unsupported`, never sent, and the message names the
     /// feature that adds it.
     NoTls,
+    /// Every TLS alert is `Connect`, never sent, and so is retried, also one that says that the server will not accept this client.
+    TlsAlerts,
     /// The adapter asks for compression, and decodes it.
     Compression,
 }

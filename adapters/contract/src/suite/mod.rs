@@ -99,6 +99,7 @@ macro_rules! __transport_checks {
             failing: refused_connection_reports_not_sent,
             failing: unknown_host_reports_not_sent,
             failing: tls_to_a_plain_port_reports_not_sent,
+            failing: handshake_that_failed_is_retried_if_it_may_pass,
             failing: unsupported_scheme_is_refused,
             failing: received_write_is_not_sent_again,
             failing: received_write_without_a_body_is_not_sent_again,
