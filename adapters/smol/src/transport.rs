@@ -106,6 +106,7 @@ impl IsahcTransport {
     ///
     /// This is faster, and unsafe where a server or a proxy between may send a response that was not asked for: libcurl then
     /// takes it for the answer to the next request, and an append is acknowledged that was not stored.
+    /// A write on a connection that the server has closed before is an error that does not say that it was not sent.
     ///
     /// # Errors
     ///
