@@ -115,6 +115,8 @@ pub(crate) struct Response {
 pub(crate) enum AttemptError {
     /// The transport failed. The kind of the error says whether another attempt may succeed.
     Transport(TransportError),
+    /// The transport failed before the request was sent in full, so that the server cannot have applied it.
+    CutOff(TransportError),
     /// The client refused the request or a redirect. Another attempt would end the same way.
     Refused(Error),
     /// Something other than the server responded, where a server of the protocol has responded before. The request may have

@@ -145,20 +145,20 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
                 Some(Ok(response)) => Ok(Response { is_request_incomplete: is_incomplete, ..response }),
                 // The server cannot have applied what it did not get in full.
                 Some(Err(AttemptError::Transport(error))) if is_incomplete => {
-                    Err(error.with_sent(Sent::No).into())
+                    Err(AttemptError::CutOff(error.with_sent(Sent::No)))
                 }
                 Some(Err(error)) => Err(error),
                 None => {
                     let error = TransportError::new(TransportErrorKind::Timeout);
-                    Err(AttemptError::Transport(if !handed_over.load(Ordering::Relaxed) {
+                    Err(if !handed_over.load(Ordering::Relaxed) {
                         let message = format!("the header provider returned nothing within {limit:?}");
-                        error.with_sent(Sent::No).with_message(message)
+                        AttemptError::Transport(error.with_sent(Sent::No).with_message(message))
                     } else if is_incomplete {
                         let message = format!("the upload of the request came to a halt, for {limit:?}");
-                        error.with_sent(Sent::No).with_message(message)
+                        AttemptError::CutOff(error.with_sent(Sent::No).with_message(message))
                     } else {
-                        error.with_message(format!("no response within {limit:?}"))
-                    }))
+                        error.with_message(format!("no response within {limit:?}")).into()
+                    })
                 }
             }
         }
@@ -333,6 +333,7 @@ pub(crate) fn is_connection_suspect(attempt: &Result<Response, AttemptError>) ->
         }
         Err(AttemptError::Refused(_)) => false,
         Err(AttemptError::Intercepted(_)) => true,
+        Err(AttemptError::CutOff(_)) => true,
         Err(AttemptError::Transport(error)) => {
             error.is_retryable()
                 && !matches!(error.kind(), TransportErrorKind::Dns | TransportErrorKind::Connect)

@@ -74,7 +74,7 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
                 }
                 Err(AttemptError::Refused(error)) => return Err(OperationError { error, ambiguous }),
                 Err(AttemptError::Intercepted(error)) => (error, false, false),
-                Err(AttemptError::Transport(error)) => {
+                Err(AttemptError::Transport(error) | AttemptError::CutOff(error)) => {
                     (call.transport_error(&error), error.sent() == Sent::No, false)
                 }
             };

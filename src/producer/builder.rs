@@ -297,6 +297,7 @@ impl<T: HttpTransport, R: Runtime> ProducerBuilder<T, R> {
                 auto_claim: self.auto_claim,
                 accept_duplicates: self.accept_duplicates,
                 max_in_flight: self.max_in_flight,
+                max_batch_bytes: limits.batch_bytes,
                 retry,
                 connection_status: self.connection_status,
             },

@@ -105,6 +105,7 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
             call.headers.insert(header::CONTENT_TYPE, content_type.clone());
         }
         call.body = attempt.body.clone();
+        call.patience = attempt.patience;
         Ok(call)
     }
 
@@ -204,7 +205,9 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         call.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let response = match self.send_once(&call).await {
             Ok(response) => response,
-            Err(AttemptError::Transport(error)) => return Err(call.transport_error(&error)),
+            Err(AttemptError::Transport(error) | AttemptError::CutOff(error)) => {
+                return Err(call.transport_error(&error));
+            }
             Err(AttemptError::Refused(error) | AttemptError::Intercepted(error)) => return Err(error),
         };
         if !response.status.is_success() {
@@ -233,6 +236,7 @@ fn without_response(error: AttemptError, call: &Call) -> AttemptResult {
             let retry = error.is_retryable();
             AttemptResult::Failed { error: call.transport_error(&error), fate, retry }
         }
+        AttemptError::CutOff(error) => AttemptResult::CutOff(call.transport_error(&error)),
         AttemptError::Intercepted(error) => AttemptResult::Failed { error, fate: Fate::Unknown, retry: true },
         // A refused redirect may come from a server that has applied the request.
         AttemptError::Refused(error) => {

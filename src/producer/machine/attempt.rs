@@ -17,6 +17,8 @@ pub(in crate::producer) struct Attempt {
     pub(in crate::producer) body: Bytes,
     /// Closes the stream.
     pub(in crate::producer) closing: bool,
+    /// How many times the usual time the response may take.
+    pub(in crate::producer) patience: u32,
 }
 
 /// The result of an attempt.
@@ -37,6 +39,8 @@ pub(in crate::producer) enum AttemptResult {
     Closed { error: Error, final_offset: Option<Offset> },
     /// 413.
     TooLarge(Error),
+    /// The upload was cut off, or came to a halt: the server has a part of the body at most.
+    CutOff(Error),
     /// Any other failure.
     Failed {
         error: Error,

@@ -26,8 +26,17 @@ pub(super) struct Entry {
     pub(super) stored_after: Option<Offset>,
     /// It was sent before, under any number.
     pub(super) was_sent: bool,
-    /// The server refused its size.
+    /// Its size is why it failed, and it is split.
     pub(super) too_large: Option<Error>,
+    /// Larger bodies that were sent under this number and may have been applied. Each contained this batch, and so many
+    /// batches behind it.
+    pub(super) larger_bodies: Vec<usize>,
+    /// A larger body of the batch before it contained this one, and may have been applied.
+    pub(super) is_covered: bool,
+    /// How many attempts in a row have failed as they do on a path that does not carry this size.
+    pub(super) size_failures: u32,
+    /// How many times the usual time the response to the next attempt may take.
+    pub(super) patience: u32,
     pub(super) backoff: Backoff,
 }
 
@@ -52,6 +61,10 @@ impl Entry {
             stored_after: None,
             was_sent: false,
             too_large: None,
+            larger_bodies: Vec::new(),
+            is_covered: false,
+            size_failures: 0,
+            patience: 1,
             backoff,
         }
     }
@@ -62,6 +75,13 @@ impl Entry {
         // No attempt was made under the new number, so nothing is in doubt. `stored_after` is set by the next attempt.
         self.worst_fate = None;
         self.retry_at = None;
+        self.larger_bodies.clear();
+        self.is_covered = false;
+    }
+
+    /// It may be stored: by an attempt of its own, or as a part of a larger body.
+    pub(super) fn may_be_stored(&self) -> bool {
+        self.is_in_doubt() || self.is_covered
     }
 
     /// An attempt under this number may have been applied.

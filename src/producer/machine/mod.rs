@@ -42,6 +42,9 @@
 //!                                   └── nothing in flight: all remaining batches fail ──► Halted
 //! ```
 //!
+//! A batch that fails again and again as on a path that does not carry its size leads from Running to SizeInDoubt. The driver's
+//! tail check shows that the server is there; then the batch is split, and Running goes on.
+//!
 //! Two transitions are not drawn: Running ──► StateLost by a first batch without a response in an epoch that was claimed after
 //! a state loss, and StateLost ──► Claiming by 403 with a higher epoch for a batch that was still in flight.
 //!
@@ -54,11 +57,15 @@
 //! - Until the first acknowledgement of an epoch one batch at most is in flight: the server refuses a later one that
 //!   arrives first.
 //! - A batch that is not the oldest is retried only once all before it are settled.
-//! - A batch keeps its number and its bytes until it is settled or the epoch changes. A new epoch starts only if no
+//! - A batch that may have been applied and is split keeps its number for its first part, and nothing else is sent until that
+//!   part is settled: a success that is no duplicate shows that the whole was not applied and never will be; a duplicate
+//!   shows that the whole is stored.
+//! - Any other batch keeps its number and its bytes until it is settled or the epoch changes. A new epoch starts only if no
 //!   batch that may have been applied is left, except a close without a record, which has no effect a second time.
 //! - Every batch is settled exactly once.
 
 mod attempt;
+mod body_size;
 mod claims;
 mod duplicate;
 mod entry;

@@ -29,7 +29,10 @@ impl Machine {
                 Phase::Running if self.entries.front().is_some_and(|oldest| oldest.too_large.is_some()) => {
                     self.split_oldest(now);
                 }
-                Phase::Running | Phase::StateLost { .. } | Phase::Halted { .. } => return,
+                Phase::Running
+                | Phase::StateLost { .. }
+                | Phase::SizeInDoubt { .. }
+                | Phase::Halted { .. } => return,
             }
         }
     }
@@ -57,7 +60,7 @@ impl Machine {
             // Several batches in flight may report different epochs. The highest one counts.
             Phase::Claiming { epoch } => Phase::Claiming { epoch: above.max(*epoch) },
             // The server has a state of this producer after all.
-            Phase::StateLost { .. } => Phase::Claiming { epoch: above },
+            Phase::StateLost { .. } | Phase::SizeInDoubt { .. } => Phase::Claiming { epoch: above },
             Phase::Halting(_) | Phase::Halted { .. } => return,
         };
     }
@@ -80,7 +83,10 @@ impl Machine {
     pub(in crate::producer) fn begin_tail_check(&mut self, now: Instant) -> bool {
         let is_quiet = self.in_flight() == 0;
         match &mut self.phase {
-            Phase::StateLost { check: check @ TailCheck::DueAt(_), .. } if is_quiet && check.is_due(now) => {
+            Phase::StateLost { check: check @ TailCheck::DueAt(_), .. }
+            | Phase::SizeInDoubt { check: check @ TailCheck::DueAt(_) }
+                if is_quiet && check.is_due(now) =>
+            {
                 *check = TailCheck::Running;
                 true
             }
@@ -100,6 +106,9 @@ impl Machine {
     /// | where it was before that batch was sent | some | new epoch: nothing was stored since |
     /// | any other | some | halt: the outcome is not known |
     pub(in crate::producer) fn on_tail(&mut self, tail: Option<&Offset>, now: Instant) {
+        if matches!(self.phase, Phase::SizeInDoubt { .. }) {
+            return self.on_tail_of_size_in_doubt(tail, now);
+        }
         // A result that arrives after a halt or a claim has no use any more.
         let Phase::StateLost { error, .. } = &self.phase else { return };
         let error = error.clone();
@@ -196,7 +205,7 @@ impl Machine {
     ///
     /// The server accepts numbers in order, so a stored number implies the ones before it, unless another producer used
     /// this epoch as well.
-    fn settle_stored(&mut self) {
+    pub(super) fn settle_stored(&mut self) {
         // Another producer's batch may have used an earlier number of ours.
         if self.epoch.is_shared {
             return;
@@ -225,7 +234,7 @@ impl Machine {
         };
         let was_closed = matches!(&cause, ProducerError::Stream(error) if matches!(error.kind(), StreamError::StreamClosed { .. }));
         for entry in self.entries.drain(..) {
-            let may_be_stored = entry.is_in_doubt();
+            let may_be_stored = entry.may_be_stored();
             // The batch in doubt may be the one that another client saw before it closed the stream.
             let result = if was_closed && may_be_stored {
                 let reason = "an attempt had no response, and the stream is closed now".to_owned();

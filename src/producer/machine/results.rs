@@ -3,7 +3,7 @@
 use super::attempt::{AttemptResult, Fate, Settled};
 use super::duplicate::{Meaning, Success, classify};
 use super::entry::InFlight;
-use super::state::Machine;
+use super::state::{Machine, Phase, TailCheck};
 use crate::error::{Error, StreamError};
 use crate::offset::Offset;
 use crate::outage::FailedAttempt;
@@ -28,6 +28,7 @@ impl Machine {
         match result {
             AttemptResult::Stored { offset, duplicate, highest } => {
                 self.outage.on_success(|| now);
+                self.body_size.on_stored(now);
                 self.on_stored(index, offset, duplicate, highest, was_full);
             }
             AttemptResult::Stale { server_epoch } => self.on_stale(server_epoch),
@@ -35,7 +36,11 @@ impl Machine {
                 self.on_gap(index, was_oldest, expected, received, now);
             }
             // Split once nothing is in flight: the halves need two numbers, and later batches have the next ones.
-            AttemptResult::TooLarge(error) => self.entries[index].too_large = Some(error),
+            AttemptResult::TooLarge(error) => {
+                self.body_size.lower(self.entries[index].batch.body.len() / 2, now);
+                self.entries[index].too_large = Some(error);
+            }
+            AttemptResult::CutOff(error) => self.on_cut_off(index, flight, error, random, now),
             AttemptResult::Closed { error, final_offset } => self.on_closed(index, error, final_offset),
             AttemptResult::Failed { error, fate, retry } => {
                 self.on_failed(index, flight, error, fate, retry.then_some(random), now);
@@ -52,6 +57,9 @@ impl Machine {
         highest: Option<u64>,
         was_full: bool,
     ) {
+        if !self.entries[index].larger_bodies.is_empty() && self.settle_larger_body(index, duplicate) {
+            return;
+        }
         let entry = &self.entries[index];
         let (epoch, seq) = (self.epoch.number, entry.seq);
         // The server has a number that was never sent by this producer: another one uses the id and the epoch.
@@ -105,7 +113,7 @@ impl Machine {
         self.entries.iter_mut().for_each(|entry| entry.backoff.reset());
     }
 
-    fn on_failed(
+    pub(super) fn on_failed(
         &mut self,
         index: usize,
         flight: InFlight,
@@ -127,6 +135,8 @@ impl Machine {
         if was_oldest && matches!(error.kind(), StreamError::Timeout) {
             self.window.shrink();
         }
+        self.note_size_failure(index, was_oldest, &error, fate, now);
+        let entry = &mut self.entries[index];
         // Without a wait the budget is spent, or another attempt cannot succeed.
         let wait = random.and_then(|random| entry.backoff.next(now, random, error.retry_after()));
         // The batches behind it fail with it, and are not sent again before it.
@@ -139,13 +149,17 @@ impl Machine {
             Some(wait) if fate == Fate::Unknown && self.epoch.is_after_state_loss && !is_established => {
                 self.lose_state(error.into(), now + wait);
             }
+            Some(wait) if self.is_size_in_doubt(index) => {
+                self.phase = Phase::SizeInDoubt { check: TailCheck::DueAt(now + wait) };
+            }
             Some(wait) => {
+                let entry = &mut self.entries[index];
                 #[cfg(feature = "tracing")]
                 tracing::debug!(epoch = self.epoch.number, seq = entry.seq, ?wait, %error, "the producer resends a batch");
                 entry.retry_at = Some(now + wait);
             }
             None => {
-                let attempts = entry.backoff.retries() + 1;
+                let attempts = self.entries[index].backoff.retries() + 1;
                 self.halt(error.with_attempts(attempts).into());
             }
         }

@@ -1,6 +1,7 @@
 //! The machine's state, and which attempt is sent next.
 
 use super::attempt::{Attempt, Settled};
+use super::body_size::BodySize;
 use super::claims::Claims;
 use super::entry::{Entry, InFlight};
 use super::epoch::Epoch;
@@ -21,6 +22,7 @@ pub(in crate::producer) struct Settings {
     pub(in crate::producer) auto_claim: bool,
     pub(in crate::producer) accept_duplicates: bool,
     pub(in crate::producer) max_in_flight: usize,
+    pub(in crate::producer) max_batch_bytes: usize,
     pub(in crate::producer) retry: RetryConfig,
     pub(in crate::producer) connection_status: ConnectionStatus,
 }
@@ -50,6 +52,11 @@ pub(super) enum Phase {
         error: ProducerError,
         check: TailCheck,
     },
+    /// The oldest batch may have been applied, or be too large for the path. Once nothing is in flight, a tail check shows
+    /// whether the server is there; then it is split.
+    SizeInDoubt {
+        check: TailCheck,
+    },
     /// Once nothing is in flight, all remaining batches fail with this error.
     Halting(ProducerError),
     /// All batches are settled, and nothing more is sent.
@@ -60,7 +67,7 @@ pub(super) enum Phase {
     },
 }
 
-/// The tail check after a state loss.
+/// The tail check after a state loss, or before a batch in doubt is split.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TailCheck {
     /// The earliest time at which it may begin.
@@ -94,12 +101,14 @@ pub(in crate::producer) struct Machine {
     pub(super) counters: Counters,
     pub(super) settled: Vec<Settled>,
     pub(super) outage: OutageWatch,
+    pub(super) body_size: BodySize,
 }
 
 impl Machine {
     pub(in crate::producer) fn new(settings: Settings) -> Self {
         Self {
             outage: OutageWatch::new(settings.connection_status.clone()),
+            body_size: BodySize::new(settings.max_batch_bytes),
             epoch: Epoch::new(settings.epoch),
             window: Window::new(settings.max_in_flight),
             settings,
@@ -179,8 +188,17 @@ impl Machine {
         if self.epoch.is_established() { self.window.size() } else { 1 }
     }
 
-    /// Takes the next batch and gives it the next number.
+    /// Takes the next batch, in as many parts as the path needs, and gives each the next number.
     pub(in crate::producer) fn push_batch(&mut self, batch: Batch) {
+        if batch.body.len() <= self.body_size.limit() {
+            self.push_part(batch);
+        } else {
+            batch.split_to(self.body_size.limit()).into_iter().for_each(|part| self.push_part(part));
+        }
+        self.advance(None);
+    }
+
+    fn push_part(&mut self, batch: Batch) {
         let seq = self.epoch.next_seq;
         let backoff = Backoff::new(self.settings.retry.clone());
         // The key outlives the number: a new epoch renumbers the batch while the driver may still report on it.
@@ -192,7 +210,6 @@ impl Machine {
                           higher epoch";
             self.halt(StreamError::config("producer seq", seq.to_string(), reason).into());
         }
-        self.advance(None);
     }
 
     /// The attempt to send now. The driver calls this until it returns `None`.
@@ -204,6 +221,10 @@ impl Machine {
         let allowed = self.allowed_in_flight();
         // In order: no batch is sent before an earlier one that waits for its retry.
         let index = self.entries.iter().position(|entry| entry.in_flight.is_none())?;
+        // Until a part of a batch in doubt is settled, the numbers behind it are not certain.
+        if index > 0 && self.entries.front().is_some_and(|oldest| !oldest.larger_bodies.is_empty()) {
+            return None;
+        }
         // Only entries before it are in flight. If it is the oldest, everything before it is settled.
         let is_oldest = index == 0;
         let entry = &mut self.entries[index];
@@ -234,6 +255,7 @@ impl Machine {
             seq: entry.seq,
             body: entry.batch.body.clone(),
             closing: entry.batch.closing,
+            patience: entry.patience,
         })
     }
 
@@ -247,7 +269,12 @@ impl Machine {
             }
             // While a batch is in flight its result comes first: the tail must not be read before every request has
             // ended.
-            Phase::StateLost { check: TailCheck::DueAt(at), .. } if self.in_flight() == 0 => Some(*at),
+            Phase::StateLost { check: TailCheck::DueAt(at), .. }
+            | Phase::SizeInDoubt { check: TailCheck::DueAt(at) }
+                if self.in_flight() == 0 =>
+            {
+                Some(*at)
+            }
             _ => None,
         }
     }

@@ -103,11 +103,30 @@ impl Batch {
         })
     }
 
-    /// Two batches of about half the size, in order. For batches with more than one record only.
-    pub(in crate::producer) fn split(mut self) -> (Self, Self) {
-        let half = self.ends.last().map_or(0, |end| end / 2);
-        // At least one record on each side, even if one record is larger than all others together.
-        let head_records = self.ends.partition_point(|end| *end <= half).clamp(1, self.ends.len() - 1);
+    /// Parts with bodies of at most `limit` bytes, in order. A part of one record may be larger.
+    pub(in crate::producer) fn split_to(self, limit: usize) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut rest = self;
+        while rest.body.len() > limit && rest.records() > 1 {
+            let (head, tail) = rest.split(limit);
+            parts.push(head);
+            rest = tail;
+        }
+        parts.push(rest);
+        parts
+    }
+
+    /// Two batches, in order: one of at most `limit` bytes, or of one record, and the rest. For batches with more than one
+    /// record only.
+    fn split(mut self, limit: usize) -> (Self, Self) {
+        // The closing bracket of an array.
+        let room = match self.framing {
+            BatchFraming::Bytes => limit,
+            BatchFraming::Array => limit.saturating_sub(1),
+        };
+        // At least one record on each side.
+        let fits = |end: &u32| *end as usize <= room;
+        let head_records = self.ends.partition_point(fits).clamp(1, self.ends.len() - 1);
         // The ends of the tail are relative to the cut. In an array, the bracket replaces the comma, so the lengths
         // match.
         let tail_ends = self.ends.split_off(head_records);
@@ -123,11 +142,11 @@ impl Batch {
             framing: self.framing,
             ends: tail_ends.into_iter().map(|end| end - cut).collect(),
             receipt: self.receipt.clone(),
-            // Both halves settle parts of the same receipt.
+            // Both settle parts of the same receipt.
             first: self.first + head_records as u32,
         };
         self.body = head;
-        // The second half closes the stream.
+        // The last part closes the stream.
         self.closing = false;
         (self, tail)
     }

@@ -167,10 +167,10 @@ fn flush_waits_for_earlier_records() {
     rig.push(RecordKind::Bytes, "c");
     rig.push(RecordKind::Bytes, "d");
     let target = rig.queue.flush();
-    let (c, d) = rig.pop().unwrap().split();
-    rig.settle(&c);
+    let parts = rig.pop().unwrap().split_to(1);
+    rig.settle(&parts[0]);
     assert!(!rig.queue.is_settled_before(target));
-    rig.settle(&d);
+    rig.settle(&parts[1]);
     assert!(rig.queue.is_settled_before(target));
     assert_eq!((rig.queue.bytes(), rig.queue.records()), (0, 0));
 }
@@ -188,12 +188,9 @@ fn split_keeps_records_with_their_receipts() {
         let batch = rig.pop().unwrap();
         assert_eq!(batch.body, whole);
         let cost = batch.cost();
-        let mut parts = vec![batch];
-        while let Some(index) = parts.iter().position(|part| part.records() > 1) {
-            let (head, tail) = parts.remove(index).split();
-            parts.insert(index, tail);
-            parts.insert(index, head);
-        }
+        let halves = batch.split_to(whole.len().div_ceil(2));
+        assert!(halves.iter().all(|half| half.body.len() <= whole.len().div_ceil(2)), "{halves:?}");
+        let parts: Vec<_> = halves.into_iter().flat_map(|half| half.split_to(1)).collect();
         assert_eq!(parts.iter().map(Batch::cost).sum::<usize>(), cost);
         for (number, part) in parts.iter().enumerate() {
             let digit = (number + 1).to_string();

@@ -254,7 +254,9 @@ impl<T: HttpTransport, R: Runtime> Driver<T, R> {
                 Ok(response) if response.status.is_success() => Ok(response),
                 Ok(response) => Err(client.refusal(&call, response).await.0),
                 Err(AttemptError::Refused(error) | AttemptError::Intercepted(error)) => Err(error),
-                Err(AttemptError::Transport(error)) => Err(call.transport_error(&error)),
+                Err(AttemptError::Transport(error) | AttemptError::CutOff(error)) => {
+                    Err(call.transport_error(&error))
+                }
             };
             Attempt { result, is_connection_suspect }
         })

@@ -132,8 +132,8 @@ fn patience(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), Strin
     Ok(())
 }
 
-/// Statuses that end a producer, whatever its options.
-const FINAL: [u16; 4] = [401, 403, 404, 410];
+/// Statuses that end a producer, whatever its options. A 404 or 410 about a stream that was there is asked again, past caches.
+const FINAL: [u16; 2] = [401, 403];
 
 /// A producer that was refused finally sends nothing more, once it has received the whole refusal.
 fn finality(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {

@@ -34,6 +34,7 @@ struct Rig {
 fn settings() -> Settings {
     Settings {
         connection_status: crate::ConnectionStatus::new(),
+        max_batch_bytes: usize::MAX,
         epoch: 0,
         auto_claim: false,
         accept_duplicates: false,

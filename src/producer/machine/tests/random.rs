@@ -231,6 +231,7 @@ fn random_faults_never_make_a_receipt_wrong() {
         };
         let settings = Settings {
             connection_status: crate::ConnectionStatus::new(),
+            max_batch_bytes: usize::MAX,
             auto_claim: random.one_in(2),
             accept_duplicates: false,
             max_in_flight: 1 + random.below(6),

@@ -56,15 +56,172 @@ fn split_before_a_batch_in_doubt_starts_a_new_epoch() {
     }
 }
 
+/// The first part keeps the number, so that the server stores it or the whole, and not both.
 #[test]
-fn batch_in_doubt_is_not_split() {
+fn batch_in_doubt_that_the_server_finds_too_large_is_split_under_its_number() {
+    for whole_was_stored in [false, true] {
+        let mut rig = Rig::new(claiming());
+        let first = rig.offer(2);
+        rig.lost(&first[0]);
+        let again = rig.wait();
+        let part = rig.too_large(&again[0]);
+        assert_eq!((part.len(), part[0].seq, part[0].body.len()), (1, 0, 4));
+        if whole_was_stored {
+            assert!(rig.duplicate(&part[0], 0).is_empty());
+        } else {
+            let rest = rig.ok(&part[0]);
+            assert_eq!((rest.len(), rest[0].seq, rest[0].body.len()), (1, 1, 4));
+            rig.ok(&rest[0]);
+        }
+        assert_eq!(rig.stored, [0, 1]);
+        let next = rig.offer(1);
+        assert_eq!(next[0].seq, if whole_was_stored { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn closing_batch_in_doubt_is_not_split() {
     let mut rig = Rig::new(claiming());
-    let first = rig.offer(2);
+    for _ in 0..2 {
+        rig.queue.push(RecordKind::Bytes, &rig.next.to_be_bytes(), || rig.now);
+        rig.next += 1;
+    }
+    rig.queue.push_close(Some((RecordKind::Bytes, &rig.next.to_be_bytes())), || rig.now);
+    let Some(Sealed::Ready(mut batch)) = rig.queue.pop(rig.now) else { panic!("no batch") };
+    batch.closing = true;
+    rig.machine.push_batch(batch);
+    let first = rig.attempts();
     rig.lost(&first[0]);
     let again = rig.wait();
     rig.too_large(&again[0]);
     assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }));
     assert_eq!(rig.failed, [(0, true), (1, true)]);
+}
+
+/// A gateway responds 504 to large bodies, and does not pass them on.
+struct Gateway {
+    rig: Rig,
+    /// The batch, after its second failure.
+    whole: Attempt,
+}
+
+const LARGE: u32 = 50_000;
+
+fn behind_gateway() -> Gateway {
+    let mut rig = Rig::new(settings());
+    let whole = rig.offer(LARGE).remove(0);
+    assert!(rig.gateway_timeout(&whole).is_empty());
+    let again = rig.wait().remove(0);
+    assert_eq!(again.body, whole.body);
+    assert!(rig.gateway_timeout(&again).is_empty());
+    assert!(rig.wait().is_empty(), "the tail check comes first");
+    assert!(rig.machine.begin_tail_check(rig.now));
+    Gateway { rig, whole }
+}
+
+impl Rig {
+    fn gateway_timeout(&mut self, attempt: &Attempt) -> Vec<Attempt> {
+        let error = StreamError::ServerError { status: 504, message: String::new() }.into();
+        self.answer(attempt, AttemptResult::Failed { error, fate: Fate::Unknown, retry: true })
+    }
+
+    fn tail(&mut self, tail: Option<&str>) -> Vec<Attempt> {
+        self.machine.on_tail(tail.map(Offset::parse).as_ref(), self.now);
+        self.collect();
+        self.attempts()
+    }
+
+    /// Acknowledges everything, in order. Returns the sizes of the bodies.
+    fn store_all(&mut self, mut attempts: Vec<Attempt>) -> Vec<usize> {
+        let mut sizes = Vec::new();
+        while !attempts.is_empty() {
+            let attempt = attempts.remove(0);
+            sizes.push(attempt.body.len());
+            attempts.extend(self.ok(&attempt));
+        }
+        sizes
+    }
+}
+
+#[test]
+fn batch_that_a_gateway_does_not_pass_on_is_split_and_later_ones_are_small() {
+    let Gateway { mut rig, whole } = behind_gateway();
+    let parts = rig.tail(None);
+    assert_eq!((parts.len(), parts[0].seq), (1, whole.seq), "the first part alone, under the same number");
+    let sizes = rig.store_all(parts);
+    assert!(sizes.len() >= 8 && sizes.iter().all(|size| *size <= whole.body.len() / 8), "{sizes:?}");
+    assert_eq!(rig.stored, (0..LARGE).collect::<Vec<_>>());
+    // The size that was learnt is kept.
+    let next = rig.offer(LARGE);
+    assert!(next.iter().all(|attempt| attempt.body.len() <= whole.body.len() / 8));
+    rig.store_all(next);
+    assert_eq!(rig.stored.len(), 2 * LARGE as usize);
+}
+
+#[test]
+fn batch_that_was_stored_behind_a_gateway_timeout_is_settled_by_a_duplicate_of_its_part() {
+    let Gateway { mut rig, whole } = behind_gateway();
+    let parts = rig.tail(None);
+    assert!(rig.duplicate(&parts[0], 0).is_empty());
+    assert_eq!(rig.stored, (0..LARGE).collect::<Vec<_>>());
+    assert_eq!(rig.offer(1)[0].seq, whole.seq + 1);
+}
+
+#[test]
+fn duplicate_that_may_be_the_whole_or_its_part_halts() {
+    let Gateway { mut rig, .. } = behind_gateway();
+    let parts = rig.tail(None);
+    rig.lost(&parts[0]);
+    let again = rig.wait();
+    rig.duplicate(&again[0], 0);
+    assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
+    // Every record may be stored: the whole may be.
+    assert!(rig.failed.len() == LARGE as usize && rig.failed.iter().all(|(_, may_be_stored)| *may_be_stored));
+}
+
+#[test]
+fn batch_is_sent_again_as_it_is_when_the_tail_has_moved() {
+    let mut rig = Rig::new(settings());
+    let first = rig.offer(1);
+    let offset = Some(Offset::parse("a1"));
+    rig.answer(&first[0], AttemptResult::Stored { offset, duplicate: false, highest: Some(0) });
+    let whole = rig.offer(LARGE).remove(0);
+    rig.gateway_timeout(&whole);
+    let again = rig.wait().remove(0);
+    rig.gateway_timeout(&again);
+    rig.wait();
+    assert!(rig.machine.begin_tail_check(rig.now));
+    let next = rig.tail(Some("a2"));
+    assert_eq!(next[0].body, whole.body);
+    rig.duplicate(&next[0], 1);
+    assert_eq!(rig.stored.len(), 1 + LARGE as usize);
+}
+
+#[test]
+fn batch_whose_upload_was_cut_off_is_split_and_is_not_in_doubt() {
+    let mut rig = Rig::new(settings());
+    let whole = rig.offer(LARGE).remove(0);
+    assert!(rig.answer(&whole, AttemptResult::CutOff(StreamError::Timeout.into())).is_empty());
+    let parts = rig.wait();
+    assert!(parts.len() == 1 && parts[0].body.len() <= whole.body.len() / 4);
+    // It was not applied: a duplicate would be another producer's.
+    rig.store_all(parts);
+    assert_eq!(rig.stored, (0..LARGE).collect::<Vec<_>>());
+}
+
+#[test]
+fn batch_without_a_response_keeps_its_bytes_and_gets_more_time() {
+    let mut rig = Rig::new(settings());
+    let mut attempt = rig.offer(LARGE).remove(0);
+    for patience in [1, 2, 4, 8] {
+        assert_eq!((attempt.patience, attempt.body.len()), (patience, 4 * LARGE as usize));
+        let failed =
+            AttemptResult::Failed { error: StreamError::Timeout.into(), fate: Fate::Unknown, retry: true };
+        rig.answer(&attempt, failed);
+        attempt = rig.wait().remove(0);
+    }
+    rig.ok(&attempt);
+    assert!(rig.offer(LARGE).iter().all(|attempt| attempt.body.len() <= LARGE as usize));
 }
 
 /// That it cannot be split any more has nothing to do with another producer.

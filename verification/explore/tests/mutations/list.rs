@@ -304,12 +304,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         seed: 17,
     },
     Mutation {
-        name: "producer: a batch in doubt is split",
-        edits: &[(
-            SPLIT,
-            "        if entry.is_in_doubt() {\n            self.entries.push_front(entry);",
-            "        if false {\n            self.entries.push_front(entry);",
-        )],
+        name: "producer: a batch in doubt is split as if it were not",
+        edits: &[(SPLIT, "        if oldest.is_in_doubt() {", "        if false && oldest.is_in_doubt() {")],
         seed: 84,
     },
     Mutation {
@@ -337,7 +333,11 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "producer: a split does not renumber",
-        edits: &[(SPLIT, "            self.renumber(seq);\n", "            let _ = seq;\n")],
+        edits: &[(
+            SPLIT,
+            "                self.renumber(seq);\n            }\n            if let Some",
+            "                let _ = seq;\n            }\n            if let Some",
+        )],
         seed: 232,
     },
     Mutation {
