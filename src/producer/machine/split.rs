@@ -222,9 +222,8 @@ impl Machine {
             return;
         }
         let size = entry.batch.body.len();
-        if !entry.larger_bodies.is_empty() {
-            entry.size_failures += 1;
-        } else if was_oldest && size >= MIN_SUSPECT && is_size_suspect(error) {
+        let is_large = was_oldest && size >= MIN_SUSPECT && is_size_suspect(error);
+        if is_large || !entry.larger_bodies.is_empty() {
             entry.size_failures += 1;
         }
         if size < MIN_SUSPECT {
@@ -232,7 +231,7 @@ impl Machine {
         }
         if matches!(error.kind(), StreamError::Timeout) {
             // The uplink may be slow. The batch keeps its bytes, and gets more time.
-            entry.patience = (entry.patience * 2).min(MAX_PATIENCE);
+            entry.patience = (entry.patience * 4).min(MAX_PATIENCE);
             self.body_size.lower(size / 4, now);
         } else if entry.size_failures >= SUSPICIOUS {
             self.body_size.lower(size / 8, now);
