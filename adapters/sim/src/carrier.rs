@@ -1,29 +1,40 @@
 use crate::core::SimSleep;
 use crate::exchange::Sending;
+use crate::gateway::{is_for_portal, portal, refusal};
 use crate::model::{Events, Handled, Step, Wait};
 use crate::net::Net;
-use crate::{Fault, RetryAfter};
+use crate::pool::Connection;
+use crate::{Fault, Gateway};
 use bytes::Bytes;
 use durable_streams_contract::{TransportError, TransportErrorKind as Kind};
 use futures_lite::future::poll_fn;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Takes one request to the server and its answer back, through whatever goes wrong on the way.
 ///
 /// It is not a task of the client: a request that was sent arrives even if the client has dropped its future.
-pub(crate) async fn carry(net: Arc<Net>, number: u64, request: Request<Bytes>, sending: Sending) {
+pub(crate) async fn carry(
+    net: Arc<Net>,
+    number: u64,
+    request: Request<Bytes>,
+    connection: Connection,
+    sending: Sending,
+) {
     let fault = net.fault(number);
     if let Some(fault) = &fault {
         net.core.note(|| format!("request {number}: fault: {fault}"));
     }
-    let trip = Trip { connections: net.connections(), net, number, fault, sending };
-    if let Err(error) = trip.make(request).await {
-        trip.sending.fail(error);
+    let host = request.uri().host().unwrap_or_default().to_owned();
+    let trip = Trip { connections: net.connections(), net, number, fault, connection, sending };
+    match trip.make(request).await {
+        Ok(()) if trip.sending.is_dropped() => {}
+        Ok(()) => trip.net.with_pool(|pool| pool.give_back(&host, connection)),
+        Err(error) => trip.sending.fail(error),
     }
 }
 
@@ -33,6 +44,7 @@ struct Trip {
     fault: Option<Fault>,
     /// Which generation of connections this one is of.
     connections: u64,
+    connection: Connection,
     sending: Sending,
 }
 
@@ -53,6 +65,15 @@ impl Trip {
             self.note(|| "cancelled in the network".to_owned());
             return Ok(());
         }
+        if self.connection.is_silent {
+            self.note(|| "sent on a connection that is lost".to_owned());
+            return self.silence().await;
+        }
+        let gateway = self.gateway();
+        if let Some(answer) = self.intercepted(gateway.as_ref(), &request) {
+            self.way(back).await?;
+            return self.deliver(answer).await;
+        }
         match &self.fault {
             Some(Fault::Refuse) => return Err(refused()),
             Some(Fault::LoseRequest) => return Err(reset()),
@@ -66,7 +87,7 @@ impl Trip {
             }
             Some(Fault::CaptivePortal) => return self.deliver(portal()).await,
             Some(Fault::Status { status, retry_after, applied: false }) => {
-                let answer = self.refusal(*status, *retry_after);
+                let answer = refusal(*status, *retry_after, self.net.core.wall());
                 self.way(back).await?;
                 return self.deliver(answer).await;
             }
@@ -94,23 +115,55 @@ impl Trip {
             Some(Fault::LoseResponse) => return Err(reset()),
             Some(Fault::Hang { applied: true }) => return self.silence().await,
             Some(Fault::Status { status, retry_after, applied: true }) => {
-                let answer = self.refusal(*status, *retry_after);
+                let answer = refusal(*status, *retry_after, self.net.core.wall());
                 self.way(back).await?;
                 return self.deliver(answer).await;
             }
             _ => {}
         }
         self.way(back).await?;
+        let drops_body = gateway.as_ref().is_some_and(Gateway::drops_body);
         match said {
             ServerResponse::Whole(answer) if *request.method() == Method::HEAD => {
                 self.deliver(answer.map(|_| Bytes::new())).await
             }
             ServerResponse::Whole(mut answer) => {
                 self.net.retell(&request, &mut answer);
+                if drops_body {
+                    answer = without_body(answer);
+                }
                 self.deliver(answer).await
+            }
+            ServerResponse::Events(head, _) if drops_body => {
+                self.deliver(without_body(head.map(|()| Bytes::new()))).await
             }
             ServerResponse::Events(head, events) => self.deliver_events(head, events).await,
         }
+    }
+
+    /// What the request meets on the way.
+    fn gateway(&self) -> Option<Gateway> {
+        match &self.fault {
+            Some(Fault::Gateway(gateway)) => Some(gateway.clone()),
+            _ => self.net.gateway(),
+        }
+    }
+
+    /// The response of something else than the server.
+    fn intercepted(&self, gateway: Option<&Gateway>, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        if is_for_portal(request) {
+            return Some(portal());
+        }
+        if self.net.is_pinned(self.connection) {
+            self.note(|| "sent to a broken backend".to_owned());
+            return Some(refusal(503, None, self.net.core.wall()));
+        }
+        let gateway = gateway?;
+        let answer = gateway.intercept(request, || self.net.last_page(request), self.net.core.wall());
+        if answer.is_some() {
+            self.note(|| gateway.to_string());
+        }
+        answer
     }
 
     fn note(&self, line: impl FnOnce() -> String) {
@@ -202,22 +255,6 @@ impl Trip {
                 });
             }),
         );
-    }
-
-    fn refusal(&self, status: u16, retry_after: Option<RetryAfter>) -> Response<Bytes> {
-        let mut answer = Response::new(Bytes::from_static(b"something between is not well"));
-        *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let value = match retry_after {
-            None => return answer,
-            Some(RetryAfter::Seconds(seconds)) => HeaderValue::from(seconds),
-            Some(RetryAfter::Date(seconds)) => {
-                // The date is read on the client's clock, so it is that time or a bit later.
-                let time = self.net.core.wall() + Duration::from_secs(u64::from(seconds));
-                HeaderValue::from_str(&http_date(time)).unwrap_or(HeaderValue::from_static("0"))
-            }
-        };
-        answer.headers_mut().insert(header::RETRY_AFTER, value);
-        answer
     }
 
     /// Delivers an answer that is all there, its body at once or in pieces.
@@ -337,15 +374,11 @@ fn cut() -> TransportError {
     TransportError::new(Kind::Truncated).with_message("connection reset")
 }
 
-fn portal() -> Response<Bytes> {
-    let mut answer =
-        Response::new(Bytes::from_static(b"<!doctype html><title>Welcome</title>Please log in."));
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+/// The answer as a proxy passes it that drops the body.
+fn without_body(answer: Response<Bytes>) -> Response<Bytes> {
+    let mut answer = answer.map(|_| Bytes::new());
+    answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     answer
-}
-
-fn http_date(time: SystemTime) -> String {
-    chrono::DateTime::<chrono::Utc>::from(time).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// A request in a line of the trace.

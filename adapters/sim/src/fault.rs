@@ -58,6 +58,39 @@ pub enum Fault {
     },
     /// A cache responds with an earlier response to the same URL, if there was one.
     StaleCache,
+    /// The request, or its response, meets this on the way.
+    Gateway(Gateway),
+}
+
+/// What stands between client and server, and answers in its place or changes what passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gateway {
+    /// Responds 200 with an HTML page, and without a header of the protocol.
+    Portal,
+    /// Redirects to another origin, which responds with an HTML page.
+    Redirect,
+    /// Responds with an error. The server does not get the request.
+    Status {
+        /// The status: 421, 425, 502, 504…
+        status: u16,
+        /// Its `Retry-After`.
+        retry_after: Option<RetryAfter>,
+    },
+    /// Refuses bodies above a limit. The server does not get them.
+    BodyLimit {
+        /// The largest body that passes.
+        bytes: usize,
+        /// The status of the refusal: 413, 502, 504…
+        status: u16,
+    },
+    /// Passes a response's head, with a `Content-Length` of zero, and drops its body.
+    DropBody,
+    /// A cache of the client's own that ignores the query: it answers a GET with the last page that came from the path,
+    /// unless the request has `Cache-Control: no-cache`.
+    IgnoreQuery,
+    /// A cache that answers a GET with 404, unless the request has `Cache-Control: no-cache`.
+    StaleNotFound,
 }
 
 /// The form of a `Retry-After`.
@@ -84,6 +117,13 @@ pub enum Incident {
     Partition(Duration),
     /// Every connection is reset.
     ResetConnections,
+    /// For this time, every request meets it on the way.
+    Gateway(Gateway, Duration),
+    /// For this time, every present connection leads to a backend that responds 503 to everything. New connections
+    /// lead to the server.
+    PinConnections(Duration),
+    /// The network loses the state of every idle connection: a request on one of them gets no response and no error.
+    SilenceIdle,
     /// Every computer is suspended: its clocks jump when it resumes.
     Suspend(Duration),
     /// The applications' wall clock jumps forward; the monotonic one does not.
@@ -138,6 +178,26 @@ impl fmt::Display for Fault {
             Self::CaptivePortal => f.write_str("response of a captive portal"),
             Self::Repeat { later } => write!(f, "repeated {later:?} later"),
             Self::StaleCache => f.write_str("response of a stale cache"),
+            Self::Gateway(gateway) => gateway.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Portal => f.write_str("page of a portal"),
+            Self::Redirect => f.write_str("redirect to a portal"),
+            Self::Status { status, retry_after } => {
+                write!(f, "a gateway responds {status}")?;
+                retry_after.iter().try_for_each(|after| write!(f, ", {after}"))
+            }
+            Self::BodyLimit { bytes, status } => {
+                write!(f, "a gateway responds {status} to bodies above {bytes} bytes")
+            }
+            Self::DropBody => f.write_str("a proxy drops the body"),
+            Self::IgnoreQuery => f.write_str("a cache ignores the query"),
+            Self::StaleNotFound => f.write_str("a cache responds 404"),
         }
     }
 }
@@ -155,6 +215,11 @@ impl fmt::Display for Incident {
             }
             Self::Partition(duration) => write!(f, "network partition for {duration:?}"),
             Self::ResetConnections => f.write_str("every connection is reset"),
+            Self::Gateway(gateway, duration) => write!(f, "for {duration:?}: {gateway}"),
+            Self::PinConnections(duration) => {
+                write!(f, "every connection leads to a broken backend for {duration:?}")
+            }
+            Self::SilenceIdle => f.write_str("every idle connection is lost without a sign"),
             Self::Suspend(duration) => write!(f, "every computer is suspended for {duration:?}"),
             Self::WallClock(ahead) => write!(f, "the wall clock jumps forward by {ahead:?}"),
         }

@@ -44,6 +44,7 @@
 //! - [`SimRuntime`] and [`SimTransport`] are the stack to give to a client:
 //!   `ClientBuilder::new(world.transport(), world.runtime())`.
 //! - [`Process`] is an application that can be killed at any step, or whose computer sleeps.
+//! - [`Gateway`] is what may stand between: a captive portal, a proxy with a limit, a cache that is wrong.
 //! - [`Schedule`] is the faults, as data: written by hand, or generated from a seed with [`Schedule::generate`]. It can
 //!   be printed, and a failing one can be [shrunk](Schedule::shrink).
 //! - [`SimServer`] shows what the server has stored. Behind it is a [`Model`](model::Model), which can also
@@ -63,8 +64,10 @@ mod carrier;
 mod core;
 mod exchange;
 mod fault;
+mod gateway;
 pub mod model;
 mod net;
+mod pool;
 mod rng;
 mod runtime;
 mod schedule;
@@ -72,7 +75,7 @@ mod server;
 mod transport;
 mod world;
 
-pub use fault::{Event, Fault, Incident, Memory, RetryAfter};
+pub use fault::{Event, Fault, Gateway, Incident, Memory, RetryAfter};
 pub use net::{NetworkOptions, RequestRecord};
 pub use rng::Rng;
 pub use runtime::{Killed, Process, SimRuntime, Spawned};

@@ -1,6 +1,8 @@
 use crate::core::{Core, locked};
+use crate::gateway::allows_cache;
 use crate::model::{Handled, Model, Moment};
-use crate::{Event, Fault, Incident, Memory, Rng, Schedule};
+use crate::pool::{Connection, Pool};
+use crate::{Event, Fault, Gateway, Incident, Memory, Rng, Schedule};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use std::collections::HashMap;
@@ -41,6 +43,12 @@ pub struct RequestRecord {
     pub uri: Uri,
     /// The length of its body.
     pub body: usize,
+    /// The connection that it was sent on, counted over the whole world.
+    pub connection: u64,
+    /// The connection carried a request before.
+    pub is_reused: bool,
+    /// The network had lost the connection's state: the request did not arrive, and got no error.
+    pub is_silent: bool,
     /// The status that came back, if one did.
     pub status: Option<StatusCode>,
     /// When the client had the answer's head or an error, or dropped the request before.
@@ -61,6 +69,11 @@ struct State {
     log: Vec<RequestRecord>,
     /// What a cache holds, where the schedule has a use for it.
     cache: Option<HashMap<String, (Duration, Response<Bytes>)>>,
+    /// The last page of each client and path, where the schedule has a use for it.
+    last_pages: Option<HashMap<String, Response<Bytes>>>,
+    pool: Pool,
+    /// What every request meets until then.
+    gateway: Option<(Gateway, Duration)>,
     waiters: Vec<Waker>,
     /// Changes with everything that a waiting request may be waiting for.
     version: u64,
@@ -85,12 +98,22 @@ impl Net {
             }
         }
         let cache = faults.values().any(|fault| *fault == Fault::StaleCache).then(HashMap::new);
+        let ignores_query = schedule.events().iter().any(|event| {
+            matches!(
+                event,
+                Event::Request(_, Fault::Gateway(Gateway::IgnoreQuery))
+                    | Event::At(_, Incident::Gateway(Gateway::IgnoreQuery, _))
+            )
+        });
         let state = State {
             model,
             rng,
             faults,
             log: Vec::new(),
             cache,
+            last_pages: ignores_query.then(HashMap::new),
+            pool: Pool::default(),
+            gateway: None,
             waiters: Vec::new(),
             version: 0,
             connections: 0,
@@ -137,6 +160,14 @@ impl Net {
                 self.changed(|state| state.dark_until = until.max(state.dark_until));
             }
             Incident::ResetConnections => self.changed(|state| state.connections += 1),
+            Incident::Gateway(gateway, duration) => {
+                self.state().gateway = Some((gateway.clone(), self.core.now() + *duration));
+            }
+            Incident::PinConnections(duration) => {
+                let until = self.core.now() + *duration;
+                self.with_pool(|pool| pool.pin(until));
+            }
+            Incident::SilenceIdle => self.with_pool(Pool::silence_idle),
             Incident::Suspend(duration) => self.core.freeze_all(*duration),
             Incident::WallClock(ahead) => self.core.shift_wall(*ahead),
         }
@@ -209,6 +240,34 @@ impl Net {
         self.state().dark_until
     }
 
+    /// What every request meets now.
+    pub(crate) fn gateway(&self) -> Option<Gateway> {
+        let now = self.core.now();
+        self.state().gateway.as_ref().filter(|(_, until)| now < *until).map(|(gateway, _)| gateway.clone())
+    }
+
+    pub(crate) fn with_pool<T>(&self, change: impl FnOnce(&mut Pool) -> T) -> T {
+        change(&mut self.state().pool)
+    }
+
+    /// A connection for this request.
+    pub(crate) fn connect(&self, request: &Request<Bytes>, fresh: bool) -> Connection {
+        let mut state = self.state();
+        let generation = state.connections;
+        state.pool.take(request.uri().host().unwrap_or_default(), generation, fresh)
+    }
+
+    /// Whether the connection leads to a broken backend.
+    pub(crate) fn is_pinned(&self, connection: Connection) -> bool {
+        let now = self.core.now();
+        self.state().pool.is_pinned(connection, now)
+    }
+
+    /// The last page that this client got from the request's path.
+    pub(crate) fn last_page(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        self.state().last_pages.as_ref()?.get(&client_and_path(request)).cloned()
+    }
+
     /// Lets a cache see an answer.
     pub(crate) fn remember(&self, request: &Request<Bytes>, answer: &Response<Bytes>) {
         let mut state = self.state();
@@ -221,18 +280,23 @@ impl Net {
         {
             cache.entry(request.uri().to_string()).or_insert_with(|| (now, answer.clone()));
         }
+        if let Some(pages) = &mut state.last_pages
+            && *request.method() == Method::GET
+            && answer.status() == StatusCode::OK
+        {
+            pages.insert(client_and_path(request), answer.clone());
+        }
     }
 
     /// What a cache has for this request.
     pub(crate) fn stale(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let state = self.state();
         let (at, answer) = state.cache.as_ref()?.get(&request.uri().to_string())?;
-        let wanted = request.headers().get(http::header::CACHE_CONTROL).is_none_or(|v| v != "no-cache");
-        let usable = *request.method() == Method::GET && wanted && self.core.now() < *at + CACHED;
+        let usable = allows_cache(request) && self.core.now() < *at + CACHED;
         usable.then(|| answer.clone())
     }
 
-    pub(crate) fn log(&self, request: &Request<Bytes>) -> u64 {
+    pub(crate) fn log(&self, request: &Request<Bytes>, connection: Connection) -> u64 {
         let mut state = self.state();
         let number = state.log.len() as u64;
         state.log.push(RequestRecord {
@@ -240,6 +304,9 @@ impl Net {
             method: request.method().clone(),
             uri: request.uri().clone(),
             body: request.body().len(),
+            connection: connection.id,
+            is_reused: connection.is_reused,
+            is_silent: connection.is_silent,
             status: None,
             ended_at: None,
         });
@@ -257,4 +324,9 @@ impl Net {
     pub(crate) fn requests(&self) -> Vec<RequestRecord> {
         self.state().log.clone()
     }
+}
+
+/// The key of a client's own cache that ignores the query.
+fn client_and_path(request: &Request<Bytes>) -> String {
+    format!("{} {}", request.uri().host().unwrap_or_default(), request.uri().path())
 }

@@ -35,12 +35,13 @@ impl HttpTransport for SimTransport {
     async fn send(
         &self,
         request: Request<Bytes>,
-        _options: SendOptions,
+        options: SendOptions,
     ) -> Result<Response<Body>, TransportError> {
-        let number = self.net.log(&request);
+        let connection = self.net.connect(&request, options.is_fresh_connection());
+        let number = self.net.log(&request, connection);
         self.net.core.note(|| format!("request {number}: {}", describe(&request)));
         let (sending, receiving) = exchange();
-        self.net.core.spawn(OUTSIDE, Box::pin(carry(self.net.clone(), number, request, sending)));
+        self.net.core.spawn(OUTSIDE, Box::pin(carry(self.net.clone(), number, request, connection, sending)));
         let mut entry = Entry { net: &self.net, number, status: None };
         let result = receiving.response().await;
         entry.status = result.as_ref().ok().map(Response::status);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use durable_streams_contract::{HttpTransport, SendOptions, Sent, Timer, TransportError, TransportErrorKind};
 use durable_streams_sim::model::ServerOptions;
 use durable_streams_sim::{
-    Fault, Incident, Memory, NetworkOptions, RetryAfter, Schedule, SimTransport, World, WorldBuilder,
+    Fault, Gateway, Incident, Memory, NetworkOptions, RetryAfter, Schedule, SimTransport, World, WorldBuilder,
 };
 use http::{Request, Response};
 use std::time::Duration;
@@ -35,7 +35,15 @@ fn get(target: &str) -> Request<Bytes> {
 
 /// Sends, and reads the whole body.
 async fn send(transport: &SimTransport, request: Request<Bytes>) -> Result<Response<String>, TransportError> {
-    let (parts, mut body) = transport.send(request, SendOptions::new()).await?.into_parts();
+    send_with(transport, request, SendOptions::new()).await
+}
+
+async fn send_with(
+    transport: &SimTransport,
+    request: Request<Bytes>,
+    options: SendOptions,
+) -> Result<Response<String>, TransportError> {
+    let (parts, mut body) = transport.send(request, options).await?.into_parts();
     let mut text = Vec::new();
     while let Some(chunk) = body.next_chunk().await {
         text.extend_from_slice(&chunk?);
@@ -322,4 +330,118 @@ fn requests_are_recorded_and_traced() {
     {
         assert!(trace.contains(part), "{trace}");
     }
+}
+
+fn fresh() -> SendOptions {
+    SendOptions::new().with_fresh_connection(true)
+}
+
+/// A world with the stream `/s` holding "abc", in which every request meets `gateway` for 10 s from the first second on.
+fn world_behind(gateway: Gateway) -> (World, SimTransport) {
+    let schedule = Schedule::new().at(SECOND, Incident::Gateway(gateway, 10 * SECOND));
+    let (mut world, transport) = start(World::builder(3).schedule(schedule));
+    assert_eq!(world.run(send(&transport, get("/s?offset=-1"))).unwrap().body(), "abc");
+    let runtime = world.runtime();
+    world.run(runtime.sleep(SECOND));
+    (world, transport)
+}
+
+#[test]
+fn portal_answers_everything_until_it_ends() {
+    for (gateway, status) in [(Gateway::Portal, 200), (Gateway::Redirect, 302)] {
+        let (mut world, transport) = world_behind(gateway);
+        for request in [get("/s"), post("/s", "d"), put("/t", "")] {
+            let answer = world.run(send(&transport, request)).unwrap();
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()["content-type"], "text/html");
+        }
+        assert_eq!(stored(&world, "/s"), "abc");
+        let runtime = world.runtime();
+        world.run(runtime.sleep(10 * SECOND));
+        assert_eq!(world.run(send(&transport, post("/s", "d"))).unwrap().status(), 204);
+    }
+    let mut world = World::new(1);
+    let transport = world.transport();
+    let request = Request::get("http://portal.invalid/login?offset=-1").body(Bytes::new()).unwrap();
+    assert_eq!(world.run(send(&transport, request)).unwrap().status(), 200);
+}
+
+#[test]
+fn gateway_with_a_limit_refuses_larger_bodies_only() {
+    let (mut world, transport) = world_behind(Gateway::BodyLimit { bytes: 3, status: 413 });
+    assert_eq!(world.run(send(&transport, post("/s", "1234"))).unwrap().status(), 413);
+    assert_eq!(world.run(send(&transport, post("/s", "123"))).unwrap().status(), 204);
+    assert_eq!(stored(&world, "/s"), "abc123");
+}
+
+#[test]
+fn proxy_that_drops_the_body_passes_the_head() {
+    let (mut world, transport) = world_behind(Gateway::DropBody);
+    for target in ["/s?offset=-1", "/s?offset=-1&live=sse"] {
+        let answer = world.run(send(&transport, get(target))).unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-length"], "0");
+        assert_eq!(answer.body(), "");
+    }
+}
+
+#[test]
+fn wrong_cache_answers_unless_it_is_bypassed() {
+    let no_cache = |target| request("GET", target, &[("cache-control", "no-cache")], "");
+    let tail = "/s?offset=0000000000000000_0000000000000003";
+    let (mut world, transport) = world_behind(Gateway::IgnoreQuery);
+    assert_eq!(world.run(send(&transport, get(tail))).unwrap().body(), "abc");
+    assert_eq!(world.run(send(&transport, no_cache(tail))).unwrap().body(), "");
+
+    let (mut world, transport) = world_behind(Gateway::StaleNotFound);
+    assert_eq!(world.run(send(&transport, get("/s"))).unwrap().status(), 404);
+    assert_eq!(world.run(send(&transport, no_cache("/s"))).unwrap().status(), 200);
+}
+
+#[test]
+fn connection_is_reused_until_a_fresh_one_is_asked_for() {
+    let mut world = World::new(4);
+    let transport = world.transport();
+    world.run(async {
+        for options in [SendOptions::new(), SendOptions::new(), fresh(), SendOptions::new()] {
+            send_with(&transport, get("/s"), options).await.unwrap();
+        }
+        // Two at once need two.
+        let (one, two) = (send(&transport, get("/s")), send(&transport, get("/s")));
+        futures_lite::future::zip(one, two).await.0.unwrap();
+        // Another client has connections of its own.
+        send(&transport, Request::get("http://other/s").body(Bytes::new()).unwrap()).await.unwrap();
+    });
+    let used: Vec<u64> = world.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(used, [0, 0, 1, 1, 1, 2, 3]);
+    let reused: Vec<bool> = world.requests().iter().map(|request| request.is_reused).collect();
+    assert_eq!(reused, [false, true, false, true, true, false, false]);
+}
+
+#[test]
+fn pinned_connection_leads_to_a_broken_backend() {
+    let schedule = Schedule::new().at(SECOND, Incident::PinConnections(60 * SECOND));
+    let (mut world, transport) = start(World::builder(2).schedule(schedule));
+    let runtime = world.runtime();
+    world.run(async {
+        runtime.sleep(SECOND).await;
+        for _ in 0..3 {
+            assert_eq!(send(&transport, get("/s")).await.unwrap().status(), 503);
+        }
+        assert_eq!(transport.send(get("/s"), fresh()).await.unwrap().status(), 200);
+        assert_eq!(send(&transport, get("/s")).await.unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn idle_connection_without_state_is_silent() {
+    let schedule = Schedule::new().at(SECOND, Incident::SilenceIdle);
+    let (mut world, transport) = start(World::builder(2).schedule(schedule));
+    let runtime = world.runtime();
+    world.run(async {
+        runtime.sleep(SECOND).await;
+        assert!(runtime.timeout(60 * SECOND, send(&transport, get("/s"))).await.is_none());
+        assert_eq!(transport.send(get("/s"), fresh()).await.unwrap().status(), 200);
+    });
+    assert!(world.requests()[1].is_silent && !world.requests()[2].is_silent);
 }
