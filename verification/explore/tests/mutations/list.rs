@@ -37,6 +37,7 @@ const SSE: &str = "src/protocol/sse/parser.rs";
 const SSE_DATA: &str = "src/protocol/sse/data.rs";
 const SPLITTER: &str = "src/protocol/json/splitter.rs";
 const RETRY: &str = "src/retry.rs";
+const HTTP_CLIENT: &str = "src/exchange/http_client.rs";
 
 pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
@@ -162,8 +163,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "reader: the offset is taken with the head",
         edits: &[(
             RESPONSES,
-            "        let base = self.position.page_start().clone();\n        let page = match status {",
-            "        let base = self.position.page_start().clone();\n        self.position.start_page(next.clone());\n        let page = match status {",
+            "        let page = match status {",
+            "        self.position.start_page(next.clone());\n        let page = match status {",
         )],
         seed: 1,
     },
@@ -201,8 +202,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             ),
             (
                 NEXT_ACTION,
-                "            self.state = State::Waiting { until: now + delay };\n        }\n    }\n\n    /// What follows",
-                "            self.state = State::Waiting { until: now + delay };\n        }\n        self.kept = Some(response.connection);\n    }\n\n    /// What follows",
+                "        self.state = State::Waiting { until: now + delay };\n    }\n\n    /// What follows",
+                "        self.state = State::Waiting { until: now + delay };\n        self.kept = Some(response.connection);\n    }\n\n    /// What follows",
             ),
             (
                 RESPONSES,
@@ -407,7 +408,18 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "reader: silence is waited for",
-        edits: &[(INPUTS, "self.silent_since.checked_add(self.max_silence())", "None")],
+        edits: &[
+            (
+                INPUTS,
+                "                self.silent_since.checked_add(self.max_silence())\n            }",
+                "                None\n            }",
+            ),
+            (
+                INPUTS,
+                "let silence = self.silent_since.checked_add(self.max_silence());",
+                "let silence = None;",
+            ),
+        ],
         seed: 11,
     },
     Mutation {
@@ -470,15 +482,24 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         seed: 23,
     },
     Mutation {
+        name: "both: a retry uses the connection that failed",
+        edits: &[(
+            HTTP_CLIENT,
+            "            response.status.is_server_error() || response.status == StatusCode::MISDIRECTED_REQUEST",
+            "            false",
+        )],
+        seed: 2,
+    },
+    Mutation {
         name: "both: what a server asks to wait is not waited",
-        edits: &[(RETRY, ".max(retry_after.unwrap_or_default())", "")],
+        edits: &[(RETRY, ".max(retry_after.unwrap_or_default().min(self.config.max_retry_after))", "")],
         seed: 77,
     },
     Mutation {
         name: "both: retries do not wait",
         edits: &[(
             RETRY,
-            "Duration::from_secs_f64(ceiling * fraction(random))\n            .max(retry_after.unwrap_or_default())",
+            "Duration::from_secs_f64(ceiling * fraction(random))\n            .max(retry_after.unwrap_or_default().min(self.config.max_retry_after))",
             "Duration::ZERO",
         )],
         seed: 23,
