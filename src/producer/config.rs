@@ -36,3 +36,52 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outage::ConnectionStatus;
+    use crate::retry::RetryConfig;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// What is decided about `error` with a handler that retries everything, and how often the handler was called.
+    fn decide(error: StreamError) -> (Decision, usize) {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let config = Config {
+            machine: Settings {
+                connection_status: ConnectionStatus::new(),
+                epoch: 0,
+                auto_claim: false,
+                accept_duplicates: false,
+                max_in_flight: 1,
+                retry: RetryConfig::default(),
+            },
+            drain_timeout: Duration::ZERO,
+            on_error: Some(Box::new(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                ErrorAction::Retry { headers: None }
+            })),
+        };
+        let decision = config.decide(&Error::from(error));
+        (decision, calls.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn error_of_the_server_is_decided_by_the_handler() {
+        assert!(matches!(decide(StreamError::Unauthorized), (Decision::Retry { headers: None }, 1)));
+    }
+
+    #[test]
+    fn configuration_error_does_not_reach_the_handler() {
+        let error = StreamError::config("linger", "-1", "it is negative");
+        assert!(!error.is_retryable());
+        assert!(matches!(decide(error), (Decision::Stop, 0)));
+    }
+
+    #[test]
+    fn retryable_error_does_not_reach_the_handler() {
+        assert!(matches!(decide(StreamError::Timeout), (Decision::Stop, 0)));
+    }
+}

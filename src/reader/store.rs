@@ -139,10 +139,7 @@ impl CheckpointFile {
             return Err(error);
         }
         // The file is in place: only a crash of the computer could still lose it.
-        match sync_directory(&path) {
-            Err(error) if !cannot_sync(&error) => return Err(error),
-            _ => {}
-        }
+        unless_unsupported(sync_directory(&path))?;
         *done = number;
         Ok(())
     }
@@ -179,12 +176,13 @@ fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// Whether the file system does not sync directories, or not for this user. An error of the disk is another thing.
-fn cannot_sync(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
-    )
+/// Ignores that the file system does not sync directories, or not for this user. An error of the disk is another thing.
+fn unless_unsupported(synced: io::Result<()>) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match synced {
+        Err(error) if matches!(error.kind(), InvalidInput | Unsupported | PermissionDenied) => Ok(()),
+        synced => synced,
+    }
 }
 
 fn write_synced(mut file: File, text: &[u8]) -> io::Result<()> {
@@ -257,6 +255,8 @@ impl<O> ResultSender<O> {
 mod tests {
     use super::*;
     use futures_lite::future::block_on;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
 
     fn scratch(name: &str) -> PathBuf {
         let directory = std::env::temp_dir().join(format!("checkpoints-{name}-{}", std::process::id()));
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn directory_that_cannot_be_synced_is_no_error_but_a_broken_disk_is() {
         let (eio, eacces, einval, eopnotsupp_on_linux) = (5, 13, 22, 95);
-        let ignored = |code| cannot_sync(&io::Error::from_raw_os_error(code));
+        let ignored = |code| unless_unsupported(Err(io::Error::from_raw_os_error(code))).is_ok();
         assert!(ignored(einval) && ignored(eacces) && !ignored(eio));
         assert!(cfg!(not(target_os = "linux")) || ignored(eopnotsupp_on_linux));
     }
@@ -373,5 +373,92 @@ mod tests {
         assert_eq!(block_on(store.load()).unwrap(), Some("0_7".parse().unwrap()));
         assert!(left.iter().all(|path| fs::read_to_string(path).unwrap() == "0_"));
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn failed_save_does_not_make_an_older_one_a_success() {
+        let directory = scratch("failed");
+        let file = FileCheckpointStore::new(directory.join("later").join("reader")).0;
+        assert!(file.save(2, b"0_2\n").is_err());
+        fs::create_dir(directory.join("later")).unwrap();
+        file.save(1, b"0_1\n").unwrap();
+        assert_eq!(file.load().unwrap(), Some("0_1".parse().unwrap()));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn save_that_cannot_replace_its_path_leaves_no_temporary_file() {
+        let directory = scratch("directory");
+        let path = directory.join("reader");
+        fs::create_dir_all(path.join("content")).unwrap();
+        assert!(block_on(FileCheckpointStore::new(&path).save(&"0_1".parse().unwrap())).is_err());
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn directory_of_the_path_is_synced() {
+        // A bare file name is in the current directory.
+        sync_directory(Path::new("reader")).unwrap();
+        let missing = std::env::temp_dir().join("missing-directory").join("reader");
+        assert_eq!(sync_directory(&missing).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn result_of_the_thread_wakes_the_last_task_that_polled() {
+        let mut result = ThreadResult(Arc::new(Mutex::new(Slot { result: None, waker: None })));
+        let sender = ResultSender(result.0.clone());
+        let (first, last) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
+        for task in [&first, &last] {
+            let waker = Waker::from(task.clone());
+            assert!(Pin::new(&mut result).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        sender.send(Ok(7));
+        assert_eq!((first.0.load(Ordering::Relaxed), last.0.load(Ordering::Relaxed)), (0, 1));
+        assert_eq!(block_on(result).unwrap(), 7);
+    }
+
+    struct Memory(Mutex<Option<Checkpoint>>);
+
+    #[async_trait]
+    impl CheckpointStore for Memory {
+        async fn load(&self) -> io::Result<Option<Checkpoint>> {
+            Ok(lock(&self.0).clone())
+        }
+
+        async fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+            *lock(&self.0) = Some(checkpoint.clone());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn shared_store_loads_from_and_saves_to_the_store_in_it() {
+        async fn load(store: impl CheckpointStore) -> io::Result<Option<Checkpoint>> {
+            store.load().await
+        }
+
+        async fn save(store: impl CheckpointStore, text: &str) -> io::Result<()> {
+            store.save(&text.parse().unwrap()).await
+        }
+
+        let store = Arc::new(Memory(Mutex::new(Some("0_1".parse().unwrap()))));
+        assert_eq!(block_on(load(store.clone())).unwrap(), Some("0_1".parse().unwrap()));
+        block_on(save(store.clone(), "0_2")).unwrap();
+        assert_eq!(*lock(&store.0), Some("0_2".parse().unwrap()));
+        // As the builder keeps it.
+        let shared: Arc<dyn CheckpointStore> = store.clone();
+        block_on(save(shared.clone(), "0_3")).unwrap();
+        assert_eq!(block_on(load(shared)).unwrap(), Some("0_3".parse().unwrap()));
     }
 }

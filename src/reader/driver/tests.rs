@@ -285,3 +285,26 @@ fn prefetched_reader_learns_a_content_type_that_arrives_with_later_content() {
     assert_eq!(poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap().data, "[1]");
     assert_eq!(chunks.content_type(), "application/json");
 }
+
+#[test]
+fn direct_and_prefetched_readers_give_the_same_chunks() {
+    for prefetch in [0, 1, 4] {
+        let rig = Rig::new();
+        let mut start = pin!(reader(&rig).prefetch(prefetch).chunks());
+        assert!(poll_once(&mut start).is_none());
+        let body = rig.respond_with_body(0, 200, &[TEXT, next("a1"), UP_TO_DATE, ("content-length", "2")]);
+        let mut chunks = poll_once(&mut start).unwrap().unwrap();
+        // A prefetched reader reads in a task: without a run of the task there is nothing to take.
+        rig.run();
+        assert!(poll_once(&mut pin!(chunks.next())).is_none(), "{prefetch}");
+        for piece in ["a", "b"] {
+            body.push(piece);
+            rig.run();
+            let chunk = poll_once(&mut pin!(chunks.next())).unwrap().unwrap().unwrap();
+            assert_eq!(chunk.data, piece);
+        }
+        body.end();
+        rig.run();
+        assert!(poll_once(&mut pin!(chunks.next())).unwrap().is_none(), "{prefetch}");
+    }
+}
