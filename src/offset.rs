@@ -49,7 +49,7 @@ impl fmt::Display for InvalidOffset {
 
 impl Offset {
     /// The longest valid token, in bytes. Servers stay below 256 (protocol §8).
-    const MAX_LEN: usize = 4096;
+    pub(crate) const MAX_LEN: usize = 4096;
 
     /// The offset of this text: `-1`, `now`, or a server's token. The token is not checked; `str::parse` does that.
     #[must_use]

@@ -4,7 +4,7 @@ use super::handle::Client;
 use crate::error::{Error, StreamError};
 use crate::exchange::headers::{HeaderProvider, header};
 use crate::exchange::http_client::{HttpClient, RequestDefaults};
-use crate::exchange::target::{Base, allowed_origin, base_url};
+use crate::exchange::target::{Base, allowed_origin, base_url, shown_url};
 use crate::retry::RetryConfig;
 use durable_streams_contract::{
     AnyRuntime, AnyTransport, DefaultRuntime, DefaultTransport, HttpTransport, Runtime, RuntimeError,
@@ -305,7 +305,7 @@ impl<T, R> fmt::Debug for ClientBuilder<T, R> {
         // Header values may be secrets.
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("ClientBuilder")
-            .field("base_url", &self.base_url)
+            .field("base_url", &self.base_url.as_deref().map(shown_url))
             .field("headers", &names)
             .field("retry", &self.defaults.retry)
             .finish_non_exhaustive()

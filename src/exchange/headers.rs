@@ -64,17 +64,28 @@ pub(crate) fn replace(headers: &mut HeaderMap, stronger: HeaderMap) {
     }
 }
 
+/// Marks the values that may be secret: `Debug` output of the headers does not show them, and HTTP/2 keeps them out of its
+/// compression table.
+pub(super) fn mark_secrets(headers: &mut HeaderMap) {
+    for (name, value) in headers {
+        if may_be_secret(name.as_str()) {
+            value.set_sensitive(true);
+        }
+    }
+}
+
 /// Parses a header given as text.
 pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
     let parsed = HeaderName::try_from(name)
         .map_err(|_| StreamError::config("header", format!("{name:?}"), "not a valid header name"))?;
-    let value = HeaderValue::try_from(value).map_err(|_| {
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
         let reason = "the value must not contain control characters such as a line feed";
         // Errors are logged, and secrets must not be.
         let shown = if may_be_secret(name) { "(not shown)".to_owned() } else { format!("{value:?}") };
         StreamError::config("header", format!("{name}: {shown}"), reason)
     })?;
     check_framing(&parsed)?;
+    value.set_sensitive(may_be_secret(name));
     Ok((parsed, value))
 }
 
@@ -125,6 +136,15 @@ mod tests {
         let error = header("Authorization", "Bearer secret\n").unwrap_err();
         assert!(error.to_string().contains("Authorization"), "{error}");
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+    }
+
+    #[test]
+    fn value_that_may_be_secret_is_marked_sensitive() {
+        for name in ["Authorization", "cookie", "Proxy-Authorization", "x-api-key", "x-amz-security-token"] {
+            let (_, value) = header(name, "hidden").unwrap();
+            assert!(value.is_sensitive() && !format!("{value:?}").contains("hidden"), "{name}");
+        }
+        assert!(!header("x-trace", "shown").unwrap().1.is_sensitive());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sends requests: the transport, with the client's headers, deadlines and redirects.
 
 use super::call::{AttemptError, Call, Response, Wait};
-use super::headers::{HeaderProvider, check_framing, replace};
+use super::headers::{HeaderProvider, check_framing, mark_secrets, replace};
 use super::memory::Memory;
 use super::query::{check_parameter, with_query};
 use super::redirect::{
@@ -295,6 +295,8 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         if !extra.is_empty() {
             replace(&mut headers, extra.clone());
         }
+        // Those of a provider, an error handler or a map were made by the application.
+        mark_secrets(&mut headers);
         Ok(headers)
     }
 

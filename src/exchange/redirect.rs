@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::query::{with_missing_parameters, with_query};
-use super::target::{Endpoint, without_query};
+use super::target::{Endpoint, shown_url};
 use crate::error::{Error, StreamError, truncate_for_display};
 use crate::protocol::operation::Operation;
 use durable_streams_contract::TransportError;
@@ -38,12 +38,16 @@ pub(super) fn redirect_target(
     let Ok(mut to) = from.join(&location) else {
         return refuse(format!(
             "the Location is not a URL: {:?}",
-            truncate_for_display(without_query(&location))
+            truncate_for_display(shown_url(&location))
         ));
     };
     // A fragment is not sent, and would make the URL invalid for the transport.
     to.set_fragment(None);
-    let shown = truncate_for_display(without_query(to.as_str())).into_owned();
+    // Some libraries make an `Authorization` of these, which would be the server's and not the application's. Errors show
+    // the URL, and must not show a password. Both fail for a URL without a host alone, which is refused below.
+    let _ = to.set_username("");
+    let _ = to.set_password(None);
+    let shown = truncate_for_display(shown_url(to.as_str())).into_owned();
     // Clients turn a POST into a GET after 301, 302 and 303. Only 307 and 308 keep the method.
     let is_read = matches!(call.operation, Operation::Read | Operation::Head);
     if !is_read && !matches!(status.as_u16(), 307 | 308) {
@@ -134,6 +138,17 @@ mod tests {
     #[test]
     fn errors_name_the_location_without_its_query() {
         for location in ["https://h/t?sig=SECRET", "ftp://h/t?sig=SECRET", "http://[/?sig=SECRET"] {
+            let error = redirect(Operation::Append, "http://h/s", 302, location).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_a_location_are_neither_sent_nor_shown() {
+        let to = |location| redirect(Operation::Read, "http://h/s", 307, location);
+        assert_eq!(to("http://u:SECRET@other/t").unwrap(), "http://other/t?offset=a%2B1");
+        assert_eq!(to("//u@h/t").unwrap(), "http://h/t?offset=a%2B1");
+        for location in ["https://u:SECRET@h/t", "ftp://u:SECRET@h/t", "http://u:SECRET@[/", "u:SECRET@h"] {
             let error = redirect(Operation::Append, "http://h/s", 302, location).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
         }

@@ -1,7 +1,7 @@
 //! A stream's URL: parsed and checked once, when the handle is made.
 
 use super::query::reserved_parameter;
-use crate::error::{Error, StreamError};
+use crate::error::{Error, StreamError, truncate_for_display};
 use http::Uri;
 use std::fmt;
 use std::sync::Arc;
@@ -53,7 +53,11 @@ impl Endpoint {
     fn at(url: Url, is_foreign: bool) -> Result<Self, Error> {
         match Uri::try_from(url.as_str()) {
             Ok(uri) => Ok(Self(Arc::new(EndpointInner { url, uri, is_foreign }))),
-            Err(error) => Err(refuse("url", url.as_str(), error.to_string())),
+            // It may be a server's, of any length.
+            Err(error) => {
+                let shown = truncate_for_display(without_query(url.as_str()));
+                Err(refuse("url", &shown, error.to_string()))
+            }
         }
     }
 
@@ -86,8 +90,19 @@ pub(crate) fn without_query(url: &str) -> &str {
     url.split_once('?').map_or(url, |(before, _)| before)
 }
 
+/// A URL as texts show it, which need not be valid: without its query, and not at all if it may contain a password.
+pub(crate) fn shown_url(text: &str) -> &str {
+    let shown = without_query(text);
+    let after_scheme = shown.split_once("://").map_or(shown, |(_, rest)| rest);
+    // Not only in front of the first slash: a password with an unescaped slash makes a URL that is not valid.
+    match after_scheme.rsplit_once('@') {
+        Some((before, _)) if before.contains(':') => "(a URL with a password)",
+        _ => shown,
+    }
+}
+
 fn refuse(option: &str, value: &str, reason: impl Into<String>) -> Error {
-    StreamError::config(option, format!("{:?}", without_query(value)), reason).into()
+    StreamError::config(option, format!("{:?}", shown_url(value)), reason).into()
 }
 
 impl Base {
@@ -186,9 +201,7 @@ fn parse(option: &str, text: &str) -> Result<Url, Error> {
     } else {
         return Ok(url);
     };
-    // Errors are logged, and the text may contain a password.
-    let shown = if url.password().is_some() { "(a URL with a password)" } else { text };
-    Err(refuse(option, shown, reason))
+    Err(refuse(option, text, reason))
 }
 
 #[cfg(test)]
@@ -232,8 +245,49 @@ mod tests {
             assert!(error.contains(&format!("{:?}", without_query(text))), "{error}");
             assert!(!error.contains("SECRET"), "{error}");
         }
-        let error = resolved(None, "http://u:secret@h/x").unwrap_err();
-        assert!(!error.contains("secret"), "{error}");
+        // Errors are logged.
+        for text in [
+            "http://u:secret@h/x",
+            "http://u:secret@h:99999/",
+            "http://u:se/secret@h",
+            "u:secret@h",
+            "ftp://u:secret@h",
+        ] {
+            let error = resolved(None, text).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+            let error = base_url(text).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn stream_name_cannot_leave_the_path_of_the_request() {
+        for (name, expected) in [
+            ("a\r\nHost: evil", "http://h/v1/aHost:%20evil"),
+            ("a HTTP/1.1", "http://h/v1/a%20HTTP/1.1"),
+            ("@evil/x", "http://h/v1/@evil/x"),
+            (":80@evil", "http://h/v1/:80@evil"),
+            ("\\\\evil\\x", "http://h/v1///evil/x"),
+            ("%0d%0aX: 1", "http://h/v1/%0d%0aX:%201"),
+            ("a\0b", "http://h/v1/a%00b"),
+        ] {
+            let url = resolved(Some("http://h/v1"), name).unwrap();
+            assert_eq!(url, expected, "{name:?}");
+            let uri = Endpoint::new(Url::parse(&url).unwrap()).unwrap().uri().clone();
+            assert_eq!(uri.authority().unwrap(), "h", "{name:?}");
+        }
+        for name in
+            ["..", "a/../../..", "%2E%2E/x", "a#b", "a?offset=1", "a?%6fffset=1", "a?live=sse", "a?x&cursor"]
+        {
+            assert!(resolved(Some("http://h/v1"), name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn url_that_is_too_long_is_an_error_of_bounded_length() {
+        let url = Url::parse(&format!("http://h/{}", "a".repeat(100_000))).unwrap();
+        let error = Endpoint::new(url).unwrap_err().to_string();
+        assert!(error.len() < 500, "{}", error.len());
     }
 
     #[test]

@@ -284,3 +284,33 @@ fn error_texts_have_no_query() {
         assert!(!format!("{error} {error:?} {stream:?}").contains("SECRET"), "{error}");
     }
 }
+
+#[test]
+fn secrets_are_marked_sensitive_in_the_requests_of_the_transport() {
+    let rig = Rig::new();
+    let map = |name, value| {
+        http::HeaderMap::from_iter([(
+            http::HeaderName::from_static(name),
+            http::HeaderValue::from_static(value),
+        )])
+    };
+    let client = crate::ClientBuilder::new(rig.transport(), rig.runtime())
+        .base_url("http://u:SECRET@server")
+        .default_header("x-api-key", "SECRET");
+    assert!(!format!("{client:?}").contains("SECRET"), "{client:?}");
+    let client = client
+        .base_url("http://server")
+        .header_provider(move || map("authorization", "Bearer SECRET"))
+        .build()
+        .unwrap();
+    let stream = client.stream("s").with_content_type("text/plain").with_headers(map("cookie", "SECRET"));
+    assert!(
+        poll_once(&mut pin!(stream.append("a").header("x-token", "SECRET").header("x-trace", "1"))).is_none()
+    );
+    let headers = rig.request(0, |sent| sent.headers.clone());
+    for name in ["x-api-key", "authorization", "cookie", "x-token"] {
+        assert!(headers[name].is_sensitive(), "{name}");
+    }
+    assert!(!headers["x-trace"].is_sensitive());
+    assert!(!format!("{headers:?}").contains("SECRET"), "{headers:?}");
+}

@@ -2,6 +2,7 @@
 
 use crate::error::{StreamError, truncate_for_display};
 use crate::offset::Offset;
+use crate::protocol::sse::is_usable_cursor;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
@@ -149,7 +150,7 @@ impl Fields<'_> {
         let (cursor, etag) = (self.cursor.text().ok().flatten(), self.etag.text().ok().flatten());
         Ok(Head {
             next_offset: self.next_offset()?,
-            cursor: cursor.filter(|cursor| !cursor.is_empty()).map(str::to_owned),
+            cursor: cursor.filter(|cursor| is_usable_cursor(cursor)).map(str::to_owned),
             up_to_date: self.up_to_date.flag(),
             closed: self.closed.flag(),
             content_type: self.content_type.text()?.map(str::to_owned),
@@ -324,5 +325,27 @@ mod tests {
         assert_eq!((head.producer_epoch, head.expected_seq, head.received_seq), (Some(5), Some(3), None));
         assert!(head.closed);
         assert_eq!(head.next_offset, Some(Offset::parse("0_7")));
+    }
+
+    #[test]
+    fn many_headers_and_long_values_are_parsed_in_bounded_texts() {
+        let mut many = HeaderMap::new();
+        for n in 0..10_000 {
+            many.append(HeaderName::try_from(format!("x-{n}")).unwrap(), HeaderValue::from_static("1"));
+            many.append("stream-next-offset", HeaderValue::from_static("0_1"));
+        }
+        assert_eq!(Head::parse(&many).unwrap().next_offset, Some(Offset::parse("0_1")));
+        let long = HeaderValue::from_str(&"a".repeat(1 << 20)).unwrap();
+        for name in ["stream-next-offset", "stream-ttl", "stream-expires-at", "producer-epoch"] {
+            let error = Head::parse(&HeaderMap::from_iter([(HeaderName::from_static(name), long.clone())]));
+            assert!(error.unwrap_err().to_string().len() < 500, "{name}");
+        }
+        // A reader continues without a cursor that would not fit into a URL.
+        let cursor = |length| HeaderValue::from_str(&"1".repeat(length)).unwrap();
+        let parsed = |length| {
+            let name = HeaderName::from_static("stream-cursor");
+            Head::for_read(&HeaderMap::from_iter([(name, cursor(length))])).unwrap().cursor
+        };
+        assert_eq!((parsed(4096).map(|cursor| cursor.len()), parsed(4097)), (Some(4096), None));
     }
 }

@@ -164,6 +164,30 @@ fn deep_nesting_is_one_message() {
 }
 
 #[test]
+fn million_brackets_do_not_overflow_the_stack() {
+    // As deep as the limit of the size allows.
+    for (open, close, depth) in [("[", "]", 1_000_000), ("{\"a\":", "}", 200_000)] {
+        let begun = open.repeat(depth);
+        let whole = format!("{}1{}", open.repeat(depth / 2), close.repeat(depth / 2));
+        for framing in [Framing::Array, Framing::Texts] {
+            let body = |message: &str| match framing {
+                Framing::Array => vec![Bytes::from(format!("[{message}"))],
+                Framing::Texts => vec![Bytes::from(message.to_owned())],
+            };
+            assert!(matches!(
+                items::<Value>(framing, body(&begun)),
+                (values, Some(FramingError::Truncated { .. })) if values.is_empty()
+            ));
+            let mut pieces = body(&whole);
+            pieces.extend((framing == Framing::Array).then(|| Bytes::from_static(b"]")));
+            // The message is whole, and an error of its own: the parser refuses to nest that deep.
+            assert_eq!(items::<Value>(framing, pieces.clone()), (vec![None], None));
+            assert_eq!(split(framing, pieces), (vec![Bytes::from(whole.clone())], None));
+        }
+    }
+}
+
+#[test]
 fn web_page_is_an_error_at_its_first_byte() {
     for framing in [Framing::Array, Framing::Texts] {
         let mut splitter = JsonSplitter::new(framing, LIMIT);

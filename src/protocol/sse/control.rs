@@ -107,11 +107,16 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
+/// Whether a cursor can be sent back: a longer one could make a URL that is not valid.
+pub(crate) fn is_usable_cursor(text: &str) -> bool {
+    !text.is_empty() && text.len() <= Offset::MAX_LEN
+}
+
 /// The cursor, which is only sent back. An integer counts as its digits. Any other value is dropped, because a reader can
 /// continue without a cursor. A fraction is dropped too: rounded, it could be another cursor.
 fn cursor(value: Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text),
+        Value::String(text) if is_usable_cursor(&text) => Some(text),
         Value::Number(number) if number.is_u64() || number.is_i64() => Some(number.to_string()),
         _ => None,
     }

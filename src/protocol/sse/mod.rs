@@ -13,6 +13,7 @@ mod tests;
 pub use control::Control;
 #[cfg(any(test, feature = "__internals"))]
 pub use control::ControlError;
+pub(crate) use control::is_usable_cursor;
 pub use event::EventName;
 #[cfg(any(test, feature = "__internals"))]
 pub use event::{EventTooLarge, SseEvent};

@@ -333,6 +333,27 @@ mod control {
     }
 
     #[test]
+    fn deep_or_long_fields_are_bounded() {
+        let (open, close) = ("[".repeat(1_000_000), "]".repeat(1_000_000));
+        assert_eq!(offset(&format!("{{\"x\":{open}{close},\"streamNextOffset\":\"1\"}}")), Ok("1".into()));
+        for field in ["streamCursor", "upToDate", "streamNextOffset"] {
+            let error = offset(&format!("{{\"{field}\":{open}{close}}}")).unwrap_err().to_string();
+            assert!(error.len() < 500, "{field}: {}", error.len());
+        }
+        let long = "a".repeat(1 << 20);
+        for field in ["upToDate", "streamNextOffset"] {
+            let error = offset(&format!("{{\"{field}\":\"{long}\"}}")).unwrap_err().to_string();
+            assert!(error.len() < 500, "{field}: {}", error.len());
+        }
+        let cursor = |length: usize| {
+            let cursor = &long[..length];
+            let text = format!("{{\"streamNextOffset\":\"1\",\"streamCursor\":\"{cursor}\"}}");
+            Control::parse(text.as_bytes()).unwrap().cursor
+        };
+        assert_eq!((cursor(4096).map(|cursor| cursor.len()), cursor(4097)), (Some(4096), None));
+    }
+
+    #[test]
     fn closed_implies_up_to_date() {
         let control = Control::parse(br#"{"streamNextOffset":"1","streamClosed":true}"#).unwrap();
         assert!(control.closed && control.up_to_date);

@@ -65,3 +65,11 @@ fn empty_batch_stays_empty_and_lines_end_with_a_line_feed() {
     assert_eq!(batch::push_validated_line(&mut lines, b"[]"), 3);
     assert_eq!(lines, b"[]\n");
 }
+
+#[test]
+fn record_of_a_million_brackets_does_not_overflow_the_stack() {
+    let (open, close) = ("[".repeat(1_000_000), "]".repeat(1_000_000));
+    assert!(super::validate(open.as_bytes()).is_err());
+    // Whether a depth is allowed is the server's decision.
+    let _ = super::validate(format!("{open}{close}").as_bytes());
+}
