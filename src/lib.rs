@@ -199,8 +199,27 @@ pub use stream::{
 #[doc(hidden)]
 pub mod __internals {
     pub use crate::protocol::base64::{InvalidBase64, decode};
+    use crate::protocol::head::Head;
     pub use crate::protocol::json::{Frame, Framing, FramingError, ItemError, JsonSplitter, batch};
     pub use crate::protocol::sse::{Control, ControlError, EventName, EventTooLarge, SseEvent, SseParser};
+    use crate::{Offset, StreamError};
+    use http::HeaderMap;
+    use std::time::{Duration, SystemTime};
+
+    /// The offset of a response, by each of the three ways to parse its headers: all of them, those that reading needs,
+    /// and those of a response that is not a success.
+    pub fn response_offsets(headers: &HeaderMap) -> [Result<Option<Offset>, StreamError>; 3] {
+        [
+            Head::parse(headers).map(|head| head.next_offset),
+            Head::for_read(headers).map(|head| head.next_offset),
+            Ok(Head::for_refusal(headers).next_offset),
+        ]
+    }
+
+    /// The wait that a response asks for.
+    pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+        crate::protocol::retry_after::retry_after(headers, now)
+    }
 }
 
 /// The examples of the README, compiled as tests.

@@ -14,7 +14,7 @@ pub(crate) mod headers;
 pub(crate) mod json;
 pub(crate) mod operation;
 pub(crate) mod refusal;
-mod retry_after;
+pub(crate) mod retry_after;
 #[allow(unreachable_pub)]
 pub(crate) mod sse;
 #[cfg(test)]
