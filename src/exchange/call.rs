@@ -5,7 +5,7 @@ use crate::error::{Error, StreamError};
 use crate::protocol::operation::Operation;
 use bytes::Bytes;
 use durable_streams_contract::{Body, TransportError};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use std::time::Duration;
 use url::Url;
 
@@ -58,6 +58,11 @@ impl Call {
 
     pub(crate) fn url(&self) -> &Url {
         self.endpoint.url()
+    }
+
+    /// The stream's URL, without the protocol's query.
+    pub(super) fn uri(&self) -> &Uri {
+        self.endpoint.uri()
     }
 
     /// The URL as texts show it: without the query, which may hold credentials.

@@ -81,6 +81,10 @@ impl<T, R> HttpClient<T, R> {
         &self.0.runtime
     }
 
+    pub(super) fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
     pub(crate) fn defaults(&self) -> &RequestDefaults {
         &self.0.defaults
     }

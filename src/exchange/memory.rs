@@ -5,6 +5,7 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// So many streams, and so many origins, are remembered. One more forgets the others: they are learnt again.
 const MAX_REMEMBERED: usize = 4096;
@@ -13,10 +14,16 @@ const MAX_REMEMBERED: usize = 4096;
 ///
 /// A later response that contradicts it may come from a cache, or from something between the client and the server.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Seen>);
+pub(super) struct Memory {
+    seen: Mutex<Seen>,
+    /// `suspects` is not empty: read before the lock is taken, since it rarely is.
+    has_suspects: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// Origins whose open connections may be the cause of a failure.
+    suspects: HashSet<(Scheme, Authority)>,
     origins: HashSet<(Scheme, Authority)>,
     streams: HashSet<Uri>,
 }
@@ -24,7 +31,7 @@ struct Seen {
 impl Memory {
     /// The stream at `uri` has responded, in the terms of the protocol.
     pub(super) fn remember(&self, uri: &Uri) {
-        let mut seen = lock(&self.0);
+        let mut seen = lock(&self.seen);
         if seen.streams.contains(uri) {
             return;
         }
@@ -40,21 +47,46 @@ impl Memory {
         }
     }
 
+    /// An attempt at the origin of `uri` has failed, and its connection may be the cause.
+    pub(super) fn suspect_connections(&self, uri: &Uri) {
+        if let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) {
+            let mut seen = lock(&self.seen);
+            if seen.suspects.len() >= MAX_REMEMBERED {
+                seen.suspects.clear();
+            }
+            seen.suspects.insert((scheme.clone(), authority.clone()));
+            self.has_suspects.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the next request to the origin of `uri` needs a new connection. That one request is enough: it discards the
+    /// connections that were open before.
+    pub(super) fn take_suspicion(&self, uri: &Uri) -> bool {
+        if !self.has_suspects.load(Ordering::Acquire) {
+            return false;
+        }
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else { return false };
+        let mut seen = lock(&self.seen);
+        let is_suspect = seen.suspects.remove(&(scheme.clone(), authority.clone()));
+        self.has_suspects.store(!seen.suspects.is_empty(), Ordering::Release);
+        is_suspect
+    }
+
     /// The stream at `uri` is not there any more.
     pub(super) fn forget(&self, uri: &Uri) {
-        lock(&self.0).streams.remove(uri);
+        lock(&self.seen).streams.remove(uri);
     }
 
     /// Whether the stream at `uri` has responded.
     pub(super) fn knows_stream(&self, uri: &Uri) -> bool {
-        lock(&self.0).streams.contains(uri)
+        lock(&self.seen).streams.contains(uri)
     }
 
     /// Whether a Durable Streams server has responded at the origin of `uri`.
     pub(super) fn knows_server(&self, uri: &Uri) -> bool {
         match (uri.scheme(), uri.authority()) {
             (Some(scheme), Some(authority)) => {
-                lock(&self.0).origins.contains(&(scheme.clone(), authority.clone()))
+                lock(&self.seen).origins.contains(&(scheme.clone(), authority.clone()))
             }
             _ => false,
         }
@@ -78,12 +110,22 @@ mod tests {
     }
 
     #[test]
+    fn suspicion_is_taken_once_by_a_request_to_its_origin() {
+        let memory = Memory::default();
+        let uri = |text: &'static str| Uri::from_static(text);
+        assert!(!memory.take_suspicion(&uri("http://h:1/a")));
+        memory.suspect_connections(&uri("http://h:1/a"));
+        assert!(!memory.take_suspicion(&uri("http://h:2/a")));
+        assert!(memory.take_suspicion(&uri("http://h:1/b")) && !memory.take_suspicion(&uri("http://h:1/a")));
+    }
+
+    #[test]
     fn number_of_remembered_streams_is_bounded() {
         let memory = Memory::default();
         for index in 0..3 * MAX_REMEMBERED {
             memory.remember(&format!("http://h{index}/s").parse().unwrap());
         }
-        let seen = lock(&memory.0);
+        let seen = lock(&memory.seen);
         assert!(seen.streams.len() <= MAX_REMEMBERED && seen.origins.len() <= MAX_REMEMBERED);
     }
 }

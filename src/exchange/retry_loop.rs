@@ -56,13 +56,16 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
     pub(crate) async fn send(&self, call: &Call, resend: Resend) -> Result<Response, OperationError> {
         let mut backoff = Backoff::new(self.defaults().retry.bounded_by(OPERATION_BUDGET));
         let mut ambiguous = false;
-        let mut fresh_connection = false;
         // For the log: the caller waits for the operation, and gets its error.
         let mut outage = OutageWatch::default();
         loop {
             let began = self.runtime().now();
+            // Kept for the origin, not for this operation, which may end here: the next one must not use the connection either.
+            let fresh_connection = self.memory().take_suspicion(call.uri());
             let attempt = self.send_once(call, fresh_connection).await;
-            fresh_connection = is_connection_suspect(&attempt);
+            if is_connection_suspect(&attempt) {
+                self.memory().suspect_connections(call.uri());
+            }
             let (error, unapplied, has_response) = match attempt {
                 Ok(response) if response.status.is_success() => {
                     outage.on_success(|| self.runtime().now());
@@ -179,6 +182,24 @@ mod tests {
             assert!(poll_once(&mut append).is_none());
             rig.respond(1, 204, &[("stream-next-offset", "0_1")]);
             assert!(poll_once(&mut append).unwrap().is_ok(), "{status}");
+        }
+    }
+
+    #[test]
+    fn operation_after_one_that_failed_without_a_retry_asks_for_a_new_connection() {
+        let rig = Rig::new();
+        let stream = rig.stream().with_content_type("text/plain");
+        let mut append = pin!(stream.append("a").into_future());
+        assert!(poll_once(&mut append).is_none());
+        rig.respond(0, 503, &[]);
+        assert!(poll_once(&mut append).unwrap().is_err());
+        for fresh in [true, false] {
+            let index = rig.sent();
+            let mut append = pin!(stream.append("a").into_future());
+            assert!(poll_once(&mut append).is_none());
+            assert_eq!(rig.request(index, |sent| sent.is_fresh_connection), fresh);
+            rig.respond(index, 204, &[("stream-next-offset", "0_1")]);
+            assert!(poll_once(&mut append).unwrap().is_ok());
         }
     }
 

@@ -51,6 +51,7 @@ mod tests {
         let counted = calls.clone();
         let config = Config {
             machine: Settings {
+                max_batch_bytes: usize::MAX,
                 connection_status: ConnectionStatus::new(),
                 epoch: 0,
                 auto_claim: false,

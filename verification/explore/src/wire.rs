@@ -11,7 +11,7 @@ pub(crate) fn check(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(
     max_pause(scenario, requests)?;
     patience(scenario, requests)?;
     finality(scenario, requests)?;
-    connections(scenario, requests)?;
+    connections(requests)?;
     cursors(requests)?;
     sizes(scenario, requests)?;
     in_flight(scenario, requests)
@@ -168,15 +168,9 @@ fn finality(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), Strin
 }
 
 /// A client leaves a connection on which a request failed with a status that may be the connection's fault.
-fn connections(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
+fn connections(requests: &[RequestRecord]) -> Result<(), String> {
     let mut failed: BTreeMap<u64, Duration> = BTreeMap::new();
     for request in requests {
-        // Single appends are operations of their own: one that ends without a retry leaves its connection to the next.
-        if writer_of(request)
-            .is_some_and(|number| matches!(scenario.writers[number].write_mode, WriteMode::Single))
-        {
-            continue;
-        }
         if failed.get(&request.connection).is_some_and(|at| request.at > *at) {
             let host = request.uri.host().unwrap_or_default();
             return Err(format!("{host} uses a connection again that failed, at {:?}", request.at));
