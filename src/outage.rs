@@ -113,14 +113,7 @@ impl OutageWatch {
             );
         } else {
             #[cfg(feature = "tracing")]
-            tracing::debug!(
-                target: "durable_streams",
-                url = cause.url(),
-                attempt = current.failed_attempts,
-                next = delay.map(tracing::field::debug),
-                %cause,
-                "an attempt failed"
-            );
+            tracing::debug!(target: "durable_streams", ?delay, %cause, "an attempt failed");
         }
         *lock(&self.status.0) = Some(Outage {
             since: current.since,
@@ -141,20 +134,18 @@ impl OutageWatch {
     #[cold]
     fn end(&mut self, now: Instant) {
         *lock(&self.status.0) = None;
-        if let Some(current) = self.current.take_if(|_| true)
-            && current.is_logged
-        {
-            let duration = now.saturating_duration_since(current.since);
-            #[cfg(feature = "tracing")]
+        #[cfg(feature = "tracing")]
+        if let Some(current) = self.current.as_ref().filter(|current| current.is_logged) {
             tracing::info!(
                 target: "durable_streams",
-                ?duration,
+                duration = ?now.saturating_duration_since(current.since),
                 attempts = current.failed_attempts,
                 "outage ended: the server responds again"
             );
-            #[cfg(not(feature = "tracing"))]
-            let _ = duration;
         }
+        #[cfg(not(feature = "tracing"))]
+        let _ = now;
+        self.current = None;
     }
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use durable_streams_contract::{
     Body, Executor, HeadMayBeCut, HttpTransport, SendOptions, Sleep, Task, Timer, TransportError,
-    TransportErrorKind,
+    TransportErrorKind, UploadProgress,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use std::collections::VecDeque;
@@ -28,6 +28,8 @@ pub(crate) struct Sent {
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) is_fresh_connection: bool,
+    /// The counter of its upload, if it has one. The test counts.
+    pub(crate) upload: Option<UploadProgress>,
     response: Scripted,
 }
 
@@ -62,6 +64,7 @@ impl HttpTransport for ScriptedTransport {
                 target,
                 headers: head.headers,
                 is_fresh_connection: options.is_fresh_connection(),
+                upload: options.upload().cloned(),
                 response,
             });
             sent.len() - 1
@@ -272,7 +275,12 @@ impl Rig {
 
     /// Fails request `index` with a closed connection.
     pub(crate) fn break_connection(&self, index: usize) {
-        let result = Err(TransportError::new(TransportErrorKind::Closed));
+        self.fail(index, TransportErrorKind::Closed);
+    }
+
+    /// Fails request `index` with an error of this kind.
+    pub(crate) fn fail(&self, index: usize, kind: TransportErrorKind) {
+        let result = Err(TransportError::new(kind));
         lock(&self.transport.0)[index].response = Scripted::Ready { after_polls: 0, result };
     }
 

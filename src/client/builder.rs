@@ -147,7 +147,8 @@ impl<T: HttpTransport, R: Runtime> ClientBuilder<T, R> {
         self
     }
 
-    /// A header for every request, the producers' included. With a [base URL](Self::base_url), for its origin only. A name given twice is sent twice.
+    /// A header for every request, the producers' included. With a [base URL](Self::base_url), for its origin only. A name
+    /// given twice is sent twice.
     ///
     /// The headers that the protocol defines win over it. The transport sets `content-length` and
     /// `transfer-encoding`: these are refused, here and wherever else headers are given.

@@ -147,8 +147,9 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             let is_incomplete = upload.as_ref().is_some_and(Upload::is_incomplete);
             match result {
                 Some(Ok(response)) => Ok(Response { is_request_incomplete: is_incomplete, ..response }),
-                // The server cannot have applied what it did not get in full.
-                Some(Err(AttemptError::Transport(error))) if is_incomplete => {
+                // The server cannot have applied what it did not get in full. An error that says itself that nothing was sent is
+                // one of connecting: no upload was cut off, and another attempt may be of no use.
+                Some(Err(AttemptError::Transport(error))) if is_incomplete && error.sent() == Sent::Maybe => {
                     Err(AttemptError::CutOff(error.with_sent(Sent::No)))
                 }
                 Some(Err(error)) => Err(error),

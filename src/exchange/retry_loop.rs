@@ -131,7 +131,8 @@ impl<T: HttpTransport, R: Runtime> HttpClient<T, R> {
             let detail = format!("{}, which is not sent the configured headers", redirected_to(&endpoint));
             error = error.with_detail(detail);
         }
-        // A request that was not received in full is not applied. These refuse one before it is applied: RFC 6585 section 4, RFC 9110 section 15.5.20, RFC 8470 section 5.2.
+        // A request that was not received in full is not applied. These refuse one before it is applied: RFC 6585 section 4,
+        // RFC 9110 section 15.5.20, RFC 8470 section 5.2.
         let unapplied = is_request_incomplete
             || matches!(
                 status,

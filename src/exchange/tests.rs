@@ -314,3 +314,36 @@ fn secrets_are_marked_sensitive_in_the_requests_of_the_transport() {
     assert!(!headers["x-trace"].is_sensitive());
     assert!(!format!("{headers:?}").contains("SECRET"), "{headers:?}");
 }
+
+#[test]
+fn append_whose_upload_was_cut_off_is_sent_again() {
+    let body = vec![b'x'; 100_000];
+    for uploaded in [Some(0), Some(99_999), Some(100_000), None] {
+        let rig = Rig::new();
+        let stream = rig.stream().with_content_type("text/plain");
+        let mut append = pin!(stream.append(body.clone()).into_future());
+        assert!(poll_once(&mut append).is_none());
+        if let Some(bytes) = uploaded {
+            rig.request(0, |sent| {
+                let upload = sent.upload.as_ref().unwrap();
+                upload.start();
+                upload.add(bytes);
+            });
+        }
+        rig.break_connection(0);
+        match poll_once(&mut append) {
+            // The whole of it was sent, or the transport does not count.
+            Some(result) => {
+                let error = result.unwrap_err();
+                assert!(matches!(error.kind(), StreamError::OutcomeUnknown { .. }), "{error}");
+                assert!(uploaded.is_none_or(|bytes| bytes == 100_000));
+            }
+            None => {
+                assert!(uploaded.is_some_and(|bytes| bytes < 100_000));
+                rig.advance(Duration::from_secs(1));
+                assert!(poll_once(&mut append).is_none());
+                assert_eq!(rig.sent(), 2);
+            }
+        }
+    }
+}

@@ -72,11 +72,13 @@ pub(crate) async fn exchange(
 }
 
 /// Whether the offset is the last field that arrived, so that its value may have been cut.
+///
+/// `HeaderMap` promises no order. It yields the names as they were inserted as long as none is removed, and isahc removes none.
 fn ends_with_offset(headers: &HeaderMap) -> bool {
     headers.keys().last().is_some_and(|name| name == "stream-next-offset")
 }
 
-/// The response, of which the client is told that its head may have been cut.
+/// The response, marked as one whose head may have been cut.
 pub(crate) fn with_doubt(mut response: http::Response<Body>) -> http::Response<Body> {
     response.extensions_mut().insert(HeadMayBeCut);
     response

@@ -28,8 +28,8 @@
 //!   - A success without content to a GET or a HEAD that is chunked, or whose last field is `stream-next-offset`, is requested again on
 //!     a connection of its own, and taken for whole if that connection then serves a HEAD as well. From a server that closes the
 //!     connection after such a response it is an error.
-//!   - Of every other response without content the client is told
-//!     ([`HeadMayBeCut`](durable_streams_contract::HeadMayBeCut)). It takes a success without a header that the protocol demands for
+//!   - Every other response without content is marked with
+//!     [`HeadMayBeCut`](durable_streams_contract::HeadMayBeCut). The client takes a success without a header that the protocol demands for
 //!     a lost connection.
 //!
 //!   So nothing is lost or repeated. What remains: in the response to an append, the offset that the append returns may be cut short.

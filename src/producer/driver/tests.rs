@@ -10,6 +10,7 @@ use crate::producer::error::ProducerError;
 use crate::producer::handle::IdempotentProducer;
 use crate::producer::receipt::Ack;
 use crate::testing::{ManualRuntime, Rig, ScriptedTransport, poll_once};
+use durable_streams_contract::TransportErrorKind;
 use http::{HeaderMap, HeaderValue, Method};
 use std::future::Future;
 use std::pin::Pin;
@@ -379,4 +380,39 @@ fn outage_of_a_producer_is_shown_until_the_next_acknowledgement() {
     rig.respond(4, 200, &stored("0_1", "0"));
     rig.run();
     assert!(receipt.try_result().unwrap().is_ok() && status.outage().is_none());
+}
+
+#[test]
+fn large_batch_that_could_not_be_sent_for_its_certificate_halts_the_producer() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder.content_type("text/plain"));
+    let receipts = [0; 2].map(|_| producer.append(vec![b'x'; 50_000]).unwrap());
+    rig.run();
+    // A stale connection took the request first, so that the transport had begun to count.
+    rig.request(0, |sent| sent.upload.as_ref().unwrap().start());
+    rig.fail(0, TransportErrorKind::Tls);
+    rig.run();
+    for receipt in &receipts {
+        assert!(matches!(receipt.try_result(), Some(Err(ProducerError::Stream(_)))));
+    }
+    assert_eq!(rig.sent(), 1);
+}
+
+#[test]
+fn batch_that_a_gateway_refuses_before_it_has_all_of_it_is_sent_again_in_parts() {
+    let rig = Rig::new();
+    let producer = producer(&rig, |builder| builder.content_type("text/plain"));
+    let receipts = [0; 2].map(|_| producer.append(vec![b'x'; 50_000]).unwrap());
+    rig.run();
+    rig.request(0, |sent| sent.upload.as_ref().unwrap().start());
+    rig.respond(0, 502, &[]);
+    rig.run();
+    for (index, offset) in ["0_1", "0_2"].into_iter().enumerate() {
+        rig.advance(Duration::from_secs(1));
+        rig.run();
+        rig.respond(index + 1, 200, &stored(offset, ["0", "1"][index]));
+        rig.run();
+        assert!(receipts[index].try_result().unwrap().is_ok());
+    }
+    assert_eq!(rig.sent(), 3);
 }

@@ -122,7 +122,12 @@ impl<T: HttpTransport, R: Runtime> Wire<T, R> {
         let status = response.status;
         if !status.is_success() {
             let head = Head::for_refusal(&response.headers);
+            let is_incomplete = response.is_request_incomplete;
             let (error, unapplied) = self.stream.http().refusal(&call, response).await;
+            // A gateway that fails before it has the whole body may do so because of its size.
+            if is_incomplete && matches!(status.as_u16(), 408 | 500..) && error.is_retryable() {
+                return AttemptResult::CutOff(error);
+            }
             return self.refused(&attempt, status, &head, error, unapplied).await;
         }
         let result = match self.stream.finish(&call, response).await {
