@@ -247,7 +247,10 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
             return Ok(());
         }
         let may_be_cut = head.extensions.get::<HeadMayBeCut>().is_some();
-        if may_be_cut && lacks_header(call, head.status, &head.headers) {
+        let is_doubtful = may_be_cut && lacks_header(call, head.status, &head.headers);
+        if !is_doubtful {
+            self.memory.on_whole_head();
+        } else if self.memory.believes_cut_head() {
             let message = "the response's head was cut, or lacks a header of the protocol";
             return Err(TransportError::new(TransportErrorKind::Truncated).with_message(message).into());
         }

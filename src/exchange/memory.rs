@@ -5,10 +5,13 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use std::collections::HashSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// So many streams, and so many origins, are remembered. One more forgets the others: they are learnt again.
 const MAX_REMEMBERED: usize = 4096;
+
+/// A connection is not cut at the same place so many times in a row.
+const MAX_CUT_HEADS: u32 = 5;
 
 /// The streams that responded, and the origins that they are at.
 ///
@@ -16,6 +19,8 @@ const MAX_REMEMBERED: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     seen: Mutex<Seen>,
+    /// How many heads in a row may have been cut.
+    cut_heads: AtomicU32,
     /// `suspects` is not empty: read before the lock is taken, since it rarely is.
     has_suspects: AtomicBool,
 }
@@ -29,6 +34,16 @@ struct Seen {
 }
 
 impl Memory {
+    /// A head may have been cut. Returns whether it is taken for one that was: so many in a row are what the server sends.
+    pub(super) fn believes_cut_head(&self) -> bool {
+        self.cut_heads.fetch_add(1, Ordering::Relaxed) < MAX_CUT_HEADS
+    }
+
+    /// A success was whole.
+    pub(super) fn on_whole_head(&self) {
+        self.cut_heads.store(0, Ordering::Relaxed);
+    }
+
     /// The stream at `uri` has responded, in the terms of the protocol.
     pub(super) fn remember(&self, uri: &Uri) {
         let mut seen = lock(&self.seen);

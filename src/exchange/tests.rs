@@ -167,6 +167,20 @@ fn head_that_may_be_cut_before_a_demanded_header_is_a_lost_connection() {
         succeed(&rig, 2);
         assert!(poll_once(&mut operation).unwrap().is_ok(), "{name}");
     }
+    // A server that sends such a head each time is not waited for without end.
+    let rig = Rig::new();
+    let stream = rig.stream().with_content_type("text/plain");
+    let mut append = pin!(stream.append("a").producer("p", 0, 0).into_future());
+    assert!(poll_once(&mut append).is_none());
+    let error = loop {
+        rig.respond_with_cut_head(rig.sent() - 1, 200, &[("stream-next-offset", "0_1")]);
+        if let Some(result) = poll_once(&mut append) {
+            break result.unwrap_err();
+        }
+        rig.advance(Duration::from_secs(1));
+        assert!(poll_once(&mut append).is_none());
+    };
+    assert!(matches!(error.kind(), StreamError::NotSupported) && rig.sent() == 6, "{error}");
     // The same head, from a transport that knows that it is whole, is what the server sent.
     let rig = Rig::new();
     let stream = known_stream(&rig);

@@ -401,7 +401,9 @@ pub async fn append_success_without_protocol_headers_is_error<S: Stack>() {
         let error = producer.append("x").unwrap().await.unwrap_err();
         assert!(error.to_string().contains(expected), "{status}: {error}");
         let requests = script.requests();
-        assert!(requests.len() == 1 && requests[0].method == "POST", "{requests:?}");
+        // Where a head that was cut cannot be told from a whole one, it takes a few like it to believe it.
+        let most = if S::DETECTS_CUT_HEADS { 1 } else { 6 };
+        assert!(requests.len() <= most && requests[0].method == "POST", "{requests:?}");
         // The response does not show whether the record was stored.
         assert!(producer.take_unacked()[0].may_be_stored);
     }
