@@ -110,11 +110,25 @@ impl Front {
         if accepting.is_some() {
             return Ok(());
         }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port.port()))?;
+        let listener = self.listen()?;
         lock(&self.shared.state).refusing = false;
         let shared = Arc::clone(&self.shared);
         *accepting = Some(thread::spawn(move || shared.accept(&listener)));
         Ok(())
+    }
+
+    /// Listens on the port. A process that is just being started may hold the last listener for a moment: it has a copy of every
+    /// descriptor until it becomes another program.
+    fn listen(&self) -> io::Result<TcpListener> {
+        let until = Instant::now() + END_TIMEOUT;
+        loop {
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, self.port.port())) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Resets the connections of now and waits until they are gone.
