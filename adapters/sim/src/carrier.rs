@@ -4,9 +4,10 @@ use crate::gateway::{is_for_portal, portal, refusal};
 use crate::model::{Events, Handled, Step, Wait};
 use crate::net::Net;
 use crate::pool::Connection;
+use crate::tasks::NETWORK;
 use crate::{Fault, Gateway};
 use bytes::Bytes;
-use durable_streams_contract::{TransportError, TransportErrorKind as Kind};
+use durable_streams_contract::{TransportError, TransportErrorKind as Kind, UploadProgress};
 use futures_lite::future::poll_fn;
 use http::{HeaderValue, Method, Request, Response, header};
 use std::future::Future;
@@ -24,13 +25,14 @@ pub(crate) async fn carry(
     request: Request<Bytes>,
     connection: Connection,
     sending: Sending,
+    upload: Option<UploadProgress>,
 ) {
     let fault = net.fault(number);
     if let Some(fault) = &fault {
         net.core.note(|| format!("request {number}: fault: {fault}"));
     }
     let host = request.uri().host().unwrap_or_default().to_owned();
-    let trip = Trip { connections: net.connections(), net, number, fault, connection, sending };
+    let trip = Trip { connections: net.connections(), net, number, fault, connection, sending, upload };
     match trip.make(request).await {
         Ok(()) if trip.sending.is_dropped() => {}
         Ok(()) => trip.net.with_pool(|pool| pool.give_back(&host, connection)),
@@ -46,7 +48,11 @@ struct Trip {
     connections: u64,
     connection: Connection,
     sending: Sending,
+    upload: Option<UploadProgress>,
 }
+
+/// How much of a body is sent at once on a slow uplink.
+const PACKET: usize = 1400;
 
 /// The server's response.
 enum ServerResponse {
@@ -60,6 +66,10 @@ impl Trip {
             Some(Fault::Delay { request, response }) => (*request, *response),
             _ => (Duration::ZERO, Duration::ZERO),
         };
+        if !self.send_body(&request).await? {
+            self.note(|| "cancelled before it was sent".to_owned());
+            return Ok(());
+        }
         self.way(there).await?;
         if self.sending.is_dropped() && self.net.chance(|rng| rng.percent(50)) {
             self.note(|| "cancelled in the network".to_owned());
@@ -139,6 +149,27 @@ impl Trip {
             }
             ServerResponse::Events(head, events) => self.deliver_events(head, events).await,
         }
+    }
+
+    /// Sends the body, as fast as the uplink allows. Returns whether all of it was sent.
+    async fn send_body(&self, request: &Request<Bytes>) -> Result<bool, TransportError> {
+        let Some(rate) = self.net.options.uplink else { return Ok(true) };
+        if let Some(upload) = &self.upload {
+            upload.start();
+        }
+        let host = request.uri().host().unwrap_or_default();
+        for packet in request.body().chunks(PACKET) {
+            self.sleep(self.net.reserve_uplink(host, packet.len(), rate)).await;
+            self.light().await;
+            self.connected()?;
+            if self.sending.is_dropped() {
+                return Ok(false);
+            }
+            if let Some(upload) = &self.upload {
+                upload.add(packet.len() as u64);
+            }
+        }
+        Ok(true)
     }
 
     /// What the request meets on the way.
@@ -243,7 +274,7 @@ impl Trip {
         let (net, number) = (self.net.clone(), self.number);
         let sleep = self.sleep(later);
         self.net.core.spawn(
-            crate::core::OUTSIDE,
+            NETWORK,
             Box::pin(async move {
                 sleep.await;
                 let handled = net.handle(&request);

@@ -1,16 +1,12 @@
 use crate::Rng;
+use crate::sync::locked;
+use crate::tasks::{NETWORK, Ready, Tasks, Work};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
-
-pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The process of the network and of the code that runs the world. It cannot be killed.
-pub(crate) const OUTSIDE: usize = 0;
 
 /// 2025-01-01T00:00:00Z, when every world begins.
 const DAWN: Duration = Duration::from_secs(1_735_689_600);
@@ -18,11 +14,25 @@ const DAWN: Duration = Duration::from_secs(1_735_689_600);
 /// A sleep longer than this never ends.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64 * 100);
 
-/// What all parts of a world share: its clock, its timers and who is ready to run.
+/// What all parts of a world share: its clock, its timers, its tasks and which of them are ready to run.
 pub(crate) struct Core {
     state: Mutex<State>,
     pub(crate) ready: Arc<Ready>,
+    pub(crate) tasks: Tasks,
+    /// Whether time passes while a task runs, and by how much.
+    drift: Mutex<Option<Drift>>,
 }
+
+/// How time passes while a task runs.
+struct Drift {
+    rng: Rng,
+    /// How many of a hundred readings of the clock.
+    percent: u64,
+}
+
+/// Most of the steps by which time passes while a task runs are shorter than the first, all shorter than the second.
+const SHORT_DRIFT: Duration = Duration::from_millis(5);
+const LONG_DRIFT: Duration = Duration::from_millis(200);
 
 struct State {
     now: Duration,
@@ -69,6 +79,8 @@ impl Core {
                 over: false,
             }),
             ready: Arc::default(),
+            tasks: Tasks::default(),
+            drift: Mutex::new(None),
         })
     }
 
@@ -84,6 +96,53 @@ impl Core {
     pub(crate) fn instant(&self) -> Instant {
         static BASE: OnceLock<Instant> = OnceLock::new();
         *BASE.get_or_init(Instant::now) + self.now()
+    }
+
+    /// From now on, time passes while tasks run: at `percent` of a hundred readings of a process's clock.
+    pub(crate) fn set_drift(&self, rng: Rng, percent: u64) {
+        *locked(&self.drift) = (percent > 0).then_some(Drift { rng, percent });
+    }
+
+    /// A task reads its clock. Some time may have passed since the last reading: timers have fired, and the network has
+    /// delivered what was due.
+    pub(crate) fn drift(&self) {
+        let passed = locked(&self.drift).as_mut().and_then(|Drift { rng, percent }| {
+            let longest = if rng.percent(80) { SHORT_DRIFT } else { LONG_DRIFT };
+            rng.percent(*percent).then(|| rng.duration(Duration::ZERO, longest))
+        });
+        let Some(passed) = passed else { return };
+        let until = self.now() + passed;
+        loop {
+            self.tasks.adopt(self.arrivals(), &self.ready);
+            while let Some(task) = self.ready.take_first(|task| self.tasks.is_network(task)) {
+                self.poll(task);
+            }
+            if self.next_timer().is_none_or(|at| at > until) || !self.advance() {
+                break;
+            }
+        }
+        let mut state = self.state();
+        state.now = state.now.max(until);
+    }
+
+    /// Polls a task that is ready.
+    pub(crate) fn poll(&self, task: usize) {
+        let Some(mut running) = self.tasks.take(task) else { return };
+        running.handle.taken();
+        if self.frozen(running.process, &running.waker) {
+            return self.tasks.put_back(task, running);
+        }
+        let waker = running.waker.clone();
+        if running.work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            return self.tasks.put_back(task, running);
+        }
+        // What is dropped may spawn.
+        drop(running);
+        self.tasks.free(task);
+    }
+
+    fn next_timer(&self) -> Option<Duration> {
+        self.state().timers.keys().next().map(|(at, _)| *at)
     }
 
     pub(crate) fn server_wall(&self) -> SystemTime {
@@ -140,7 +199,7 @@ impl Core {
 
     pub(crate) fn kill(&self, process: usize) {
         let mut state = self.state();
-        if process != OUTSIDE && std::mem::replace(&mut state.processes[process].alive, false) {
+        if process > NETWORK && std::mem::replace(&mut state.processes[process].alive, false) {
             state.kills.push(process);
         }
     }
@@ -156,10 +215,10 @@ impl Core {
         *frozen = until.max(*frozen);
     }
 
-    /// Puts every process but the outside to sleep.
+    /// Puts every process to sleep that can.
     pub(crate) fn freeze_all(&self, duration: Duration) {
         let processes = self.state().processes.len();
-        (OUTSIDE + 1..processes).for_each(|process| self.freeze(process, duration));
+        (NETWORK + 1..processes).for_each(|process| self.freeze(process, duration));
     }
 
     /// Whether `process` is asleep; if so `waker` is called when it wakes.
@@ -273,56 +332,4 @@ impl Drop for SimSleep {
             drop(waker);
         }
     }
-}
-
-/// The tasks that are ready to run, in the order in which they became so.
-#[derive(Default)]
-pub(crate) struct Ready(Mutex<Vec<usize>>);
-
-impl Ready {
-    /// Takes one of them, chosen by `rng`.
-    pub(crate) fn take(&self, rng: &mut Rng) -> Option<usize> {
-        let mut tasks = locked(&self.0);
-        match tasks.len() {
-            0 => None,
-            1 => tasks.pop(),
-            len => Some(tasks.swap_remove(rng.index(len))),
-        }
-    }
-}
-
-/// Makes one task ready.
-pub(crate) struct TaskWaker {
-    task: usize,
-    ready: Arc<Ready>,
-    queued: AtomicBool,
-}
-
-impl TaskWaker {
-    pub(crate) fn new(task: usize, ready: &Arc<Ready>) -> Arc<Self> {
-        Arc::new(Self { task, ready: ready.clone(), queued: AtomicBool::new(false) })
-    }
-
-    /// To be called before the task is polled: a wake from now on counts again.
-    pub(crate) fn taken(&self) {
-        self.queued.store(false, Ordering::Relaxed);
-    }
-}
-
-impl Wake for TaskWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::Relaxed) {
-            locked(&self.ready.0).push(self.task);
-        }
-    }
-}
-
-/// Locks `mutex`. A world is one thread: a poisoned lock means that a task panicked, which the caller of
-/// `run` is being told.
-pub(crate) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-use crate::core::locked;
+use crate::sync::locked;
 use bytes::Bytes;
 use durable_streams_contract::{Body, TransportError, TransportErrorKind};
 use futures_lite::Stream;

@@ -124,6 +124,10 @@ pub enum Incident {
     PinConnections(Duration),
     /// The network loses the state of every idle connection: a request on one of them gets no response and no error.
     SilenceIdle,
+    /// The server drops the older half of every stream, up to the end of an append or message.
+    Retention,
+    /// Every stream is deleted, and created again without content.
+    Recreate,
     /// Every computer is suspended: its clocks jump when it resumes.
     Suspend(Duration),
     /// The applications' wall clock jumps forward; the monotonic one does not.
@@ -220,6 +224,8 @@ impl fmt::Display for Incident {
                 write!(f, "every connection leads to a broken backend for {duration:?}")
             }
             Self::SilenceIdle => f.write_str("every idle connection is lost without a sign"),
+            Self::Retention => f.write_str("the older half of every stream is dropped"),
+            Self::Recreate => f.write_str("every stream is deleted and created again"),
             Self::Suspend(duration) => write!(f, "every computer is suspended for {duration:?}"),
             Self::WallClock(ahead) => write!(f, "the wall clock jumps forward by {ahead:?}"),
         }

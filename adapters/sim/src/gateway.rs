@@ -5,8 +5,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use std::time::{Duration, SystemTime};
 
-/// The host that a redirect of a portal leads to. It has no streams.
-const PORTAL: &str = "portal.invalid";
+/// The host that [`Gateway::Redirect`] leads to. It has no streams.
+pub const PORTAL: &str = "portal.invalid";
 
 /// The page of a captive portal.
 pub(crate) fn portal() -> Response<Bytes> {

@@ -72,10 +72,13 @@ mod rng;
 mod runtime;
 mod schedule;
 mod server;
+mod sync;
+mod tasks;
 mod transport;
 mod world;
 
 pub use fault::{Event, Fault, Gateway, Incident, Memory, RetryAfter};
+pub use gateway::PORTAL;
 pub use net::{NetworkOptions, RequestRecord};
 pub use rng::Rng;
 pub use runtime::{Killed, Process, SimRuntime, Spawned};

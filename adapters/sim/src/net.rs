@@ -1,7 +1,8 @@
-use crate::core::{Core, locked};
+use crate::core::Core;
 use crate::gateway::allows_cache;
 use crate::model::{Handled, Model, Moment};
 use crate::pool::{Connection, Pool};
+use crate::sync::locked;
 use crate::{Event, Fault, Gateway, Incident, Memory, Rng, Schedule};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -23,11 +24,21 @@ pub struct NetworkOptions {
     pub slowest: Duration,
     /// How many of a hundred bodies arrive in pieces, cut anywhere. Default: 50.
     pub in_pieces: u64,
+    /// Bytes that a client can send in a second, over all its connections. `None`: no limit. Default: `None`.
+    pub uplink: Option<u32>,
+    /// Whether the transport counts what it uploads. Default: true.
+    pub counts_uploads: bool,
 }
 
 impl Default for NetworkOptions {
     fn default() -> Self {
-        Self { fastest: Duration::from_millis(1), slowest: Duration::from_millis(5), in_pieces: 50 }
+        Self {
+            fastest: Duration::from_millis(1),
+            slowest: Duration::from_millis(5),
+            in_pieces: 50,
+            uplink: None,
+            counts_uploads: true,
+        }
     }
 }
 
@@ -72,6 +83,8 @@ struct State {
     /// The last page of each client and path, where the schedule has a use for it.
     last_pages: Option<HashMap<String, Response<Bytes>>>,
     pool: Pool,
+    /// Until when the uplink of each client is taken.
+    uplinks: HashMap<String, Duration>,
     /// What every request meets until then.
     gateway: Option<(Gateway, Duration)>,
     waiters: Vec<Waker>,
@@ -113,6 +126,7 @@ impl Net {
             cache,
             last_pages: ignores_query.then(HashMap::new),
             pool: Pool::default(),
+            uplinks: HashMap::new(),
             gateway: None,
             waiters: Vec::new(),
             version: 0,
@@ -168,6 +182,8 @@ impl Net {
                 self.with_pool(|pool| pool.pin(until));
             }
             Incident::SilenceIdle => self.with_pool(Pool::silence_idle),
+            Incident::Retention => self.with_model(Model::drop_older_half),
+            Incident::Recreate => self.with_model(Model::recreate_all),
             Incident::Suspend(duration) => self.core.freeze_all(*duration),
             Incident::WallClock(ahead) => self.core.shift_wall(*ahead),
         }
@@ -255,6 +271,15 @@ impl Net {
         let mut state = self.state();
         let generation = state.connections;
         state.pool.take(request.uri().host().unwrap_or_default(), generation, fresh)
+    }
+
+    /// Takes the uplink of the client at `host` for so many bytes. Returns how long it takes until they are sent.
+    pub(crate) fn reserve_uplink(&self, host: &str, bytes: usize, rate: u32) -> Duration {
+        let now = self.core.now();
+        let mut state = self.state();
+        let free_at = state.uplinks.entry(host.to_owned()).or_default();
+        *free_at = now.max(*free_at) + Duration::from_secs_f64(bytes as f64 / f64::from(rate.max(1)));
+        *free_at - now
     }
 
     /// Whether the connection leads to a broken backend.

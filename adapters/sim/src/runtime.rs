@@ -1,4 +1,5 @@
-use crate::core::{Core, locked};
+use crate::core::Core;
+use crate::sync::locked;
 use durable_streams_contract::{Executor, Sleep, Task, Timer};
 use futures_lite::future::poll_fn;
 use std::fmt;
@@ -79,6 +80,7 @@ impl Timer for SimRuntime {
     }
 
     fn now(&self) -> Instant {
+        self.core.drift();
         self.core.instant()
     }
 

@@ -1,9 +1,9 @@
 //! The client's end of the simulated network.
 
 use crate::carrier::{carry, describe};
-use crate::core::OUTSIDE;
 use crate::exchange::exchange;
 use crate::net::Net;
+use crate::tasks::NETWORK;
 use bytes::Bytes;
 use durable_streams_contract::{Body, HttpTransport, SendOptions, TransportError, async_trait};
 use http::{Request, Response, StatusCode};
@@ -41,7 +41,9 @@ impl HttpTransport for SimTransport {
         let number = self.net.log(&request, connection);
         self.net.core.note(|| format!("request {number}: {}", describe(&request)));
         let (sending, receiving) = exchange();
-        self.net.core.spawn(OUTSIDE, Box::pin(carry(self.net.clone(), number, request, connection, sending)));
+        let upload = options.upload().filter(|_| self.net.options.counts_uploads).cloned();
+        let carried = carry(self.net.clone(), number, request, connection, sending, upload);
+        self.net.core.spawn(NETWORK, Box::pin(carried));
         let mut entry = Entry { net: &self.net, number, status: None };
         let result = receiving.response().await;
         entry.status = result.as_ref().ok().map(Response::status);

@@ -1,13 +1,14 @@
-use crate::core::{Core, OUTSIDE, TaskWaker, Work};
+use crate::core::Core;
 use crate::model::{Model, ServerOptions};
 use crate::net::Net;
+use crate::tasks::{NETWORK, OUTSIDE, TaskWaker};
 use crate::{
     Event, Incident, NetworkOptions, Process, RequestRecord, Rng, Schedule, SimRuntime, SimServer,
     SimTransport,
 };
 use std::fmt;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub struct WorldBuilder {
     network: NetworkOptions,
     schedule: Schedule,
     trace: bool,
+    drift: u64,
     max_steps: u64,
     max_time: Duration,
 }
@@ -50,6 +52,13 @@ impl WorldBuilder {
         self
     }
 
+    /// At how many of a hundred readings of its clock a task finds that time has passed since the last one, and that the
+    /// network has delivered what was due, as on a computer that does something else meanwhile. Default: 0.
+    pub fn drift(mut self, percent: u64) -> Self {
+        self.drift = percent;
+        self
+    }
+
     /// How often tasks may be polled in one run before it counts as a loop. Default: 10 million.
     pub fn max_steps(mut self, steps: u64) -> Self {
         self.max_steps = steps;
@@ -68,6 +77,8 @@ impl WorldBuilder {
         let chance = Rng::new(self.seed);
         let core = Core::new(self.trace);
         core.add_process("world", chance.fork(0));
+        core.add_process("network", chance.fork(5));
+        core.set_drift(chance.fork(6), self.drift);
         let model = Model::new(self.server, chance.fork(1).next_u64());
         let net = Net::new(core.clone(), self.network, model, chance.fork(2), &self.schedule);
         let mut incidents: Vec<(Duration, Incident)> = Vec::new();
@@ -78,15 +89,13 @@ impl WorldBuilder {
         }
         incidents.sort_by_key(|(time, _)| *time);
         if !incidents.is_empty() {
-            core.spawn(OUTSIDE, Box::pin(play(net.clone(), incidents)));
+            core.spawn(NETWORK, Box::pin(play(net.clone(), incidents)));
         }
         World {
             order: chance.fork(3),
             processes: chance.fork(4),
             core,
             net,
-            tasks: Vec::new(),
-            free: Vec::new(),
             max_steps: self.max_steps,
             max_time: self.max_time,
         }
@@ -104,7 +113,7 @@ async fn play(net: Arc<Net>, incidents: Vec<(Duration, Incident)>) {
 /// A simulated world: one thread, virtual time, a server in memory, and chance by a seed.
 ///
 /// The same seed, the same schedule and the same code give the same run, to the last step. Time passes only
-/// when nothing is ready to run, so an hour of retries takes microseconds.
+/// when nothing is ready to run (see [`drift`](WorldBuilder::drift)), so an hour of retries takes microseconds.
 pub struct World {
     core: Arc<Core>,
     net: Arc<Net>,
@@ -112,17 +121,8 @@ pub struct World {
     order: Rng,
     /// The chance of each process.
     processes: Rng,
-    tasks: Vec<Option<Running>>,
-    free: Vec<usize>,
     max_steps: u64,
     max_time: Duration,
-}
-
-struct Running {
-    work: Work,
-    process: usize,
-    waker: Waker,
-    handle: Arc<TaskWaker>,
 }
 
 /// The task number of the future that is being run.
@@ -178,6 +178,7 @@ impl World {
             network: NetworkOptions::default(),
             schedule: Schedule::new(),
             trace: false,
+            drift: 0,
             max_steps: 10_000_000,
             max_time: Duration::from_secs(7 * 24 * 3600),
         }
@@ -253,7 +254,7 @@ impl World {
     pub fn settle(&mut self, duration: Duration) -> Result<usize, Stalled> {
         let sleep = self.core.sleep(None, duration);
         self.try_run(sleep)?;
-        Ok(self.tasks.iter().flatten().filter(|task| task.process != OUTSIDE).count())
+        Ok(self.core.tasks.of_processes().len())
     }
 
     /// Virtual time since the world began.
@@ -284,7 +285,7 @@ impl World {
                         return Ok(output);
                     }
                 }
-                Some(task) => self.poll(task),
+                Some(task) => self.core.poll(task),
                 None if !self.core.advance() => return Err(self.deadlock()),
                 None if self.core.now() > deadline => return Err(Stalled::Time(self.max_time)),
                 None => {}
@@ -297,45 +298,17 @@ impl World {
     }
 
     /// Takes up what was spawned, then drops what was killed, which may have been spawned just before.
-    fn adopt(&mut self) {
-        for (process, work) in self.core.arrivals() {
-            let task = self.free.pop().unwrap_or_else(|| {
-                self.tasks.push(None);
-                self.tasks.len() - 1
-            });
-            let handle = TaskWaker::new(task, &self.core.ready);
-            let waker = Waker::from(handle.clone());
-            waker.wake_by_ref();
-            self.tasks[task] = Some(Running { work, process, waker, handle });
-        }
+    fn adopt(&self) {
+        self.core.tasks.adopt(self.core.arrivals(), &self.core.ready);
         for killed in self.core.kills() {
-            for task in 0..self.tasks.len() {
-                if self.tasks[task].as_ref().is_some_and(|running| running.process == killed) {
-                    self.tasks[task] = None;
-                    self.free.push(task);
-                }
-            }
-        }
-    }
-
-    fn poll(&mut self, task: usize) {
-        // A waker may outlive its task, or wake the next one in its place, which does no harm.
-        let Some(running) = &mut self.tasks[task] else { return };
-        running.handle.taken();
-        if running.process != OUTSIDE && self.core.frozen(running.process, &running.waker) {
-            return;
-        }
-        let work: Pin<&mut _> = running.work.as_mut();
-        if work.poll(&mut Context::from_waker(&running.waker)).is_ready() {
-            self.tasks[task] = None;
-            self.free.push(task);
+            self.core.tasks.kill(killed);
         }
     }
 
     fn deadlock(&self) -> Stalled {
         let mut waiting: Vec<(String, usize)> = Vec::new();
-        for task in self.tasks.iter().flatten() {
-            let name = self.core.process_name(task.process);
+        for process in self.core.tasks.processes() {
+            let name = self.core.process_name(process);
             match waiting.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, tasks)) => *tasks += 1,
                 None => waiting.push((name, 1)),
@@ -349,7 +322,7 @@ impl Drop for World {
     fn drop(&mut self) {
         // What is dropped may spawn once more; it is dropped too.
         drop(self.core.end());
-        self.tasks.clear();
+        self.core.tasks.clear();
     }
 }
 
@@ -357,7 +330,7 @@ impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
             .field("elapsed", &self.elapsed())
-            .field("tasks", &self.tasks.iter().flatten().count())
+            .field("tasks", &self.core.tasks.processes().len())
             .finish_non_exhaustive()
     }
 }

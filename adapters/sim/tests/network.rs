@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
-use durable_streams_contract::{HttpTransport, SendOptions, Sent, Timer, TransportError, TransportErrorKind};
-use durable_streams_sim::model::ServerOptions;
+use durable_streams_contract::{
+    HttpTransport, SendOptions, Sent, Timer, TransportError, TransportErrorKind, UploadProgress,
+};
+use durable_streams_sim::model::{Model, ServerOptions};
 use durable_streams_sim::{
     Fault, Gateway, Incident, Memory, NetworkOptions, RetryAfter, Schedule, SimTransport, World, WorldBuilder,
 };
 use http::{Request, Response};
+use std::pin::Pin;
+use std::task::Context;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -444,4 +448,78 @@ fn idle_connection_without_state_is_silent() {
         assert_eq!(transport.send(get("/s"), fresh()).await.unwrap().status(), 200);
     });
     assert!(world.requests()[1].is_silent && !world.requests()[2].is_silent);
+}
+
+#[test]
+fn slow_uplink_is_shared_and_its_progress_is_counted() {
+    let mut network = NetworkOptions::default();
+    network.uplink = Some(1000);
+    let (mut world, transport) = start(World::builder(2).network(network));
+    let runtime = world.runtime();
+    let append = |size| post("/s", &"x".repeat(size));
+    let progress = UploadProgress::new();
+    let counted = SendOptions::new().with_upload(progress.clone());
+    world.run(async {
+        let both = futures_lite::future::zip(
+            transport.send(append(5000), counted),
+            transport.send(append(5000), SendOptions::new()),
+        );
+        assert!(runtime.timeout(8 * SECOND, both).await.is_none());
+    });
+    // They shared 8,000 bytes, in packets of 1,400 at most; neither was sent whole.
+    assert!((2800..5000).contains(&progress.sent().unwrap()), "{progress:?}");
+    assert_eq!(world.server().stream("/s").unwrap().data, "abc");
+    world.run(async {
+        runtime.sleep(20 * SECOND).await;
+        assert_eq!(send(&transport, append(500)).await.unwrap().status(), 204);
+    });
+}
+
+#[test]
+fn retention_moves_the_start_and_refuses_offsets_before_it() {
+    let (mut world, transport) = start(World::builder(2));
+    world.run(async {
+        send(&transport, post("/s", "def")).await.unwrap();
+        world_answers(&transport, "/s?offset=-1", 200, "abcdef").await;
+    });
+    world.server().with(Model::drop_older_half);
+    world.run(async {
+        world_answers(&transport, "/s?offset=-1", 200, "def").await;
+        world_answers(&transport, "/s?offset=0000000000000000_0000000000000003", 200, "def").await;
+        for live in ["", "&live=long-poll", "&live=sse"] {
+            let target = format!("/s?offset=0000000000000000_0000000000000002{live}");
+            assert_eq!(send(&transport, get(&target)).await.unwrap().status(), 410, "{live}");
+        }
+    });
+    world.server().with(Model::recreate_all);
+    world.run(world_answers(&transport, "/s?offset=-1", 200, ""));
+}
+
+async fn world_answers(transport: &SimTransport, target: &str, status: u16, body: &str) {
+    let answer = send(transport, get(target)).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.body().as_str()), (status, body), "{target}");
+}
+
+#[test]
+fn time_passes_while_a_task_runs_and_the_network_delivers_meanwhile() {
+    for drift in [0, 50] {
+        let (mut world, transport) = start(World::builder(3).drift(drift));
+        let runtime = world.runtime();
+        let delivered = world.run(async {
+            let mut sending = std::pin::pin!(send(&transport, get("/s")));
+            let waker = std::task::Waker::noop();
+            let poll =
+                |sending: Pin<&mut _>| Future::poll(sending, &mut Context::from_waker(waker)).is_ready();
+            assert!(!poll(sending.as_mut()));
+            // In one run of the task, which never waits.
+            let began = runtime.elapsed();
+            let delivered = (0..1000).any(|_| {
+                runtime.now();
+                poll(sending.as_mut())
+            });
+            assert_eq!(runtime.elapsed() > began, drift > 0);
+            delivered
+        });
+        assert_eq!(delivered, drift > 0);
+    }
 }

@@ -172,13 +172,14 @@ impl Model {
         answer
     }
 
-    fn blank(&mut self, content_type: &str) -> Stream {
+    pub(super) fn blank(&mut self, content_type: &str) -> Stream {
         self.created += 1;
         Stream {
             id: self.created,
             content_type: content_type.to_owned(),
             json: essence(content_type) == "application/json",
             data: Vec::new(),
+            start: 0,
             messages: Vec::new(),
             appends: Vec::new(),
             lifetime: Lifetime::Unlimited,

@@ -53,7 +53,7 @@ impl Model {
     pub fn step(&mut self, events: &mut Events, at: Moment) -> Step {
         let options = self.page_options();
         let stream = match self.find(&events.path) {
-            Ok(stream) if stream.id == events.stream => stream,
+            Ok(stream) if stream.id == events.stream && events.position >= stream.start => stream,
             _ => return Step::End(Bytes::new()),
         };
         let over = at.elapsed >= events.ends_at;

@@ -44,6 +44,13 @@ impl Model {
             },
             _ => return Err(error(400, "multiple offset parameters not allowed")),
         };
+        let start = match start.beginning {
+            true => Start { position: stream.start, ..start },
+            false if start.position < stream.start => {
+                return Err(error(410, "the offset is before the earliest that is kept"));
+            }
+            false => start,
+        };
         let live = match live.as_deref() {
             Some(mode @ ("long-poll" | "sse")) => {
                 if offsets.is_empty() {

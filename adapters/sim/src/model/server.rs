@@ -99,6 +99,27 @@ impl Model {
         }
     }
 
+    /// Drops the older half of every stream, up to the end of an append or message: what was before is gone.
+    pub fn drop_older_half(&mut self) {
+        for stream in self.streams.values_mut() {
+            let ends = if stream.json { &stream.messages } else { &stream.appends };
+            let half = ends.partition_point(|end| *end <= stream.tail() / 2);
+            stream.start = stream.start.max(half.checked_sub(1).map_or(0, |last| ends[last]));
+        }
+    }
+
+    /// Deletes every stream, and creates it again without content.
+    pub fn recreate_all(&mut self) {
+        for path in self.paths().map(str::to_owned).collect::<Vec<_>>() {
+            let Some(content_type) = self.streams.get(&path).map(|stream| stream.content_type.clone()) else {
+                continue;
+            };
+            self.remove(&path);
+            let stream = self.blank(&content_type);
+            self.streams.entry(path).or_insert(stream);
+        }
+    }
+
     /// The options that hold for one page.
     pub(super) fn page_options(&mut self) -> ServerOptions {
         let mut options = self.options.clone();

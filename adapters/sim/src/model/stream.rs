@@ -16,6 +16,8 @@ pub(super) struct Stream {
     pub(super) json: bool,
     /// JSON: each message is followed by a comma.
     pub(super) data: Vec<u8>,
+    /// What is before this was dropped.
+    pub(super) start: usize,
     /// JSON: where each message ends, its comma included.
     pub(super) messages: Vec<usize>,
     /// Where each append ends.
