@@ -60,6 +60,12 @@ impl Call {
         self.endpoint.url()
     }
 
+    /// The request has an offset that the server gave.
+    pub(super) fn has_server_offset(&self) -> bool {
+        let is_given = |(name, value): &(&str, String)| *name == "offset" && value != "-1" && value != "now";
+        self.query.iter().any(is_given)
+    }
+
     /// The stream's URL, without the protocol's query.
     pub(super) fn uri(&self) -> &Uri {
         self.endpoint.uri()

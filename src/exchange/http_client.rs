@@ -265,12 +265,12 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         !has_protocol_header(headers) && self.memory.knows_server(call.endpoint.uri())
     }
 
-    /// Whether the response says that the stream is gone, though it was there before: a cache, or a server that lags
-    /// behind, may have answered.
+    /// Whether the response says that the stream is gone, though it was there before: for this client, or for an earlier
+    /// process that saved an offset. A cache, or a server that lags behind, may have answered.
     fn contradicts_memory(&self, call: &Call, status: StatusCode) -> bool {
         matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
             && !matches!(call.operation, Operation::Create | Operation::Delete)
-            && self.memory.knows_stream(call.endpoint.uri())
+            && (call.has_server_offset() || self.memory.knows_stream(call.endpoint.uri()))
     }
 
     /// Remembers what the response says of the stream.
