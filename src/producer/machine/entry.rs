@@ -18,6 +18,8 @@ pub(super) struct Entry {
     pub(super) in_flight: Option<InFlight>,
     /// The worst fate of the attempts under this number that have failed.
     pub(super) worst_fate: Option<Fate>,
+    /// When the last attempt in doubt ended.
+    pub(super) in_doubt_since: Option<Instant>,
     /// The earliest time of the next attempt, once an attempt under this number has failed. It stays set while the retry
     /// is in flight: a gap behind this batch is then explained.
     pub(super) retry_at: Option<Instant>,
@@ -33,6 +35,8 @@ pub(super) struct Entry {
     pub(super) larger_bodies: Vec<usize>,
     /// A larger body of the batch before it contained this one, and may have been applied.
     pub(super) is_covered: bool,
+    /// The number of an attempt that may be applied yet, if the batch has another number now.
+    pub(super) earlier_seq: Option<u64>,
     /// How many attempts in a row have failed as they do on a path that does not carry this size.
     pub(super) size_failures: u32,
     /// How many times the usual time the response to the next attempt may take.
@@ -57,31 +61,37 @@ impl Entry {
             seq,
             in_flight: None,
             worst_fate: None,
+            in_doubt_since: None,
             retry_at: None,
             stored_after: None,
             was_sent: false,
             too_large: None,
             larger_bodies: Vec::new(),
             is_covered: false,
+            earlier_seq: None,
             size_failures: 0,
             patience: 1,
             backoff,
         }
     }
 
-    /// Gives it a number under which nothing was sent yet.
+    /// Gives it a number under which none of its attempts was made, unless it is that of an earlier one.
     pub(super) fn renumber(&mut self, seq: u64) {
         self.seq = seq;
-        // No attempt was made under the new number, so nothing is in doubt. `stored_after` is set by the next attempt.
+        // No attempt of it was made under the new number, so nothing is in doubt. `stored_after` is set by the next attempt.
         self.worst_fate = None;
         self.retry_at = None;
+        if self.earlier_seq == Some(seq) {
+            // It has the number of its earlier attempt again.
+            (self.earlier_seq, self.worst_fate) = (None, Some(Fate::Unknown));
+        }
         self.larger_bodies.clear();
         self.is_covered = false;
     }
 
-    /// It may be stored: by an attempt of its own, or as a part of a larger body.
+    /// It may be stored: by an attempt of its own, under this number or an earlier one, or as a part of a larger body.
     pub(super) fn may_be_stored(&self) -> bool {
-        self.is_in_doubt() || self.is_covered
+        self.is_in_doubt() || self.earlier_seq.is_some() || self.is_covered
     }
 
     /// An attempt under this number may have been applied.
@@ -95,9 +105,9 @@ impl Entry {
         self.worst_fate >= Some(Fate::Refused)
     }
 
-    /// In doubt, and a second copy would do harm. A second close without a record does none.
+    /// In doubt under any number, and a second copy would do harm. A second close without a record does none.
     pub(super) fn is_data_in_doubt(&self) -> bool {
-        self.is_in_doubt() && !self.batch.is_close_only()
+        (self.is_in_doubt() || self.earlier_seq.is_some()) && !self.batch.is_close_only()
     }
 
     pub(super) fn record_fate(&mut self, fate: Fate) {

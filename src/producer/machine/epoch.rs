@@ -1,6 +1,7 @@
 //! What is known about the current epoch. A new epoch replaces it whole.
 
 use crate::offset::Offset;
+use std::ops::RangeInclusive;
 
 /// The current epoch and what happened in it.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub(super) struct Epoch {
     pub(super) stored_to: Option<u64>,
     /// The highest number that was sent.
     pub(super) sent_to: Option<u64>,
+    /// Attempts of batches that have other numbers now may be applied yet, under these numbers.
+    pub(super) in_doubt: Option<RangeInclusive<u64>>,
     /// Another producer has used numbers of this epoch. That one of our numbers is stored then does not imply that the
     /// earlier ones are.
     pub(super) is_shared: bool,
@@ -35,6 +38,20 @@ impl Epoch {
     /// Whether the server is known to have stored this number, even if its own response was lost.
     pub(super) fn is_stored(&self, seq: u64) -> bool {
         self.stored_to.is_some_and(|to| seq <= to)
+    }
+
+    /// Attempts under these numbers may be applied yet, and their batches get other numbers.
+    pub(super) fn doubt(&mut self, seqs: RangeInclusive<u64>) {
+        let (mut from, mut to) = seqs.into_inner();
+        if let Some(before) = &self.in_doubt {
+            (from, to) = (from.min(*before.start()), to.max(*before.end()));
+        }
+        self.in_doubt = Some(from..=to);
+    }
+
+    /// Whether the attempt of another batch may be applied under this number.
+    pub(super) fn is_in_doubt(&self, seq: u64) -> bool {
+        self.in_doubt.as_ref().is_some_and(|seqs| seqs.contains(&seq))
     }
 
     /// The stream has lost data: that a batch was acknowledged does not prove any more that it, or one before it, is stored.

@@ -57,6 +57,8 @@
 //! - Until the first acknowledgement of an epoch one batch at most is in flight: the server refuses a later one that
 //!   arrives first.
 //! - A batch that is not the oldest is retried only once all before it are settled.
+//! - A part of a split batch that has the number of a later batch in doubt is sent alone: that the next number is stored would
+//!   not prove that the part is.
 //! - A batch that may have been applied and is split keeps its number for its first part, and nothing else is sent until that
 //!   part is settled: a success that is no duplicate shows that the whole was not applied and never will be; a duplicate
 //!   shows that the whole is stored.

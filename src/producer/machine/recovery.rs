@@ -189,6 +189,8 @@ impl Machine {
         self.counters.claims += 1;
         self.phase = Phase::Running;
         self.epoch = Epoch::new(epoch);
+        // Attempts of the epoch before are not applied any more.
+        self.entries.iter_mut().for_each(|entry| entry.earlier_seq = None);
         // An epoch begins with seq 0. The batches keep their order and their bytes.
         self.renumber(0);
     }
@@ -228,10 +230,12 @@ impl Machine {
         self.settle_stored();
         // Everything before the oldest batch in doubt is settled. If nothing is in doubt, nothing was stored after the
         // last tail.
-        let unacked_from = match self.entries.iter().find(|entry| entry.is_in_doubt()) {
-            Some(oldest) => oldest.stored_after.clone(),
-            None => self.tail_seen.clone(),
-        };
+        let in_doubt = self.entries.iter().filter(|entry| entry.is_in_doubt() || entry.earlier_seq.is_some());
+        // The attempt of a batch that has another number now may be older than one before it.
+        let earliest = in_doubt
+            .map(|entry| &entry.stored_after)
+            .reduce(|first, other| if other < first { other } else { first });
+        let unacked_from = earliest.unwrap_or(&self.tail_seen).clone();
         let was_closed = matches!(&cause, ProducerError::Stream(error) if matches!(error.kind(), StreamError::StreamClosed { .. }));
         for entry in self.entries.drain(..) {
             let may_be_stored = entry.may_be_stored();

@@ -57,6 +57,14 @@ impl Machine {
         highest: Option<u64>,
         was_full: bool,
     ) {
+        let seq = self.entries[index].seq;
+        if duplicate && self.epoch.is_in_doubt(seq) {
+            let reason = "a batch was split while the attempt of a later one had no response, and the server has stored \
+                          one of the two under this number"
+                .to_owned();
+            self.entries[index].record_fate(Fate::Unknown);
+            return self.halt(ProducerError::OutcomeUnknown { reason });
+        }
         if !self.entries[index].larger_bodies.is_empty() && self.settle_larger_body(index, duplicate) {
             return;
         }
@@ -108,6 +116,12 @@ impl Machine {
             let ack = Ack { offset, duplicate, epoch, seq };
             self.settled.push(Settled { batch: entry.batch, result: Ok(ack), may_be_stored: true });
         }
+        // No other attempt is applied under this number any more.
+        for entry in
+            self.entries.iter_mut().filter(|entry| entry.earlier_seq.is_some_and(|earlier| earlier <= seq))
+        {
+            entry.earlier_seq = None;
+        }
         self.window.acknowledged(was_full);
         // An acknowledgement is progress, which restores every retry budget.
         self.entries.iter_mut().for_each(|entry| entry.backoff.reset());
@@ -128,6 +142,9 @@ impl Machine {
         let shows_state_loss = self.shows_state_loss(&error);
         let entry = &mut self.entries[index];
         entry.record_fate(fate);
+        if fate == Fate::Unknown {
+            entry.in_doubt_since = Some(now);
+        }
         if shows_state_loss {
             return self.refused_in_sequence(index, was_oldest, error.into(), now);
         }
@@ -149,7 +166,7 @@ impl Machine {
             Some(wait) if fate == Fate::Unknown && self.epoch.is_after_state_loss && !is_established => {
                 self.lose_state(error.into(), now + wait);
             }
-            Some(wait) if self.is_size_in_doubt(index) => {
+            Some(wait) if self.is_size_in_doubt(index, now) => {
                 self.phase = Phase::SizeInDoubt { check: TailCheck::DueAt(now + wait) };
             }
             Some(wait) => {

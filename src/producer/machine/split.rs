@@ -11,12 +11,14 @@ use crate::producer::error::ProducerError;
 use crate::producer::queue::batch::Batch;
 use crate::producer::receipt::Ack;
 use durable_streams_contract::TransportErrorKind;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// After so many failures in a row of a large body, its size is suspected.
 const SUSPICIOUS: u32 = 2;
 /// After so many, it is split even if the tail has moved, which another writer may have done.
 const MAX_FAILURES: u32 = 4;
+/// An attempt that ended this long ago is not applied any more.
+const ARRIVAL_TIME: Duration = Duration::from_secs(60);
 /// The most times the usual time that a response may take.
 const MAX_PATIENCE: u32 = 64;
 
@@ -30,7 +32,7 @@ impl Machine {
         self.settle_stored();
         let Some(oldest) = self.entries.front().filter(|oldest| oldest.too_large.is_some()) else { return };
         if oldest.is_in_doubt() {
-            return self.split_oldest_in_doubt();
+            return self.split_oldest_in_doubt(now);
         }
         // A later batch cannot have been applied before this one. But its attempt may still be in the network, and could
         // be applied in place of the batch that gets its number now.
@@ -102,15 +104,25 @@ impl Machine {
         self.entries.iter().skip(1).any(Entry::is_in_doubt)
     }
 
+    /// Whether an attempt in doubt of a later batch may be applied yet, before the batch in its place.
+    fn may_later_arrive(&self, now: Option<Instant>) -> bool {
+        let has_ended =
+            |since: Instant| now.is_some_and(|now| now.saturating_duration_since(since) >= ARRIVAL_TIME);
+        self.entries
+            .iter()
+            .skip(1)
+            .any(|entry| entry.is_in_doubt() && !entry.in_doubt_since.is_some_and(has_ended))
+    }
+
     /// Splits the oldest batch, which may have been applied. Its first part keeps the number: the server stores one body under it,
     /// whichever it gets first.
-    fn split_oldest_in_doubt(&mut self) {
-        let is_later_in_doubt = self.is_later_in_doubt();
+    fn split_oldest_in_doubt(&mut self, now: Option<Instant>) {
+        let may_later_arrive = self.may_later_arrive(now);
         let Some(oldest) = self.entries.front_mut() else { return };
         oldest.too_large = None;
         // A single record cannot be split. A close could be applied by a repetition of the whole. A later batch that is stored has
-        // the number of a part, and one in doubt could take it.
-        let is_number_used = is_later_in_doubt || self.epoch.is_stored(oldest.seq);
+        // the number of a part, and one that may arrive could take it.
+        let is_number_used = may_later_arrive || self.epoch.is_stored(oldest.seq);
         if oldest.batch.records() < 2 || oldest.batch.closing || is_number_used {
             let reason =
                 "an attempt had no response, and the server now finds the batch too large".to_owned();
@@ -118,6 +130,11 @@ impl Machine {
         }
         let Some(whole) = self.entries.pop_front() else { return };
         let seq = whole.seq;
+        // The parts get the numbers of later batches, of which attempts may be applied yet.
+        for later in self.entries.iter_mut().filter(|later| later.is_in_doubt()) {
+            later.earlier_seq = Some(later.seq);
+            self.epoch.doubt(seq + 1..=later.seq);
+        }
         #[cfg(feature = "tracing")]
         tracing::info!(
             epoch = self.epoch.number,
@@ -181,6 +198,10 @@ impl Machine {
             self.settled.push(Settled { batch: entry.batch, result: Ok(ack), may_be_stored: true });
         }
         self.renumber(seq + 1);
+        if self.entries.iter().all(|entry| entry.earlier_seq.is_none()) {
+            // Each batch behind it has the number of its own attempts again.
+            self.epoch.in_doubt = None;
+        }
         self.entries.iter_mut().for_each(|entry| entry.backoff.reset());
         true
     }
@@ -239,7 +260,7 @@ impl Machine {
     }
 
     /// Whether the oldest batch has failed as on a path that does not carry its size, and could be split.
-    pub(super) fn is_size_in_doubt(&self, index: usize) -> bool {
+    pub(super) fn is_size_in_doubt(&self, index: usize, now: Instant) -> bool {
         let entry = &self.entries[index];
         index == 0
             && matches!(self.phase, Phase::Running)
@@ -247,7 +268,7 @@ impl Machine {
             && entry.batch.body.len() >= MIN_SUSPECT
             && entry.batch.records() > 1
             && !entry.batch.closing
-            && !self.is_later_in_doubt()
+            && !self.may_later_arrive(Some(now))
             && !self.epoch.is_stored(entry.seq)
     }
 
@@ -263,7 +284,7 @@ impl Machine {
             if has_moved && oldest.size_failures < MAX_FAILURES {
                 oldest.retry_at = Some(now);
             } else {
-                self.split_oldest_in_doubt();
+                self.split_oldest_in_doubt(Some(now));
             }
         }
         self.advance(Some(now));

@@ -221,8 +221,11 @@ impl Machine {
         let allowed = self.allowed_in_flight();
         // In order: no batch is sent before an earlier one that waits for its retry.
         let index = self.entries.iter().position(|entry| entry.in_flight.is_none())?;
-        // Until a part of a batch in doubt is settled, the numbers behind it are not certain.
-        if index > 0 && self.entries.front().is_some_and(|oldest| !oldest.larger_bodies.is_empty()) {
+        // Until a part of a batch in doubt is settled, the numbers behind it are not certain. That a batch is stored under a number
+        // in doubt is certain only once a response says so, and not if the next number is stored.
+        let is_uncertain =
+            |oldest: &Entry| !oldest.larger_bodies.is_empty() || self.epoch.is_in_doubt(oldest.seq);
+        if index > 0 && self.entries.front().is_some_and(is_uncertain) {
             return None;
         }
         // Only entries before it are in flight. If it is the oldest, everything before it is settled.
@@ -242,7 +245,7 @@ impl Machine {
         entry.in_flight = Some(InFlight { was_oldest: is_oldest, began: now });
         // An attempt in doubt may be stored already. The tail known now could lie behind it, so the earlier one is
         // kept.
-        if !entry.is_in_doubt() {
+        if !entry.is_data_in_doubt() {
             entry.stored_after = self.tail_seen.clone();
         }
         self.counters.requests += 1;

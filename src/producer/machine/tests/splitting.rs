@@ -179,6 +179,63 @@ fn duplicate_that_may_be_the_whole_or_its_part_halts() {
     assert!(rig.failed.len() == LARGE as usize && rig.failed.iter().all(|(_, may_be_stored)| *may_be_stored));
 }
 
+/// Two large batches are in flight, and neither gets through. Returns the first part of the first one.
+fn two_behind_gateway() -> (Rig, Attempt) {
+    let mut rig = Rig::new(settings());
+    let small = rig.offer(1).remove(0);
+    rig.ok(&small);
+    rig.machine.window = Window::opened(2, 5);
+    let mut whole = rig.offer(LARGE).remove(0);
+    let later = rig.offer(LARGE).remove(0);
+    assert!(rig.gateway_timeout(&later).is_empty());
+    let began = rig.now;
+    loop {
+        assert!(rig.gateway_timeout(&whole).is_empty());
+        let again = rig.wait();
+        let Some(again) = again.into_iter().next() else { break };
+        whole = again;
+    }
+    // Until then the later batch's attempt could arrive, and take the number of a part.
+    assert!((60..120).contains(&(rig.now - began).as_secs()));
+    assert!(rig.machine.begin_tail_check(rig.now));
+    let parts = rig.tail(None);
+    assert_eq!((parts.len(), parts[0].seq), (1, 1));
+    rig.stored.clear();
+    (rig, parts.into_iter().next().unwrap())
+}
+
+#[test]
+fn batch_before_one_in_doubt_is_split_and_a_part_with_its_number_goes_alone() {
+    let (mut rig, part) = two_behind_gateway();
+    let second = rig.ok(&part);
+    assert_eq!(seqs(&second), [2], "the later batch was sent as 2");
+    let rest = rig.ok(&second[0]);
+    assert_eq!(seqs(&rest), [3, 4]);
+    rig.store_all(rest);
+    assert_eq!(rig.stored, (1..=2 * LARGE).collect::<Vec<_>>());
+}
+
+#[test]
+fn duplicate_under_the_number_of_a_later_batch_in_doubt_halts() {
+    let (mut rig, part) = two_behind_gateway();
+    let second = rig.ok(&part);
+    rig.duplicate(&second[0], 2);
+    assert!(matches!(rig.halted(), ProducerError::OutcomeUnknown { .. }), "{:?}", rig.halted());
+    // The part and the later batch may be stored, and what was between them is not.
+    let may_be_stored = |number: u32| rig.failed.iter().find(|(failed, _)| *failed == number).unwrap().1;
+    let first_of_part = 1 + rig.stored.len() as u32;
+    assert!(may_be_stored(first_of_part) && may_be_stored(2 * LARGE) && !may_be_stored(LARGE));
+}
+
+#[test]
+fn later_batch_in_doubt_has_its_number_again_when_the_one_before_it_was_stored_whole() {
+    let (mut rig, part) = two_behind_gateway();
+    let later = rig.duplicate(&part, 1);
+    assert_eq!((rig.stored.len(), seqs(&later)), (LARGE as usize, vec![2]));
+    rig.duplicate(&later[0], 2);
+    assert_eq!(rig.stored.len(), 2 * LARGE as usize);
+}
+
 #[test]
 fn batch_is_sent_again_as_it_is_when_the_tail_has_moved() {
     let mut rig = Rig::new(settings());
