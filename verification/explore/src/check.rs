@@ -2,10 +2,10 @@
 
 use crate::consumed::Consumed;
 use crate::record_log::{Fate, Look, RecordId, RecordLog, parse};
-use crate::scenario::{Content, Failure, Finish, Scenario, WriteMode};
+use crate::scenario::{Content, Failure, Finish, Scenario, Theme, WriteMode};
 use crate::wire;
 use durable_streams_sim::model::{ServerOptions, StreamView};
-use durable_streams_sim::{Event, Fault, Memory, RequestRecord, SimServer};
+use durable_streams_sim::{Event, Fault, Incident, Memory, RequestRecord, SimServer};
 use http::Method;
 use std::collections::{BTreeMap, HashMap};
 
@@ -144,6 +144,9 @@ fn has_reason(
     error: &str,
     alone: bool,
 ) -> bool {
+    if error.contains("outcome unknown") && scenario.theme == Theme::NotProcessed {
+        return false;
+    }
     let writer = &scenario.writers[id.writer];
     let WriteMode::Producer { auto_claim, retries, .. } = &writer.write_mode else { return true };
     let excused =
@@ -160,11 +163,29 @@ fn has_reason(
         matches!(writer.finish, Finish::Drop | Finish::Detach) && error.contains("not yet acknowledged");
     // A fence after an attempt that went unanswered.
     let claimed = *auto_claim && (id.run > 0 || has_rival);
-    let unknown = error.starts_with("outcome unknown") && (repeats(scenario) || claimed);
+    // A split gives later batches other numbers, which needs a new epoch if one of them is in doubt.
+    let cannot_split = scenario.theme == Theme::SizeLimit && !auto_claim;
+    let unknown = error.starts_with("outcome unknown") && (repeats(scenario) || claimed || cannot_split);
     // A network that repeats requests looks like another run under the same epoch.
     let used =
         error.starts_with("unexpected duplicate") && (repeats(scenario) || is_shared(scenario, requests, id));
-    excused || replaced || refused || closed || given_up || unknown || used
+    // To a client that has had no response, a portal is the server.
+    let intercepted = scenario.theme == Theme::Interceptor && !was_answered(scenario, requests, id);
+    excused || replaced || refused || closed || given_up || unknown || used || intercepted
+}
+
+/// Whether the client that appended this record had a response before the portal.
+fn was_answered(scenario: &Scenario, requests: &[RequestRecord], id: RecordId) -> bool {
+    let begins = scenario.failures.iter().find_map(|failure| match failure {
+        Failure::World(Event::At(at, Incident::Gateway(..))) => Some(*at),
+        _ => None,
+    });
+    let client = format!("writer{}-{}", id.writer, id.run);
+    requests.iter().any(|request| {
+        request.uri.host() == Some(&client)
+            && request.status.is_some()
+            && begins.is_some_and(|begins| request.ended_at.is_some_and(|ended| ended < begins))
+    })
 }
 
 fn repeats(scenario: &Scenario) -> bool {
@@ -284,6 +305,14 @@ fn output(
     let output = consumed.output();
     let whole = consumed.is_closed();
     let matches = match scenario.readers[number].from_now {
+        // A reader that had nothing yet begins behind what was dropped; from there on nothing is missing.
+        false if scenario.theme == Theme::Retention => {
+            let mut begins = (0..=stored.len() - output.len().min(stored.len())).rev();
+            begins.any(|begin| match whole {
+                true => stored[begin..] == output,
+                false => stored[begin..].starts_with(&output),
+            })
+        }
         false if whole => output == stored,
         false => stored.starts_with(&output),
         true if whole => {

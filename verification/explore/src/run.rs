@@ -38,6 +38,7 @@ pub fn play(scenario: &Scenario, trace: bool) -> Played {
         .server(scenario.server.clone())
         .network(scenario.network.clone())
         .schedule(scenario.schedule())
+        .drift(scenario.drift)
         .trace(trace)
         .max_time(LONGEST)
         .max_steps(2_000_000)
@@ -67,6 +68,9 @@ fn act(scenario: &Scenario, world: &mut World) -> Result<(), String> {
     let readers: Vec<Consumed> = scenario.readers.iter().map(|_| Consumed::default()).collect();
     let ended = world.try_run(everybody(context.clone(), &readers));
     ended.map_err(|stalled| format!("it came to no end: {stalled}"))?;
+    if let Some(limit) = scenario.theme.time_limit().filter(|limit| world.elapsed() > *limit) {
+        return Err(format!("it took {:?}, of at most {limit:?}", world.elapsed()));
+    }
     check(&scenario, &context.server, &context.record_log, &readers, &world.requests())?;
     let left = world.settle(SETTLED).map_err(|stalled| stalled.to_string())?;
     match left {

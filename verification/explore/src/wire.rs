@@ -1,7 +1,7 @@
 //! Checks of the requests: their number, times and sizes.
 
-use crate::scenario::{Failure, Scenario, WriteMode};
-use durable_streams_sim::{Event, Fault, RequestRecord, RetryAfter};
+use crate::scenario::{Failure, Scenario, Theme, WriteMode};
+use durable_streams_sim::{Event, Fault, Gateway, Incident, PORTAL, RequestRecord, RetryAfter};
 use http::Method;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +12,11 @@ pub(crate) fn check(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(
     patience(scenario, requests)?;
     finality(scenario, requests)?;
     connections(requests)?;
-    cursors(requests)?;
+    dead_connections(scenario, requests)?;
+    uploads(scenario, requests)?;
+    cursors(scenario, requests)?;
     sizes(scenario, requests)?;
+    too_large(scenario, requests)?;
     in_flight(scenario, requests)
 }
 
@@ -39,6 +42,8 @@ fn max_pause(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), Stri
     let appends = |from: Duration, to: Duration| {
         requests.iter().filter(|r| r.method == Method::POST && r.at >= from && r.at <= to).count()
     };
+    // A redirect leads several clients to it.
+    by_host.remove(PORTAL);
     for (host, requests) in by_host {
         let writer = writer_of(requests[0]).map(|writer| &scenario.writers[writer]);
         if writer.is_some_and(|writer| matches!(writer.write_mode, WriteMode::Single)) {
@@ -106,14 +111,22 @@ impl Tally {
     }
 }
 
+/// The longest that a client waits when it is asked to, in seconds.
+const MAX_RETRY_AFTER: u32 = 300;
+
 /// A client that is asked to wait does so: a reader, and a producer that sends one batch at a time.
 fn patience(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
     for failure in &scenario.failures {
-        let Failure::World(Event::Request(number, Fault::Status { status, retry_after, .. })) = failure
+        let Failure::World(Event::Request(
+            number,
+            Fault::Status { status, retry_after, .. }
+            | Fault::Gateway(Gateway::Status { status, retry_after }),
+        )) = failure
         else {
             continue;
         };
         let Some(RetryAfter::Seconds(seconds)) = retry_after else { continue };
+        let seconds = seconds.min(&MAX_RETRY_AFTER);
         let Some(asked) = requests.get(*number as usize) else { continue };
         let alone = writer_of(asked).is_none_or(|writer| {
             matches!(scenario.writers[writer].write_mode, WriteMode::Producer { in_flight: 1, .. })
@@ -138,7 +151,8 @@ const FINAL: [u16; 2] = [401, 403];
 
 /// A producer that was refused finally sends nothing more, once it has received the whole refusal.
 fn finality(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
-    if scenario.network.in_pieces > 0 {
+    // While time passes in a task, it may send one request more before it looks at the refusal.
+    if scenario.network.in_pieces > 0 || scenario.drift > 0 {
         return Ok(());
     }
     for failure in &scenario.failures {
@@ -182,8 +196,56 @@ fn connections(requests: &[RequestRecord]) -> Result<(), String> {
     Ok(())
 }
 
+/// The default header timeout.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After one timeout on a connection that the network has forgotten, a client uses none of those that were idle then.
+fn dead_connections(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
+    let mut timed_out: BTreeMap<&str, (Duration, Duration)> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.is_silent) {
+        let host = request.uri.host().unwrap_or_default();
+        let silenced_again = |since: Duration| {
+            scenario.failures.iter().any(|failure| {
+                matches!(failure, Failure::World(Event::At(at, Incident::SilenceIdle)) if *at > since && *at <= request.at)
+            })
+        };
+        if let Some((began, ended)) = timed_out.get(host)
+            && *ended < request.at
+            && !silenced_again(*began)
+        {
+            return Err(format!("{host} uses a dead connection at {:?}, after a timeout", request.at));
+        }
+        if let Some(ended) = request.ended_at.filter(|ended| *ended - request.at >= HEADER_TIMEOUT) {
+            timed_out.entry(host).or_insert((request.at, ended));
+        }
+    }
+    Ok(())
+}
+
+/// An upload that goes on is not given up, where the transport counts it.
+fn uploads(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
+    if scenario.theme != Theme::SlowUplink || !scenario.network.counts_uploads {
+        return Ok(());
+    }
+    for (number, request) in requests.iter().enumerate().filter(|(_, r)| r.method == Method::POST) {
+        let has_fault = scenario.failures.iter().any(|failure| {
+            matches!(failure, Failure::World(Event::Request(faulty, _)) if *faulty == number as u64)
+        });
+        let writer = writer_of(request).map(|writer| &scenario.writers[writer]);
+        let may_drop = writer.is_none_or(|writer| writer.poll_timeout.is_some());
+        if request.status.is_none() && !has_fault && !may_drop {
+            return Err(format!("the upload of request {number} was given up"));
+        }
+    }
+    Ok(())
+}
+
 /// A reader sends the cursor of an empty long-poll back with its next live request.
-fn cursors(requests: &[RequestRecord]) -> Result<(), String> {
+fn cursors(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
+    if scenario.theme == Theme::Recreation {
+        // A stream that was created again has no cursor yet.
+        return Ok(());
+    }
     let mut has_cursor: BTreeMap<&str, bool> = BTreeMap::new();
     for request in requests {
         let query = request.uri.query().unwrap_or_default();
@@ -227,6 +289,25 @@ fn sizes(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> 
             if request.body > batch_bytes.max(record) {
                 return Err(format!("a body of {} bytes, with batches of {batch_bytes}", request.body));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Bodies that a producer sends in vain while it learns a size limit: halves of the first ones, and of each that was in flight.
+const TRIED: usize = 12;
+
+/// A producer that was refused for the size of its bodies sends smaller ones.
+fn too_large(scenario: &Scenario, requests: &[RequestRecord]) -> Result<(), String> {
+    let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.status.is_some_and(|status| status == 413)) {
+        let is_producer = writer_of(request)
+            .is_some_and(|writer| matches!(scenario.writers[writer].write_mode, WriteMode::Producer { .. }));
+        let host = request.uri.host().unwrap_or_default();
+        let refused = refused.entry(host).or_default();
+        *refused += usize::from(is_producer && scenario.theme == Theme::SizeLimit);
+        if *refused > TRIED {
+            return Err(format!("{host} was refused {refused} times for the size of its bodies"));
         }
     }
     Ok(())

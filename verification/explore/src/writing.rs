@@ -163,8 +163,8 @@ impl Job {
         RecordId { writer: self.number, run: self.run, number }
     }
 
-    async fn max_pause(&mut self) {
-        if !self.writer.max_pause.is_zero() {
+    async fn pause_before(&mut self, number: usize) {
+        if !self.writer.max_pause.is_zero() && number >= self.writer.burst {
             let pause = self.rng.duration(Duration::ZERO, self.writer.max_pause);
             self.runtime.sleep(pause).await;
         }
@@ -176,7 +176,7 @@ impl Job {
 
     async fn write_singly(mut self, stream: &Stream) -> Left {
         for number in 0..self.writer.records {
-            self.max_pause().await;
+            self.pause_before(number).await;
             let id = self.id(number);
             self.record_log.begin(id);
             let data = self.next_record(number);
@@ -207,7 +207,7 @@ impl Job {
         let mut pending = VecDeque::new();
         let mut halted = false;
         for number in 0..self.writer.records {
-            self.max_pause().await;
+            self.pause_before(number).await;
             let id = self.id(number);
             let data = self.next_record(number);
             self.record_log.begin(id);

@@ -85,6 +85,8 @@ fn everything_is_tried() {
     share("expiry", &|scenario| {
         scenario.initial_states.iter().any(|state| matches!(state.expiry, Expiry::At(_)))
     });
+    share("time that passes while a task runs", &|scenario| scenario.drift > 0);
+    share("a slow uplink", &|scenario| scenario.network.uplink.is_some());
     share("scenarios without failures", &|scenario| scenario.failures.is_empty());
     let failures: Vec<String> =
         scenarios.iter().flat_map(|scenario| &scenario.failures).map(ToString::to_string).collect();
@@ -122,6 +124,21 @@ fn everything_is_tried() {
         "every connection is reset",
         "every computer is suspended",
         "wall clock",
+        "page of a portal",
+        "redirect to a portal",
+        "a gateway responds 421",
+        "a gateway responds 425",
+        "a gateway responds 511",
+        "a gateway responds 413 to bodies above",
+        "a gateway responds 502 to bodies above",
+        "a gateway responds 504 to bodies above",
+        "a proxy drops the body",
+        "a cache ignores the query",
+        "a cache responds 404",
+        "every connection leads to a broken backend",
+        "every idle connection is lost",
+        "the older half of every stream",
+        "deleted and created again",
     ] {
         assert!(failures.iter().any(|failure| failure.contains(kind)), "{kind}");
     }

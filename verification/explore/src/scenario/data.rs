@@ -25,6 +25,8 @@ pub struct Scenario {
     pub writers: Vec<Writer>,
     /// The readers.
     pub readers: Vec<Reader>,
+    /// At how many of a hundred readings of its clock a process finds that time has passed.
+    pub drift: u64,
     /// The failures.
     pub failures: Vec<Failure>,
 }
@@ -87,6 +89,8 @@ pub struct Writer {
     pub records: usize,
     /// Longest pause between two records.
     pub max_pause: Duration,
+    /// So many records at the start are appended without a pause.
+    pub burst: usize,
     /// Largest record, in bytes.
     pub size: usize,
     /// How a run ends.

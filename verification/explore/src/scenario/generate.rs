@@ -31,8 +31,18 @@ impl Scenario {
             initial_states,
             writers,
             readers,
+            drift: 0,
             failures: vec![],
         };
+        let mut path = Rng::new(seed).fork(0x9a7);
+        if path.percent(30) {
+            scenario.drift = *path.pick(&[5, 30]);
+        }
+        if let Some(theme) = Theme::of_path(&mut path) {
+            scenario.theme = theme;
+            shape(theme, &mut path, &mut scenario);
+            return scenario;
+        }
         scenario.failures = failures(&mut rng, &scenario, !singles);
         shape(scenario.theme, &mut rng, &mut scenario);
         scenario
@@ -113,6 +123,7 @@ fn writer(rng: &mut Rng, streams: usize) -> Writer {
         // A run of a single batch is the hardest to distinguish from the next run.
         records: if rng.percent(25) { rng.between(1, 2) } else { rng.between(1, 24) } as usize,
         max_pause: *rng.pick(&[Duration::ZERO, Duration::from_millis(4), Duration::from_millis(60)]),
+        burst: 0,
         size: *rng.pick(&[0, 10, 80]),
         finish,
         poll_timeout: rng

@@ -3,7 +3,9 @@
 mod data;
 mod generate;
 mod queries;
+mod scatter;
 mod shape;
+mod shape_path;
 mod theme;
 pub(crate) mod times;
 

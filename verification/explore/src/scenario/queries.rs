@@ -1,7 +1,7 @@
 //! What the runs and the checks derive from a scenario.
 
 use super::data::{Expiry, Failure, Finish, ProcessId, Scenario, Writer};
-use durable_streams_sim::{Event, Fault, Incident, Memory, REFUSALS, Schedule};
+use durable_streams_sim::{Event, Fault, Gateway, Incident, Memory, REFUSALS, Schedule};
 use std::time::Duration;
 
 impl Scenario {
@@ -47,7 +47,10 @@ impl Scenario {
         let mut worst = Memory::Kept;
         for failure in &self.failures {
             match failure {
-                Failure::World(Event::At(_, Incident::Restart { memory: Memory::Lost, .. })) => {
+                Failure::World(Event::At(
+                    _,
+                    Incident::Restart { memory: Memory::Lost, .. } | Incident::Recreate,
+                )) => {
                     return Memory::Lost;
                 }
                 Failure::World(Event::At(_, Incident::Restart { memory: Memory::WithoutProducers, .. })) => {
@@ -89,6 +92,17 @@ impl Scenario {
             Failure::World(Event::At(_, incident)) => matches!(incident, Incident::Restart { .. }),
             Failure::Crash { process, .. } => matches!(process, ProcessId::Reader(_)),
             Failure::Replacement { .. } => false,
+        })
+    }
+
+    /// Whether this stands between client and server at some time.
+    #[must_use]
+    pub fn has_gateway(&self, matches: impl Fn(&Gateway) -> bool) -> bool {
+        self.failures.iter().any(|failure| match failure {
+            Failure::World(
+                Event::Request(_, Fault::Gateway(gateway)) | Event::At(_, Incident::Gateway(gateway, _)),
+            ) => matches(gateway),
+            _ => false,
         })
     }
 

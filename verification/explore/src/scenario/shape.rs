@@ -1,6 +1,8 @@
 //! Turns a random scenario into one of a theme.
 
 use super::data::{Failure, Finish, Live, ProcessId, Reader, Scenario, WriteMode, Writer};
+use super::scatter::scattered;
+use super::shape_path;
 use super::theme::Theme;
 use super::times::BUSY;
 use durable_streams_sim::{Event, Fault, Incident, Memory, Rng};
@@ -18,6 +20,14 @@ pub(super) fn shape(theme: Theme, rng: &mut Rng, scenario: &mut Scenario) {
         Theme::Detaching => detaching(rng, scenario),
         Theme::RepeatedCrashes => repeated_crashes(rng, scenario),
         Theme::BrokenConnections => broken_connections(rng, scenario),
+        Theme::FailedConnections => shape_path::failed_connections(rng, scenario),
+        Theme::NotProcessed => shape_path::not_processed(rng, scenario),
+        Theme::SizeLimit => shape_path::size_limit(rng, scenario),
+        Theme::Interceptor => shape_path::interceptor(rng, scenario),
+        Theme::WrongCaches => shape_path::wrong_caches(rng, scenario),
+        Theme::SlowUplink => shape_path::slow_uplink(rng, scenario),
+        Theme::Retention => shape_path::retention(rng, scenario),
+        Theme::Recreation => shape_path::recreation(rng, scenario),
     }
 }
 
@@ -192,14 +202,5 @@ fn late(rng: &mut Rng, kinds: usize) -> Vec<Fault> {
     let most = 2 * LATE;
     (0..kinds)
         .map(|_| Fault::Delay { request: rng.duration(SOON, most), response: rng.duration(SOON, most) })
-        .collect()
-}
-
-/// `percent` of the requests meet one of these faults.
-fn scattered(rng: &mut Rng, percent: u64, faults: &[Fault]) -> Vec<Failure> {
-    let requests = (0..80).filter(|_| rng.percent(percent)).collect::<Vec<_>>();
-    requests
-        .into_iter()
-        .map(|number| Failure::World(Event::Request(number, rng.pick(faults).clone())))
         .collect()
 }

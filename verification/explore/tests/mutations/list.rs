@@ -16,6 +16,7 @@ const DUPLICATE: &str = "src/producer/machine/duplicate.rs";
 const EPOCH: &str = "src/producer/machine/epoch.rs";
 const ENTRY: &str = "src/producer/machine/entry.rs";
 const CLAIMS: &str = "src/producer/machine/claims.rs";
+const BODY_SIZE: &str = "src/producer/machine/body_size.rs";
 const SPLIT: &str = "src/producer/machine/split.rs";
 const RECOVERY: &str = "src/producer/machine/recovery.rs";
 const QUEUE: &str = "src/producer/queue/buffer.rs";
@@ -37,6 +38,7 @@ const SSE: &str = "src/protocol/sse/parser.rs";
 const SSE_DATA: &str = "src/protocol/sse/data.rs";
 const SPLITTER: &str = "src/protocol/json/splitter.rs";
 const RETRY: &str = "src/retry.rs";
+const RETRY_LOOP: &str = "src/exchange/retry_loop.rs";
 const HTTP_CLIENT: &str = "src/exchange/http_client.rs";
 
 pub(crate) const MUTATIONS: &[Mutation] = &[
@@ -112,11 +114,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "producer: the halves of a batch change places",
-        edits: &[(
-            SPLIT,
-            "[(self.next_key, tail), (self.next_key + 1, head)]",
-            "[(self.next_key, head), (self.next_key + 1, tail)]",
-        )],
+        edits: &[(SPLIT, "parts.into_iter().enumerate().rev()", "parts.into_iter().enumerate()")],
         seed: 91,
     },
     Mutation {
@@ -290,8 +288,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "producer: the unsent are looked for too far on",
         edits: &[(
             RECOVERY,
-            "            Some(oldest) => oldest.stored_after.clone(),",
-            "            Some(_) => self.tail_seen.clone(),",
+            "earliest.unwrap_or(&self.tail_seen).clone()",
+            "earliest.map_or(&self.tail_seen, |_| &self.tail_seen).clone()",
         )],
         seed: 615,
     },
@@ -480,6 +478,88 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "        self.pacing.on_long_poll_response();\n        let error = self.name_oversized_event(",
         )],
         seed: 23,
+    },
+    Mutation {
+        name: "reader: a page whose body was dropped is empty",
+        edits: &[
+            (
+                RESPONSES,
+                "if status == StatusCode::OK && length == BodyLength::Known(0) && base.is_concrete() && next != base {",
+                "if false {",
+            ),
+            (INPUTS, "response.page.invalidate(Invalid::NoContent);", ""),
+        ],
+        seed: 0,
+    },
+    Mutation {
+        name: "producer: a batch in doubt is never split",
+        edits: &[(SPLIT, "            && !self.epoch.is_stored(entry.seq)", "            && false")],
+        seed: 0,
+    },
+    Mutation {
+        name: "producer: a size that was too large is forgotten",
+        edits: &[(BODY_SIZE, "self.limit = self.limit.min(limit.max(1));", "")],
+        seed: 0,
+    },
+    Mutation {
+        name: "producer: a batch that is slow to upload gets no more time",
+        edits: &[(SPLIT, "entry.patience = (entry.patience * 4).min(MAX_PATIENCE);", "")],
+        seed: 0,
+    },
+    Mutation {
+        name: "both: what was not processed is in doubt",
+        edits: &[(RETRY_LOOP, " | StatusCode::MISDIRECTED_REQUEST | StatusCode::TOO_EARLY", "")],
+        seed: 0,
+    },
+    Mutation {
+        name: "both: the page of a portal is the server's",
+        edits: &[(
+            HTTP_CLIENT,
+            "if !is_in_terms(call.operation, &head.headers) && self.is_intercepted(call, &head.headers) {",
+            "if false {",
+        )],
+        seed: 0,
+    },
+    Mutation {
+        name: "both: the redirect of a portal is the server's",
+        edits: &[(
+            HTTP_CLIENT,
+            "match is_foreign && self.is_intercepted(call, &head.headers) {",
+            "match false {",
+        )],
+        seed: 0,
+    },
+    Mutation {
+        name: "both: a server may ask for any wait",
+        edits: &[(RETRY, ".min(self.config.max_retry_after))", ")")],
+        seed: 0,
+    },
+    Mutation {
+        name: "both: a cache that denies a stream is believed",
+        edits: &[(
+            HTTP_CLIENT,
+            "if self.contradicts_memory(call, head.status) && !bypass_cache {",
+            "if false {",
+        )],
+        seed: 0,
+    },
+    Mutation {
+        name: "both: a connection that times out is used again",
+        edits: &[(
+            HTTP_CLIENT,
+            "            error.is_retryable()\n                && !matches!(error.kind(), TransportErrorKind::Dns | TransportErrorKind::Connect)",
+            "            false && error.is_retryable()",
+        )],
+        seed: 0,
+    },
+    Mutation {
+        name: "both: an upload that goes on is given up",
+        edits: &[(
+            HTTP_CLIENT,
+            "if result.is_some() || !upload.as_mut().is_some_and(Upload::has_gone_on) {",
+            "if true {",
+        )],
+        seed: 0,
     },
     Mutation {
         name: "both: a retry uses the connection that failed",
