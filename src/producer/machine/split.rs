@@ -277,11 +277,11 @@ impl Machine {
         self.phase = Phase::Running;
         if let Some(oldest) = self.entries.front_mut() {
             // If something was stored since, it may be this batch: then a duplicate response settles it.
-            let has_moved = match (tail, &oldest.stored_after) {
-                (Some(tail), Some(before)) => tail != before,
-                _ => false,
+            let may_have_moved = match (tail, &oldest.stored_after) {
+                (Some(tail), before) => before.as_ref() != Some(tail),
+                (None, _) => false,
             };
-            if has_moved && oldest.size_failures < MAX_FAILURES {
+            if may_have_moved && oldest.size_failures < MAX_FAILURES {
                 oldest.retry_at = Some(now);
             } else {
                 self.split_oldest_in_doubt(Some(now));
