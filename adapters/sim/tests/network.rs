@@ -495,6 +495,33 @@ fn retention_moves_the_start_and_refuses_offsets_before_it() {
     world.run(world_answers(&transport, "/s?offset=-1", 200, ""));
 }
 
+#[test]
+fn server_that_lags_behind_lacks_the_last_appends() {
+    let mut options = ServerOptions::default();
+    options.lag = SECOND;
+    let mut world = World::builder(2).server(options).build();
+    let (transport, runtime) = (world.transport(), world.runtime());
+    world.run(async {
+        send(&transport, put("/s", "abc")).await.unwrap();
+        runtime.sleep(2 * SECOND).await;
+        send(&transport, post("/s", "def")).await.unwrap();
+        let mut lengths = std::collections::BTreeSet::new();
+        for _ in 0..50 {
+            lengths.insert(send(&transport, get("/s?offset=-1")).await.unwrap().body().len());
+            // Behind what a server has, there is nothing yet.
+            let tail = "0000000000000000_0000000000000006";
+            let answer = send(&transport, get(&format!("/s?offset={tail}"))).await.unwrap();
+            assert_eq!(
+                (answer.headers()["stream-next-offset"].to_str().unwrap(), answer.body().len()),
+                (tail, 0)
+            );
+        }
+        assert_eq!(lengths, [3, 6].into());
+        runtime.sleep(2 * SECOND).await;
+        world_answers(&transport, "/s?offset=-1", 200, "abcdef").await;
+    });
+}
+
 async fn world_answers(transport: &SimTransport, target: &str, status: u16, body: &str) {
     let answer = send(transport, get(target)).await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.body().as_str()), (status, body), "{target}");

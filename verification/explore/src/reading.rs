@@ -69,7 +69,8 @@ pub(crate) async fn read(mut context: RunContext, number: usize, consumed: Consu
                     return;
                 }
                 consumed.roll_back();
-                if gone(&error) {
+                // A position in a stream that was created again means nothing.
+                if gone(&error) || scenario.theme == Theme::Recreation {
                     return;
                 }
                 context.runtime.sleep(POLL).await;

@@ -86,6 +86,7 @@ fn everything_is_tried() {
         scenario.initial_states.iter().any(|state| matches!(state.expiry, Expiry::At(_)))
     });
     share("time that passes while a task runs", &|scenario| scenario.drift > 0);
+    share("servers that lag behind", &|scenario| !scenario.server.lag.is_zero());
     share("a slow uplink", &|scenario| scenario.network.uplink.is_some());
     share("scenarios without failures", &|scenario| scenario.failures.is_empty());
     let failures: Vec<String> =

@@ -96,7 +96,7 @@ impl Model {
             None => validated(stream, body)?,
         };
         let stored = !body.is_empty();
-        stream.push(added);
+        stream.push(added, at.elapsed);
         stream.touched = at.elapsed;
         stream.last_seq = seq.map(str::to_owned).or(stream.last_seq.take());
         if let Some(producer) = &producer {

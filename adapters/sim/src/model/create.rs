@@ -77,10 +77,11 @@ impl Model {
             None => self.blank(wanted.content_type.unwrap_or(OCTETS)),
             Some(fork) => self.forked(fork, wanted.content_type, at)?,
         };
-        stream.push(match body.is_empty() {
+        let added = match body.is_empty() {
             true => Addition::Bytes(Bytes::new()),
             false => addition(stream.json, body).ok_or_else(|| error(400, "invalid JSON body"))?,
-        });
+        };
+        stream.push(added, at.elapsed);
         Ok(stream)
     }
 
@@ -182,6 +183,7 @@ impl Model {
             start: 0,
             messages: Vec::new(),
             appends: Vec::new(),
+            appended_at: Vec::new(),
             lifetime: Lifetime::Unlimited,
             touched: std::time::Duration::ZERO,
             closed: false,
@@ -232,6 +234,7 @@ impl Model {
         let inherited = content_type.unwrap_or(&source.content_type).to_owned();
         let lifetime = source.lifetime.clone();
         let mut stream = self.blank(&inherited);
+        stream.appended_at = vec![std::time::Duration::ZERO; appends.len()];
         (stream.data, stream.messages, stream.appends) = (data, messages, appends);
         stream.lifetime = lifetime;
         stream.fork = Some(Fork {

@@ -28,6 +28,9 @@ pub struct ServerOptions {
     pub events_line_end: &'static str,
     /// A body above this many bytes is answered 413. Default: 8 MiB.
     pub max_body: usize,
+    /// As if several servers had the same name: a read is answered by one that has all appends but those of a time before now, which
+    /// is drawn for each read up to this. Appends and HEAD have no lag. Default: zero.
+    pub lag: Duration,
     /// Whether server-sent events are refused, with 400. Default: false.
     pub refuse_events: bool,
 }
@@ -45,6 +48,7 @@ impl Default for ServerOptions {
             events_lifetime: Duration::from_secs(60),
             events_line_end: "\n",
             max_body: 8 << 20,
+            lag: Duration::ZERO,
             refuse_events: false,
         }
     }

@@ -16,7 +16,25 @@ const CURSOR_INTERVAL: u64 = 20;
 
 impl Model {
     pub(super) fn read(&mut self, path: &str, request: &Request<Bytes>, at: Moment) -> Handled {
-        self.try_read(path, request, at).unwrap_or_else(Handled::Answer)
+        let whole = self.fall_behind(path, at);
+        let handled = self.try_read(path, request, at).unwrap_or_else(Handled::Answer);
+        if let Some(whole) = whole {
+            self.streams.insert(path.to_owned(), whole);
+        }
+        handled
+    }
+
+    /// Puts a stream in its place that lacks the last appends, for one read. Returns the stream, if there is such a lag.
+    fn fall_behind(&mut self, path: &str, at: Moment) -> Option<Stream> {
+        if self.options.lag.is_zero() {
+            return None;
+        }
+        let lag = self.rng.duration(Duration::ZERO, self.options.lag);
+        let mut whole = self.streams.get(path)?.clone();
+        whole.touched = at.elapsed;
+        let behind = whole.before(at.elapsed.saturating_sub(lag));
+        self.streams.insert(path.to_owned(), behind);
+        Some(whole)
     }
 
     fn try_read(
@@ -105,7 +123,7 @@ impl Model {
             answer.set(header::CACHE_CONTROL, "no-store");
             answer.set(UP_TO_DATE, "true");
             stream.say_tail(&mut answer, &options);
-            if !start.now && options.dialect.echoes_beyond_tail() {
+            if !start.now && (options.dialect.echoes_beyond_tail() || !options.lag.is_zero()) {
                 answer.set(NEXT_OFFSET, &options.offsets.encode(start.position as u64));
             }
             return answer;
@@ -143,7 +161,7 @@ impl Model {
     }
 
     fn events_begin(&mut self, path: &str, from: usize, at: Moment, cursor: Option<u64>) -> Handled {
-        let lifetime = self.options.events_lifetime;
+        let (lifetime, has_lag) = (self.options.events_lifetime, !self.options.lag.is_zero());
         let stream = match self.find(path) {
             Ok(stream) => stream,
             Err(answer) => return Handled::Answer(answer),
@@ -154,7 +172,7 @@ impl Model {
         if !stream.json && !stream.is_text() {
             head.set(SSE_ENCODING, "base64");
         }
-        let position = from.min(stream.tail());
+        let position = if has_lag { from } else { from.min(stream.tail()) };
         let events = Events::new(path, stream.id, position, at.elapsed + lifetime, cursor);
         Handled::Events(head, events)
     }

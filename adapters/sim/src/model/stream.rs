@@ -22,6 +22,8 @@ pub(super) struct Stream {
     pub(super) messages: Vec<usize>,
     /// Where each append ends.
     pub(super) appends: Vec<usize>,
+    /// When each was made.
+    pub(super) appended_at: Vec<Duration>,
     pub(super) lifetime: Lifetime,
     /// When it was last read or written.
     pub(super) touched: Duration,
@@ -99,7 +101,7 @@ impl Stream {
         essence(&self.content_type).starts_with("text/")
     }
 
-    pub(super) fn push(&mut self, addition: Addition) {
+    pub(super) fn push(&mut self, addition: Addition, at: Duration) {
         match addition {
             Addition::Bytes(bytes) => self.data.extend_from_slice(&bytes),
             Addition::Messages(messages) => {
@@ -112,7 +114,21 @@ impl Stream {
         }
         if self.appends.last().copied().unwrap_or(0) < self.data.len() {
             self.appends.push(self.data.len());
+            self.appended_at.push(at);
         }
+    }
+
+    /// The stream as a server has it that lacks the appends after `time`.
+    pub(super) fn before(&self, time: Duration) -> Self {
+        let appends = self.appended_at.partition_point(|at| *at <= time);
+        let end = appends.checked_sub(1).map_or(0, |last| self.appends[last]);
+        let mut earlier = self.clone();
+        if end < self.tail() {
+            (earlier.data, earlier.messages, earlier.appends) = self.prefix(end);
+            earlier.appended_at.truncate(earlier.appends.len());
+            (earlier.closed, earlier.start) = (false, self.start.min(end));
+        }
+        earlier
     }
 
     /// What was stored before `end`.

@@ -28,6 +28,7 @@ pub(super) fn shape(theme: Theme, rng: &mut Rng, scenario: &mut Scenario) {
         Theme::SlowUplink => shape_path::slow_uplink(rng, scenario),
         Theme::Retention => shape_path::retention(rng, scenario),
         Theme::Recreation => shape_path::recreation(rng, scenario),
+        Theme::LaggingServers => shape_path::lagging_servers(rng, scenario),
     }
 }
 

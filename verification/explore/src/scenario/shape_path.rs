@@ -172,6 +172,12 @@ fn fast_readers(scenario: &mut Scenario) {
     scenario.server.page_bytes = scenario.server.page_bytes.max(1 << 20);
 }
 
+pub(super) fn lagging_servers(rng: &mut Rng, scenario: &mut Scenario) {
+    plain(rng, scenario);
+    scenario.server.lag = rng.duration(Duration::from_millis(1), Duration::from_secs(2));
+    scenario.failures = scattered(rng, 10, &[Fault::LoseResponse, Fault::LoseRequest]);
+}
+
 /// Batches that are as large as the records allow.
 fn full_batches(rng: &mut Rng, mode: &mut WriteMode) {
     if let WriteMode::Producer {

@@ -41,11 +41,13 @@ pub enum Theme {
     Retention,
     /// Streams that are deleted and created again.
     Recreation,
+    /// Several servers behind one name, of which some lag behind.
+    LaggingServers,
 }
 
 impl Theme {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Mixed,
         Self::StateLoss,
         Self::SpentRetries,
@@ -63,6 +65,7 @@ impl Theme {
         Self::SlowUplink,
         Self::Retention,
         Self::Recreation,
+        Self::LaggingServers,
     ];
 
     /// The first of those about the network path.
