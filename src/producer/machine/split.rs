@@ -275,13 +275,15 @@ impl Machine {
     /// The server has responded, to a small request: it is there, and large bodies do not reach it.
     pub(super) fn on_tail_of_size_in_doubt(&mut self, tail: Option<&Offset>, now: Instant) {
         self.phase = Phase::Running;
+        // A later batch was in flight when the check was planned, and is in doubt now.
+        let may_later_arrive = self.may_later_arrive(Some(now));
         if let Some(oldest) = self.entries.front_mut() {
             // If something was stored since, it may be this batch: then a duplicate response settles it.
             let may_have_moved = match (tail, &oldest.stored_after) {
                 (Some(tail), before) => before.as_ref() != Some(tail),
                 (None, _) => false,
             };
-            if may_have_moved && oldest.size_failures < MAX_FAILURES {
+            if may_later_arrive || may_have_moved && oldest.size_failures < MAX_FAILURES {
                 oldest.retry_at = Some(now);
             } else {
                 self.split_oldest_in_doubt(Some(now));

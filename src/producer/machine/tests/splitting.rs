@@ -205,6 +205,24 @@ fn two_behind_gateway() -> (Rig, Attempt) {
 }
 
 #[test]
+fn batch_is_not_split_when_a_later_one_gets_in_doubt_before_the_tail_check() {
+    let mut rig = Rig::new(settings());
+    let small = rig.offer(1).remove(0);
+    rig.ok(&small);
+    rig.machine.window = Window::opened(2, 5);
+    let whole = rig.offer(LARGE).remove(0);
+    let later = rig.offer(LARGE).remove(0);
+    rig.gateway_timeout(&whole);
+    let again = rig.wait().remove(0);
+    rig.gateway_timeout(&again);
+    rig.gateway_timeout(&later);
+    rig.wait();
+    assert!(rig.machine.begin_tail_check(rig.now));
+    let next = rig.tail(None);
+    assert_eq!((next.len(), next[0].seq, &next[0].body), (1, 1, &whole.body));
+}
+
+#[test]
 fn batch_before_one_in_doubt_is_split_and_a_part_with_its_number_goes_alone() {
     let (mut rig, part) = two_behind_gateway();
     let second = rig.ok(&part);
