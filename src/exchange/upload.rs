@@ -4,8 +4,10 @@ use super::call::Call;
 use durable_streams_contract::UploadProgress;
 use std::time::Duration;
 
-/// The upload of a body of this many bytes is watched. Each such unit also adds a sixteenth of the header timeout to the deadline
-/// of the response.
+/// The upload of a body of this many bytes is watched. A smaller one gets through in time where anything does.
+const WATCHED: usize = 16 * 1024;
+
+/// So many bytes of a body add a sixteenth of the header timeout to the deadline of the response.
 const UNIT: usize = 64 * 1024;
 
 /// An upload that is slower than this many bytes in a header timeout has come to a halt.
@@ -30,7 +32,7 @@ impl Upload {
     /// Watches the upload of the call's body, if it is a large one.
     pub(super) fn of(call: &Call) -> Option<Self> {
         let size = call.body.len();
-        (size >= UNIT).then(|| Self { progress: UploadProgress::new(), size, seen: 0 })
+        (size >= WATCHED).then(|| Self { progress: UploadProgress::new(), size, seen: 0 })
     }
 
     /// The counter, for the transport.
