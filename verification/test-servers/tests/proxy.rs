@@ -293,3 +293,50 @@ fn large_body_passes_complete() {
     }
     assert!(direct("GET", &large, (), "").unwrap().body == body);
 }
+
+#[test]
+fn head_is_cut_where_the_rule_says() {
+    let (_server, proxy, _) = behind_a_proxy();
+    for end in [End::Fin, End::Reset] {
+        for bytes in [0, 20, usize::MAX] {
+            proxy.rule(move |_, _| Action::CutHead { bytes, end });
+            let mut wire = Wire::connect(proxy.url());
+            wire.send("GET /s HTTP/1.1\r\nHost: x\r\n\r\n");
+            let (seen, ending) = wire.read_to_end();
+            assert!(!seen.contains("\r\n\r\n") && (bytes == usize::MAX || seen.len() <= bytes), "{seen:?}");
+            assert_eq!(ending, if end == End::Fin { Ending::Fin } else { Ending::Reset });
+        }
+    }
+}
+
+#[test]
+fn stray_response_follows_the_servers() {
+    let (_server, proxy, _) = behind_a_proxy();
+    proxy.rule(|_, nth| if nth == 0 { Action::StrayResponse } else { Action::Pass });
+    let mut wire = Wire::connect(proxy.url());
+    wire.send("GET /s HTTP/1.1\r\nHost: x\r\n\r\n");
+    wire.read_through("hello");
+    let stray = wire.read_through("\r\n\r\n");
+    assert!(stray.starts_with("HTTP/1.1 204 ") && stray.contains("producer-seq: 0"), "{stray}");
+}
+
+#[test]
+fn connection_closes_after_a_response_that_does_not_say_so() {
+    let (_server, proxy, _) = behind_a_proxy();
+    proxy.rule(|_, _| Action::CloseAfter);
+    let mut wire = Wire::connect(proxy.url());
+    wire.send("GET /s HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (seen, ending) = wire.read_to_end();
+    assert!(seen.ends_with("hello") && !seen.to_ascii_lowercase().contains("connection: close"), "{seen}");
+    assert_eq!(ending, Ending::Fin);
+}
+
+#[test]
+fn early_hints_come_before_the_response() {
+    let (_server, proxy, _) = behind_a_proxy();
+    proxy.rule(|_, _| Action::EarlyHints);
+    let mut wire = Wire::connect(proxy.url());
+    wire.send("GET /s HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(wire.read_through("\r\n\r\n").starts_with("HTTP/1.1 103 "));
+    assert!(wire.read_through("hello").starts_with("HTTP/1.1 200 "));
+}

@@ -46,6 +46,20 @@ pub enum Action {
         /// What happens then.
         end: End,
     },
+    /// Only so many bytes of the response's head are passed on, at most all but the last.
+    CutHead {
+        /// How many bytes of the head the client gets.
+        bytes: usize,
+        /// What happens then.
+        end: End,
+    },
+    /// The whole response is read, and passed on together with a second one that belongs to no request. It looks like the success of
+    /// an append. Not for live responses.
+    StrayResponse,
+    /// The connection is closed after the response, which does not say so.
+    CloseAfter,
+    /// The response is preceded by an informational one.
+    EarlyHints,
     /// The request is held so long, then passed on.
     Delay(Duration),
     /// The request is passed on, but the response is held so long.
@@ -108,6 +122,10 @@ impl fmt::Debug for Action {
             Self::HangAfter => f.write_str("HangAfter"),
             Self::TruncateBody { bytes, end } => write!(f, "TruncateBody({bytes}, {end:?})"),
             Self::CutAfter { cut, end } => write!(f, "CutAfter({cut:?}, {end:?})"),
+            Self::CutHead { bytes, end } => write!(f, "CutHead({bytes}, {end:?})"),
+            Self::StrayResponse => f.write_str("StrayResponse"),
+            Self::CloseAfter => f.write_str("CloseAfter"),
+            Self::EarlyHints => f.write_str("EarlyHints"),
             Self::Delay(time) => write!(f, "Delay({time:?})"),
             Self::DelayResponse(time) => write!(f, "DelayResponse({time:?})"),
             Self::Dribble { chunk, pause } => write!(f, "Dribble({chunk}, {pause:?})"),

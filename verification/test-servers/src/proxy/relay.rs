@@ -15,6 +15,12 @@ use crate::recorded::Recorded;
 /// What concerns one connection and is not passed on.
 const HOP_BY_HOP: [&str; 5] = ["connection", "keep-alive", "transfer-encoding", "expect", "proxy-connection"];
 
+const EARLY_HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n";
+
+/// To a producer of epoch 0 it says that its first batch is stored.
+const STRAY: &[u8] =
+    b"HTTP/1.1 204 No Content\r\nstream-next-offset: stray\r\nproducer-epoch: 0\r\nproducer-seq: 0\r\n\r\n";
+
 /// An action, or several, taken apart.
 #[derive(Default)]
 struct Plan {
@@ -24,6 +30,10 @@ struct Plan {
     delay_response: Duration,
     edit_head: Vec<Action>,
     edit_whole: bool,
+    cut_head: Option<(usize, End)>,
+    is_followed_by_stray: bool,
+    closes_after: bool,
+    has_early_hints: bool,
     dribble: Option<(usize, Duration)>,
     cut: Option<(Cut, End)>,
 }
@@ -47,6 +57,13 @@ impl Plan {
             Action::HangAfter => self.swallow = Some(End::Hang),
             Action::TruncateBody { bytes, end } => self.cut = Some((Cut::Bytes(bytes), end)),
             Action::CutAfter { cut, end } => self.cut = Some((cut, end)),
+            Action::CutHead { bytes, end } => self.cut_head = Some((bytes, end)),
+            Action::StrayResponse => {
+                self.edit_whole = true;
+                self.is_followed_by_stray = true;
+            }
+            Action::CloseAfter => self.closes_after = true,
+            Action::EarlyHints => self.has_early_hints = true,
             Action::Delay(time) => self.delay = time,
             Action::DelayResponse(time) => self.delay_response = time,
             Action::Dribble { chunk, pause } => self.dribble = Some((chunk.max(1), pause)),
@@ -182,6 +199,22 @@ fn pass_on(
     if chunked {
         head.headers.set("transfer-encoding", "chunked");
     }
+    if plan.has_early_hints {
+        client.send(EARLY_HINTS)?;
+    }
+    if let Some((bytes, how)) = plan.cut_head {
+        let head = head_bytes(&head);
+        client.send(&head[..bytes.min(head.len() - 1)])?;
+        return Ok(end(client, how));
+    }
+    if plan.is_followed_by_stray {
+        // In one piece: a client that reads the end of the response has the stray one too.
+        let mut all = head_bytes(&head);
+        body.read_to_end(&mut all)?;
+        all.extend_from_slice(STRAY);
+        client.send(&all)?;
+        return Ok(After::KeepAlive);
+    }
     send_head(client, &head)?;
 
     let (piece, pause) = plan.dribble.unwrap_or((usize::MAX, Duration::ZERO));
@@ -212,7 +245,7 @@ fn pass_on(
             if chunked {
                 client.send(b"0\r\n\r\n")?;
             }
-            return Ok(After::KeepAlive);
+            return Ok(if plan.closes_after { After::End(Farewell::Fin) } else { After::KeepAlive });
         }
         let wanted = match &mut cutter {
             Some((cutter, _)) => cutter.allow(&buffer[..read]),
@@ -235,9 +268,13 @@ fn pass_on(
 }
 
 fn send_head(client: &Connection, head: &StatusHead) -> io::Result<()> {
+    client.send(&head_bytes(head))
+}
+
+fn head_bytes(head: &StatusHead) -> Vec<u8> {
     let mut bytes = status_line(head.status).into_bytes();
     head.headers.write_to(&mut bytes);
-    client.send(&bytes)
+    bytes
 }
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
