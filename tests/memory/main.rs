@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod gigabyte;
+mod hostile;
 mod large_events;
 mod process;
 #[path = "../support/mod.rs"]

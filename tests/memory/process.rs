@@ -38,6 +38,8 @@ pub enum Read {
     Events,
     /// By a plain request, until the reader reports a message that is too large.
     Messages,
+    /// Until the HTTP library reports a head that it does not accept.
+    Head,
 }
 
 /// What the child process has to read.
@@ -99,7 +101,10 @@ fn child_process_reads_and_reports_memory() {
 }
 
 async fn run<S: Stack>(task: Task) {
-    let retry = RetryConfig { initial_backoff: Duration::from_millis(5), ..RetryConfig::default() };
+    let mut retry = RetryConfig { initial_backoff: Duration::from_millis(5), ..RetryConfig::default() };
+    if task.read == "Head" {
+        retry.max_retries = Some(0);
+    }
     let client = S::builder().retry_config(retry).build().unwrap();
     let stream = client.stream(&task.url);
     // Warm up, so that connections, buffers, threads and code pages of a first use are not measured.
@@ -118,6 +123,10 @@ async fn run<S: Stack>(task: Task) {
     match task.read.as_str() {
         "Bytes" => bytes::<S>(&stream, amount).await,
         "Json" => json::<S>(&stream, amount).await,
+        "Head" => {
+            let error = stream.reader().chunks().await.unwrap_err();
+            assert!(matches!(error.kind(), StreamError::Network(_)), "{error}");
+        }
         read => too_large::<S>(&stream, mode(read), amount).await,
     }
     let peak = status("VmHWM:");
