@@ -292,6 +292,9 @@ fn check_success(
             attempt.seq
         ));
     }
+    if attempt.closing && !head.closed && duplicate && !attempt.body.is_empty() {
+        return Ok(AttemptResult::NumberTaken);
+    }
     if attempt.closing && !head.closed {
         return broken("the response to a closing append does not have Stream-Closed: true".into());
     }

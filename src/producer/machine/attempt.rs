@@ -31,6 +31,8 @@ pub(in crate::producer) enum AttemptResult {
         /// The highest sequence number that the server has in this epoch.
         highest: Option<u64>,
     },
+    /// 204 for a closing batch, of a stream that is open: what is stored under the number is another append, which did not close it.
+    NumberTaken,
     /// 403 with the server's epoch.
     Stale { server_epoch: u64 },
     /// 409 with the sequence number that the server expects.

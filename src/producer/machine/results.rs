@@ -31,6 +31,7 @@ impl Machine {
                 self.body_size.on_stored(now);
                 self.on_stored(index, offset, duplicate, highest, was_full);
             }
+            AttemptResult::NumberTaken => self.on_number_taken(index),
             AttemptResult::Stale { server_epoch } => self.on_stale(server_epoch),
             AttemptResult::Gap { expected, received } => {
                 self.on_gap(index, was_oldest, expected, received, now);
@@ -223,6 +224,18 @@ impl Machine {
             self.lose_state(error, now);
         } else {
             self.halt(error);
+        }
+    }
+
+    /// Another append is stored under the number of a batch, of which no attempt was applied.
+    fn on_number_taken(&mut self, index: usize) {
+        let (epoch, seq) = (self.epoch.number, self.entries[index].seq);
+        self.entries[index].worst_fate = None;
+        self.epoch.is_shared = true;
+        if self.settings.auto_claim {
+            self.plan_claim(epoch);
+        } else {
+            self.halt(ProducerError::UnexpectedDuplicate { epoch, seq });
         }
     }
 

@@ -398,3 +398,24 @@ fn refusal_with_another_status_claims_nothing() {
     assert!(matches!(rig.halted().stream_error(), Some(StreamError::BadRequest { .. })));
     assert!(!rig.machine.begin_tail_check(rig.now));
 }
+
+/// Restarted at epoch 0, a producer closes with its first batch. The number is that of a batch of the run before.
+#[test]
+fn duplicate_of_a_closing_batch_on_an_open_stream_shows_another_append() {
+    for (settings, is_claimed) in [(claiming(), true), (settings(), false)] {
+        let mut rig = Rig::new(settings);
+        let first = rig.offer(1);
+        // Also after an attempt in doubt: applied, it would have closed the stream.
+        rig.lost(&first[0]);
+        let again = rig.wait();
+        let next = rig.answer(&again[0], AttemptResult::NumberTaken);
+        if is_claimed {
+            assert_eq!((next[0].epoch, next[0].seq), (1, 0));
+            rig.ok(&next[0]);
+            assert_eq!(rig.stored, [0]);
+        } else {
+            assert!(matches!(rig.halted(), ProducerError::UnexpectedDuplicate { epoch: 0, seq: 0 }));
+            assert_eq!(rig.failed, [(0, false)]);
+        }
+    }
+}
