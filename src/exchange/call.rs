@@ -2,6 +2,7 @@
 
 use super::target::Endpoint;
 use crate::error::{Error, StreamError};
+use crate::protocol::headers::PRODUCER_ID;
 use crate::protocol::operation::Operation;
 use bytes::Bytes;
 use durable_streams_contract::{Body, TransportError};
@@ -64,6 +65,11 @@ impl Call {
     pub(super) fn has_server_offset(&self) -> bool {
         let is_given = |(name, value): &(&str, String)| *name == "offset" && value != "-1" && value != "now";
         self.query.iter().any(is_given)
+    }
+
+    /// A second copy of the request does no harm.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.operation != Operation::Append || self.headers.contains_key(PRODUCER_ID)
     }
 
     /// The stream's URL, without the protocol's query.

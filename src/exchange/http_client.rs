@@ -250,7 +250,8 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
         let is_doubtful = may_be_cut && lacks_header(call, head.status, &head.headers);
         if !is_doubtful {
             self.memory.on_whole_head();
-        } else if self.memory.believes_cut_head() {
+        // A request that is not repeated ends with this one, as unknown.
+        } else if !call.is_repeatable() || self.memory.believes_cut_head() {
             let message = "the response's head was cut, or lacks a header of the protocol";
             return Err(TransportError::new(TransportErrorKind::Truncated).with_message(message).into());
         }

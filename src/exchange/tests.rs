@@ -196,6 +196,16 @@ fn head_that_may_be_cut_before_a_demanded_header_is_a_lost_connection() {
         assert!(poll_once(&mut append).is_none());
     };
     assert!(matches!(error.kind(), StreamError::NotSupported) && rig.sent() == 6, "{error}");
+    // An append without an identity is not repeated, so it is in doubt each time.
+    let rig = Rig::new();
+    let stream = rig.stream().with_content_type("text/plain");
+    for sent in 0..7 {
+        let mut append = pin!(stream.append("a").into_future());
+        assert!(poll_once(&mut append).is_none());
+        rig.respond_with_cut_head(sent, 204, &[]);
+        let error = poll_once(&mut append).unwrap().unwrap_err();
+        assert!(matches!(error.kind(), StreamError::OutcomeUnknown { .. }), "{error}");
+    }
     // The same head, from a transport that knows that it is whole, is what the server sent.
     let rig = Rig::new();
     let stream = known_stream(&rig);

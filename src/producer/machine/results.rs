@@ -167,8 +167,9 @@ impl Machine {
             Some(wait) if fate == Fate::Unknown && self.epoch.is_after_state_loss && !is_established => {
                 self.lose_state(error.into(), now + wait);
             }
-            Some(wait) if self.is_size_in_doubt(index, now) => {
-                self.phase = Phase::SizeInDoubt { check: TailCheck::DueAt(now + wait) };
+            Some(wait) if self.is_size_in_doubt(index) => {
+                let due_at = (now + wait).max(self.later_arrived_at().unwrap_or(now));
+                self.phase = Phase::SizeInDoubt { check: TailCheck::DueAt(due_at) };
             }
             Some(wait) => {
                 let entry = &mut self.entries[index];

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 const SUSPICIOUS: u32 = 2;
 /// After so many, it is split even if the tail has moved, which another writer may have done.
 const MAX_FAILURES: u32 = 4;
-/// An attempt that ended this long ago is not applied any more.
-const ARRIVAL_TIME: Duration = Duration::from_secs(60);
+/// An attempt that ended this long ago is hardly applied any more.
+const ARRIVAL_TIME: Duration = Duration::from_secs(5);
 /// The most times the usual time that a response may take.
 const MAX_PATIENCE: u32 = 64;
 
@@ -102,6 +102,12 @@ impl Machine {
 
     fn is_later_in_doubt(&self) -> bool {
         self.entries.iter().skip(1).any(Entry::is_in_doubt)
+    }
+
+    /// When no attempt in doubt of a later batch is applied any more.
+    pub(super) fn later_arrived_at(&self) -> Option<Instant> {
+        let in_doubt = self.entries.iter().skip(1).filter(|entry| entry.is_in_doubt());
+        in_doubt.filter_map(|entry| entry.in_doubt_since?.checked_add(ARRIVAL_TIME)).max()
     }
 
     /// Whether an attempt in doubt of a later batch may be applied yet, before the batch in its place.
@@ -260,7 +266,7 @@ impl Machine {
     }
 
     /// Whether the oldest batch has failed as on a path that does not carry its size, and could be split.
-    pub(super) fn is_size_in_doubt(&self, index: usize, now: Instant) -> bool {
+    pub(super) fn is_size_in_doubt(&self, index: usize) -> bool {
         let entry = &self.entries[index];
         index == 0
             && matches!(self.phase, Phase::Running)
@@ -268,7 +274,6 @@ impl Machine {
             && entry.batch.body.len() >= MIN_SUSPECT
             && entry.batch.records() > 1
             && !entry.batch.closing
-            && !self.may_later_arrive(Some(now))
             && !self.epoch.is_stored(entry.seq)
     }
 
@@ -279,11 +284,11 @@ impl Machine {
         let may_later_arrive = self.may_later_arrive(Some(now));
         if let Some(oldest) = self.entries.front_mut() {
             // If something was stored since, it may be this batch: then a duplicate response settles it.
-            let may_have_moved = match (tail, &oldest.stored_after) {
-                (Some(tail), before) => before.as_ref() != Some(tail),
-                (None, _) => false,
+            let has_moved = match (tail, &oldest.stored_after) {
+                (Some(tail), Some(before)) => tail != before,
+                _ => false,
             };
-            if may_later_arrive || may_have_moved && oldest.size_failures < MAX_FAILURES {
+            if may_later_arrive || has_moved && oldest.size_failures < MAX_FAILURES {
                 oldest.retry_at = Some(now);
             } else {
                 self.split_oldest_in_doubt(Some(now));
