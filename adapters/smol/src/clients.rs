@@ -2,6 +2,7 @@
 
 use durable_streams_contract::{Sent, TransportError, TransportErrorKind, TransportOptions};
 use isahc::config::{Configurable, ExpectContinue, RedirectPolicy, VersionNegotiation};
+use isahc::net::dns::DnsCache;
 use isahc::{HttpClient, HttpClientBuilder};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -298,6 +299,8 @@ impl Recipe {
             .automatic_decompression(false)
             .expect_continue(ExpectContinue::disabled())
             .version_negotiation(VersionNegotiation::http11())
+            // A retry resolves the name again: the server may have moved.
+            .dns_cache(DnsCache::Disable)
             .connect_timeout(self.options.connect_timeout)
             .tcp_nodelay();
         if !self.options.environment_proxy {
