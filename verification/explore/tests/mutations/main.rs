@@ -1,5 +1,5 @@
 //! Is exploring worth its time? Deliberate faults in reader and producer, one at a time: each has to be found
-//! within a thousand seeds.
+//! within three thousand seeds.
 //!
 //! ```text
 //! cargo test --release -p explore --test mutations -- --ignored --nocapture
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use tree::Tree;
 
 /// Seeds that are tried for each.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 3000;
 
 #[test]
 #[ignore = "builds the explorer once for each mutation"]
