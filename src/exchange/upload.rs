@@ -62,6 +62,9 @@ impl Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::target::Endpoint;
+    use crate::protocol::operation::Operation;
+    use url::Url;
 
     #[test]
     fn deadline_grows_with_the_body() {
@@ -69,6 +72,16 @@ mod tests {
         assert_eq!(with_upload_time(timeout, 1000), timeout);
         assert_eq!(with_upload_time(timeout, 10 * UNIT), Duration::from_secs(26));
         assert_eq!(with_upload_time(Duration::MAX, usize::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn upload_is_watched_from_16_kib_on() {
+        let url = Url::parse("http://h/s").unwrap();
+        let mut call = Call::new(Operation::Append, &Endpoint::new(url).unwrap());
+        for (size, is_watched) in [(16 * 1024 - 1, false), (16 * 1024, true)] {
+            call.body = vec![0; size].into();
+            assert_eq!(Upload::of(&call).is_some(), is_watched, "{size}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Restarts and endings with two faults at once, found by the explorer.
 
 use super::*;
-use durable_streams::RetryConfig;
 use durable_streams::contract::Timer;
+use durable_streams::{ProducerError, RetryConfig};
 use durable_streams_sim::model::{Dialect, ServerOptions};
 use durable_streams_sim::{Fault, Schedule};
 
@@ -145,4 +145,29 @@ fn dropped_producer_that_has_halted_ends_its_task() {
     assert_eq!(posts(&world), 3);
     assert_eq!(world.settle(SECOND).unwrap(), 0, "the task has ended");
     assert_eq!(stored_lines(&world), ["0", "1"]);
+}
+
+/// The next run's first batch closes the stream. The duplicate response that it gets does not say that the stream is closed, so
+/// it is about the earlier run's batch.
+#[test]
+fn close_under_the_number_of_an_earlier_run_is_stored_under_a_new_epoch() {
+    for auto_claim in [true, false] {
+        let mut world = World::new(1);
+        let stream = lines(&mut world).with_content_type("text/plain");
+        let first = stream.producer("p").build();
+        world.run(async {
+            first.append("first\n").unwrap().await.unwrap();
+            first.close().await.unwrap();
+        });
+        let second = stream.producer("p").auto_claim(auto_claim).build();
+        let closed = world.run(second.close_stream_with("second\n"));
+        if auto_claim {
+            assert_eq!(closed.unwrap().epoch, 1);
+            assert_eq!(stored_lines(&world), ["first", "second"]);
+        } else {
+            let error = closed.unwrap_err();
+            assert!(matches!(error, ProducerError::UnexpectedDuplicate { epoch: 0, seq: 0 }), "{error}");
+            assert!(!second.take_unacked()[0].may_be_stored);
+        }
+    }
 }

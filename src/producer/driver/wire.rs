@@ -292,10 +292,11 @@ fn check_success(
             attempt.seq
         ));
     }
-    if attempt.closing && !head.closed && duplicate && !attempt.body.is_empty() {
-        return Ok(AttemptResult::NumberTaken);
-    }
     if attempt.closing && !head.closed {
+        // Every success of a close without a record is 204.
+        if duplicate && !attempt.body.is_empty() {
+            return Ok(AttemptResult::NumberTaken);
+        }
         return broken("the response to a closing append does not have Stream-Closed: true".into());
     }
     Ok(AttemptResult::Stored { offset: head.next_offset, duplicate, highest: head.producer_seq })

@@ -168,7 +168,7 @@ impl Machine {
                 self.lose_state(error.into(), now + wait);
             }
             Some(wait) if self.is_size_in_doubt(index) => {
-                let due_at = (now + wait).max(self.later_arrived_at().unwrap_or(now));
+                let due_at = (now + wait).max(self.later_may_arrive_until().unwrap_or(now));
                 self.phase = Phase::SizeInDoubt { check: TailCheck::DueAt(due_at) };
             }
             Some(wait) => {

@@ -104,20 +104,14 @@ impl Machine {
         self.entries.iter().skip(1).any(Entry::is_in_doubt)
     }
 
-    /// When no attempt in doubt of a later batch is applied any more.
-    pub(super) fn later_arrived_at(&self) -> Option<Instant> {
+    /// Until when an attempt in doubt of a later batch may be applied, before the batch in its place.
+    pub(super) fn later_may_arrive_until(&self) -> Option<Instant> {
         let in_doubt = self.entries.iter().skip(1).filter(|entry| entry.is_in_doubt());
         in_doubt.filter_map(|entry| entry.in_doubt_since?.checked_add(ARRIVAL_TIME)).max()
     }
 
-    /// Whether an attempt in doubt of a later batch may be applied yet, before the batch in its place.
     fn may_later_arrive(&self, now: Option<Instant>) -> bool {
-        let has_ended =
-            |since: Instant| now.is_some_and(|now| now.saturating_duration_since(since) >= ARRIVAL_TIME);
-        self.entries
-            .iter()
-            .skip(1)
-            .any(|entry| entry.is_in_doubt() && !entry.in_doubt_since.is_some_and(has_ended))
+        self.later_may_arrive_until().is_some_and(|until| now.is_none_or(|now| now < until))
     }
 
     /// Splits the oldest batch, which may have been applied. Its first part keeps the number: the server stores one body under it,

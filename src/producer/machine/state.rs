@@ -245,7 +245,7 @@ impl Machine {
         entry.in_flight = Some(InFlight { was_oldest: is_oldest, began: now });
         // An attempt in doubt may be stored already. The tail known now could lie behind it, so the earlier one is
         // kept.
-        if !entry.is_data_in_doubt() {
+        if !entry.is_in_doubt() {
             entry.stored_after = self.tail_seen.clone();
         }
         self.counters.requests += 1;

@@ -87,10 +87,10 @@ fn may_fail(scenario: &Scenario, reader: &Reader, consumed: &Consumed, run: usiz
     let misled = scenario.has_false_refusal();
     let refused = scenario.server.refuse_events && reader.live == Live::Sse;
     let impatient = reader.live == Live::Off && error.is_retryable();
-    // The path hides what is stored, even from a request past all caches; or a client that begins behind it takes it for
-    // the server.
+    // A proxy that drops every body does so past all caches too.
     let hidden = scenario.has_gateway(|gateway| *gateway == Gateway::DropBody)
         && matches!(error.kind(), StreamError::Protocol { .. });
+    // To a client that begins behind a portal, it is the server.
     let intercepted = scenario.theme == Theme::Interceptor
         && (run > 0 || reader.live == Live::Off || consumed.length() == 0);
     // To a client that begins behind a cache, the stream is not there.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::producer::machine::state::Phase;
 
 /// Guarantee 36.
 #[test]
@@ -125,6 +126,11 @@ impl Rig {
         self.answer(attempt, AttemptResult::Failed { error, fate: Fate::Unknown, retry: true })
     }
 
+    fn stored_at(&mut self, attempt: &Attempt, offset: &str) -> Vec<Attempt> {
+        let (offset, highest) = (Some(Offset::parse(offset)), Some(attempt.seq));
+        self.answer(attempt, AttemptResult::Stored { offset, duplicate: false, highest })
+    }
+
     fn tail(&mut self, tail: Option<&str>) -> Vec<Attempt> {
         self.machine.on_tail(tail.map(Offset::parse).as_ref(), self.now);
         self.collect();
@@ -183,7 +189,7 @@ fn duplicate_that_may_be_the_whole_or_its_part_halts() {
 fn two_behind_gateway() -> (Rig, Attempt) {
     let mut rig = Rig::new(settings());
     let small = rig.offer(1).remove(0);
-    rig.ok(&small);
+    rig.stored_at(&small, "a1");
     rig.machine.window = Window::opened(2, 5);
     let mut whole = rig.offer(LARGE).remove(0);
     let later = rig.offer(LARGE).remove(0);
@@ -241,6 +247,26 @@ fn duplicate_under_the_number_of_a_later_batch_in_doubt_halts() {
     let may_be_stored = |number: u32| rig.failed.iter().find(|(failed, _)| *failed == number).unwrap().1;
     let first_of_part = 1 + rig.stored.len() as u32;
     assert!(may_be_stored(first_of_part) && may_be_stored(2 * LARGE) && !may_be_stored(LARGE));
+}
+
+#[test]
+fn unacked_from_lies_before_a_later_batch_that_has_another_number_now() {
+    let (mut rig, part) = two_behind_gateway();
+    let second = rig.stored_at(&part, "a2");
+    rig.duplicate(&second[0], 2);
+    let Phase::Halted { unacked_from, .. } = &rig.machine.phase else { panic!("it has not halted") };
+    assert_eq!(unacked_from, &Some(Offset::parse("a1")));
+}
+
+#[test]
+fn later_batch_is_not_in_doubt_once_a_part_with_its_number_is_stored() {
+    let (mut rig, part) = two_behind_gateway();
+    let second = rig.ok(&part);
+    let rest = rig.ok(&second[0]);
+    let refused = StreamError::Unauthorized.into();
+    rig.answer(&rest[0], AttemptResult::Failed { error: refused, fate: Fate::Refused, retry: false });
+    rig.answer(&rest[1], AttemptResult::Gap { expected: rest[0].seq, received: rest[1].seq });
+    assert!(!rig.failed.is_empty() && rig.failed.iter().all(|(_, may_be_stored)| !may_be_stored));
 }
 
 #[test]

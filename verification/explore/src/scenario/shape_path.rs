@@ -164,18 +164,18 @@ pub(super) fn recreation(rng: &mut Rng, scenario: &mut Scenario) {
     scenario.failures.push(Failure::World(Event::At(at, Incident::Recreate)));
 }
 
+pub(super) fn lagging_servers(rng: &mut Rng, scenario: &mut Scenario) {
+    plain(rng, scenario);
+    scenario.server.lag = rng.duration(Duration::from_millis(1), Duration::from_secs(2));
+    scenario.failures = scattered(rng, 10, &[Fault::LoseResponse, Fault::LoseRequest]);
+}
+
 /// Readers that are no slower than the writers of large records.
 fn fast_readers(scenario: &mut Scenario) {
     for reader in &mut scenario.readers {
         (reader.chunk_bytes, reader.pause) = (1 << 20, Duration::ZERO);
     }
     scenario.server.page_bytes = scenario.server.page_bytes.max(1 << 20);
-}
-
-pub(super) fn lagging_servers(rng: &mut Rng, scenario: &mut Scenario) {
-    plain(rng, scenario);
-    scenario.server.lag = rng.duration(Duration::from_millis(1), Duration::from_secs(2));
-    scenario.failures = scattered(rng, 10, &[Fault::LoseResponse, Fault::LoseRequest]);
 }
 
 /// Batches that are as large as the records allow.
