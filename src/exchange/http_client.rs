@@ -178,7 +178,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
     async fn follow(
         &self,
         call: &Call,
-        options: SendOptions,
+        mut options: SendOptions,
         handed_over: &AtomicBool,
     ) -> Result<Response, AttemptError> {
         let configured = self.configured_headers(&call.extra_headers, call.endpoint.is_foreign()).await?;
@@ -214,6 +214,8 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
             if !is_redirect(head.status) {
                 if self.contradicts_memory(call, head.status) && !bypass_cache {
                     bypass_cache = true;
+                    // A connection may lead to the server that lags behind, or have failed since.
+                    options = options.with_fresh_connection(true);
                     (endpoint, same_origin) = (first.clone(), true);
                     continue;
                 }

@@ -58,6 +58,7 @@ fn not_found_about_a_known_stream_is_asked_again_past_caches() {
             assert_eq!(rig.sent(), 3, "{name}");
             let headers = rig.request(2, |sent| sent.headers.clone());
             assert_eq!(headers.get("cache-control").unwrap(), "no-cache", "{name}");
+            assert!(rig.request(2, |sent| sent.is_fresh_connection), "{name}");
             succeed(&rig, 2);
             assert!(poll_once(&mut operation).unwrap().is_ok(), "{name}");
         }

@@ -19,8 +19,12 @@ const SUSPICIOUS: u32 = 2;
 const MAX_FAILURES: u32 = 4;
 /// An attempt that ended this long ago is hardly applied any more.
 const ARRIVAL_TIME: Duration = Duration::from_secs(5);
-/// The most times the usual time that a response may take.
+/// A smaller body reaches the server in time over any uplink.
+const MIN_SLOW: usize = 16 * 1024;
+/// The most times the usual time that the response to a large body may take.
 const MAX_PATIENCE: u32 = 64;
+/// The same for a body that is smaller than [`MIN_SUSPECT`]: a server that is gone must not be waited for that long.
+const MAX_SMALL_PATIENCE: u32 = 4;
 
 impl Machine {
     /// Splits the oldest batch, which is too large. A single record fails on its own.
@@ -247,12 +251,16 @@ impl Machine {
         if is_large || !entry.larger_bodies.is_empty() {
             entry.size_failures += 1;
         }
+        let is_timeout = matches!(error.kind(), StreamError::Timeout);
+        if is_timeout && size >= MIN_SLOW {
+            // The uplink may be slow. The batch keeps its bytes, and gets more time.
+            let most = if size < MIN_SUSPECT { MAX_SMALL_PATIENCE } else { MAX_PATIENCE };
+            entry.patience = (entry.patience * 4).min(most);
+        }
         if size < MIN_SUSPECT {
             return;
         }
-        if matches!(error.kind(), StreamError::Timeout) {
-            // The uplink may be slow. The batch keeps its bytes, and gets more time.
-            entry.patience = (entry.patience * 4).min(MAX_PATIENCE);
+        if is_timeout {
             self.body_size.lower(size / 4, now);
         } else if entry.size_failures >= SUSPICIOUS {
             self.body_size.lower(size / 8, now);

@@ -266,7 +266,9 @@ fn holes(
         let alone = match fate {
             // Where its number was somebody else's, the next batch, sent beside it, may be stored.
             Fate::Failed { alone, error, .. } => {
-                *alone || error.starts_with("unexpected duplicate") && is_shared(scenario, requests, *id)
+                let is_doubtful =
+                    error.starts_with("unexpected duplicate") || error.starts_with("outcome unknown");
+                *alone || is_doubtful && is_shared(scenario, requests, *id)
             }
             Fate::Unknown => refuses || is_indistinct(scenario, requests, *id, fate),
             Fate::Acked { .. } => is_indistinct(scenario, requests, *id, fate),

@@ -323,6 +323,28 @@ fn batch_without_a_response_keeps_its_bytes_and_gets_more_time() {
     assert!(rig.offer(LARGE).iter().all(|attempt| attempt.body.len() <= LARGE as usize));
 }
 
+/// A body between 16 KiB and 64 KiB takes long on a slow uplink as well, but a server that is gone is asked again soon.
+#[test]
+fn small_batch_without_a_response_gets_a_little_more_time() {
+    for (records, most) in [(4 * 1024 - 1, 1), (4 * 1024, 4)] {
+        let mut rig = Rig::new(settings());
+        let mut attempt = rig.offer(records).remove(0);
+        for patience in [1, most, most] {
+            assert_eq!((attempt.patience, attempt.body.len()), (patience, 4 * records as usize));
+            let failed = AttemptResult::Failed {
+                error: StreamError::Timeout.into(),
+                fate: Fate::Unknown,
+                retry: true,
+            };
+            rig.answer(&attempt, failed);
+            attempt = rig.wait().remove(0);
+        }
+        rig.ok(&attempt);
+        let next = rig.offer(records).remove(0);
+        assert_eq!((next.patience, next.body.len()), (1, 4 * records as usize));
+    }
+}
+
 /// That it cannot be split any more has nothing to do with another producer.
 #[test]
 fn too_many_epochs_for_splits_halt_with_outcome_unknown() {

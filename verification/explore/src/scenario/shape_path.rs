@@ -83,13 +83,11 @@ pub(super) fn not_processed(rng: &mut Rng, scenario: &mut Scenario) {
 pub(super) fn size_limit(rng: &mut Rng, scenario: &mut Scenario) {
     plain(rng, scenario);
     let is_large = rng.percent(50);
-    if is_large {
-        fast_readers(scenario);
-    }
+    fast_readers(scenario);
     for writer in &mut scenario.writers {
         (writer.size, writer.records, writer.max_pause) = match is_large {
             true => (40_000, rng.between(4, 24) as usize, Duration::ZERO),
-            false => (writer.size, rng.between(24, 60) as usize, Duration::from_millis(4)),
+            false => (writer.size, rng.between(100, 300) as usize, Duration::from_millis(2)),
         };
         full_batches(rng, &mut writer.write_mode);
     }
@@ -136,13 +134,14 @@ pub(super) fn wrong_caches(rng: &mut Rng, scenario: &mut Scenario) {
 pub(super) fn slow_uplink(rng: &mut Rng, scenario: &mut Scenario) {
     plain(rng, scenario);
     fast_readers(scenario);
-    scenario.network.counts_uploads = rng.percent(70);
-    scenario.network.uplink = Some(rng.between(12_000, 100_000) as u32);
+    scenario.network.counts_uploads = rng.percent(50);
+    let fastest = *rng.pick(&[12_000, 100_000]);
+    scenario.network.uplink = Some(rng.between(4_000, fastest) as u32);
     for writer in &mut scenario.writers {
         writer.size = *rng.pick(&[40_000, 150_000]);
         (writer.records, writer.max_pause) = (rng.between(2, 8) as usize, Duration::ZERO);
         writer.header_timeout =
-            rng.percent(50).then(|| rng.duration(Duration::from_secs(5), Duration::from_secs(20)));
+            rng.percent(50).then(|| rng.duration(Duration::from_secs(5), Duration::from_secs(10)));
         full_batches(rng, &mut writer.write_mode);
     }
     scenario.failures = scattered(rng, 5, &[Fault::LoseResponse]);

@@ -85,7 +85,8 @@ impl Theme {
     pub(crate) fn time_limit(self) -> Option<Duration> {
         let minutes = match self {
             Self::FailedConnections => 15,
-            Self::SizeLimit | Self::SlowUplink => 45,
+            Self::SizeLimit => 45,
+            Self::SlowUplink => 120,
             _ => return None,
         };
         Some(Duration::from_secs(60 * minutes))

@@ -10,6 +10,7 @@ pub(crate) struct Mutation {
     pub(crate) seed: u64,
 }
 
+const BODY_SIZE: &str = "src/producer/machine/body_size.rs";
 const STATE: &str = "src/producer/machine/state.rs";
 const RESULTS: &str = "src/producer/machine/results.rs";
 const DUPLICATE: &str = "src/producer/machine/duplicate.rs";
@@ -568,5 +569,24 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "both: the pauses between retries do not grow",
         edits: &[(RETRY, ".powi(exponent)", ".powi(0 * exponent)")],
         seed: 23,
+    },
+    Mutation {
+        name: "producer: a size that was too large is forgotten",
+        edits: &[(BODY_SIZE, "self.limit = self.limit.min(limit.max(1));", "")],
+        seed: 135,
+    },
+    Mutation {
+        name: "producer: a batch that is slow to upload gets no more time",
+        edits: &[(SPLIT, "entry.patience = (entry.patience * 4).min(most);", "")],
+        seed: 214,
+    },
+    Mutation {
+        name: "both: an upload that goes on is given up",
+        edits: &[(
+            HTTP_CLIENT,
+            "if result.is_some() || !upload.as_mut().is_some_and(Upload::has_gone_on) {",
+            "if true {",
+        )],
+        seed: 6,
     },
 ];
