@@ -71,6 +71,11 @@ impl Checkpoint {
         self.skip
     }
 
+    /// Whether only a stream that was read can have this checkpoint: it has a server's offset, or content before it.
+    pub(crate) fn is_inside(&self) -> bool {
+        matches!(self.offset, Offset::At(_)) || self.skip != Skip::None
+    }
+
     /// Whether the position is a server's offset, with nothing to skip after it.
     #[must_use]
     pub fn is_exact(&self) -> bool {

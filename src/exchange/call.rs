@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) patience: u32,
     /// A success for a request with a producer's identity need not have the producer's epoch.
     pub(crate) accepts_missing_epoch: bool,
+    /// The stream was there before: the caller has a checkpoint in it.
+    pub(crate) had_stream: bool,
 }
 
 impl Call {
@@ -54,17 +56,12 @@ impl Call {
             wait: Wait::Head,
             patience: 1,
             accepts_missing_epoch: false,
+            had_stream: false,
         }
     }
 
     pub(crate) fn url(&self) -> &Url {
         self.endpoint.url()
-    }
-
-    /// The request has an offset that the server gave.
-    pub(super) fn has_server_offset(&self) -> bool {
-        let is_given = |(name, value): &(&str, String)| *name == "offset" && value != "-1" && value != "now";
-        self.query.iter().any(is_given)
     }
 
     /// A second copy of the request does no harm.

@@ -273,7 +273,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
     fn contradicts_memory(&self, call: &Call, status: StatusCode) -> bool {
         matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
             && !matches!(call.operation, Operation::Create | Operation::Delete)
-            && (call.has_server_offset() || self.memory.knows_stream(call.endpoint.uri()))
+            && (call.had_stream || self.memory.knows_stream(call.endpoint.uri()))
     }
 
     /// Remembers what the response says of the stream.

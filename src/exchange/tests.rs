@@ -1,7 +1,7 @@
 //! Responses that cannot be the answer to their request, in every kind of exchange.
 
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, StreamError};
-use crate::offset::Offset;
 use crate::testing::{Rig, ScriptedStream, poll_once};
 use std::future::{Future, IntoFuture};
 use std::pin::{Pin, pin};
@@ -66,16 +66,19 @@ fn not_found_about_a_known_stream_is_asked_again_past_caches() {
 }
 
 #[test]
-fn not_found_at_a_saved_offset_is_asked_again_past_caches() {
-    for (offset, is_asked_again) in [("0_7", true), ("-1", false), ("now", false)] {
+fn not_found_at_a_saved_checkpoint_is_asked_again_past_caches() {
+    for (checkpoint, is_asked_again) in
+        [("0_7", true), ("-1,m2", true), ("-1,b9", true), ("-1", false), ("now", false)]
+    {
         let rig = Rig::new();
         let stream = rig.stream();
-        let opened = async { stream.reader().offset(offset.parse::<Offset>().unwrap()).chunks().await };
+        let start: Checkpoint = checkpoint.parse().unwrap();
+        let opened = async { stream.reader().offset(start).chunks().await };
         let mut opened = pin!(opened);
         assert!(poll_once(&mut opened).is_none());
         rig.respond(0, 404, &[]);
-        assert_eq!(poll_once(&mut opened).is_none(), is_asked_again, "{offset}");
-        assert_eq!(rig.sent(), 1 + usize::from(is_asked_again), "{offset}");
+        assert_eq!(poll_once(&mut opened).is_none(), is_asked_again, "{checkpoint}");
+        assert_eq!(rig.sent(), 1 + usize::from(is_asked_again), "{checkpoint}");
     }
 }
 

@@ -295,6 +295,13 @@ impl<T, R> IdempotentProducer<T, R> {
         unacked.into_iter().flat_map(Unacked::into_records).collect()
     }
 
+    /// The same as [`take_unacked`](Self::take_unacked).
+    #[deprecated(note = "renamed to `take_unacked`")]
+    #[must_use]
+    pub fn take_unsent(&self) -> Vec<UnackedRecord> {
+        self.take_unacked()
+    }
+
     /// An offset before which none of the [unacknowledged](Self::take_unacked) records is stored: read the stream from here
     /// to find out which of them are. `None` while the producer has not ended, or if no offset is known; then read from the
     /// stream's beginning.

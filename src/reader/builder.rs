@@ -357,6 +357,7 @@ impl<T: HttpTransport, R: Runtime> ReaderBuilder<T, R> {
 
     fn driver(mut self) -> Result<Driver<T, R>, Error> {
         let mut template = self.stream.call(Operation::Read)?;
+        template.had_stream = self.start.is_inside();
         for (name, value) in &self.headers {
             let (name, _) = header(name, value)?;
             template.extra_headers.remove(name);

@@ -71,6 +71,12 @@ impl Position {
         self.delivered.saturating_sub(self.arrived)
     }
 
+    /// Whether a page that begins here and ends elsewhere must have content. An empty stream may have any offset at its
+    /// beginning, unless a part of it was delivered before; if it ends there, it was created again.
+    pub(super) fn must_have_content(&self, up_to_date: bool) -> bool {
+        self.page_start.is_concrete() || (self.to_skip() > 0 && !up_to_date)
+    }
+
     /// `count` more units were skipped, or delivered.
     #[inline]
     pub(super) fn advance(&mut self, count: u64) {

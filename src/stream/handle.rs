@@ -102,6 +102,13 @@ impl<T: HttpTransport, R: Runtime> DurableStream<T, R> {
         self
     }
 
+    /// The same as [`with_content_type`](Self::with_content_type).
+    #[deprecated(note = "renamed to `with_content_type`")]
+    #[must_use]
+    pub fn content_type(self, content_type: impl AsRef<str>) -> Self {
+        self.with_content_type(content_type)
+    }
+
     /// Headers for every request of this handle, including its readers' and producers'. They win over
     /// the client's headers, and replace headers that were set by an earlier call.
     #[must_use]

@@ -64,10 +64,9 @@ impl Machine {
             State::ReadingPage(response) => {
                 response.body_ended = true;
                 response.page.on_body_end();
-                if response.page.has_empty_body()
-                    && !response.page.no_advance
-                    && response.offset.is_concrete()
-                {
+                let page = &response.page;
+                let must_have_content = self.position.must_have_content(page.boundary.up_to_date);
+                if page.has_empty_body() && !page.no_advance && must_have_content {
                     response.page.invalidate(Invalid::NoContent);
                 }
             }

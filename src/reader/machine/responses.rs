@@ -110,8 +110,8 @@ impl Machine {
         self.check_order(&next).map_err(Refused::Misfit)?;
         let etag = head.etag.take();
         let base = self.position.page_start().clone();
-        // An empty stream may have any offset at its beginning. Behind an offset of the server's there must be content.
-        if status == StatusCode::OK && length == BodyLength::Known(0) && base.is_concrete() && next != base {
+        let must_have_content = next != base && self.position.must_have_content(head.up_to_date);
+        if status == StatusCode::OK && length == BodyLength::Known(0) && must_have_content {
             return Err(Refused::Misfit(no_content(&next)));
         }
         let page = match status {

@@ -95,6 +95,13 @@ fn body_that_a_proxy_dropped_is_an_error_behind_an_offset_of_the_servers() {
         rig.request();
         rig.page("a1", UP_TO_DATE, "");
         assert_eq!(rig.chunk().checkpoint.to_string(), "a1");
+        // A part of it was delivered before: it is not empty.
+        let start = if content_type == JSON { "-1,m2" } else { "-1,b2" };
+        let mut rig = Rig::starting(options(LiveMode::Off), content_type, start, None);
+        rig.request();
+        let error = rig.error_of_repeated(|rig| rig.page("a1", &[], ""));
+        assert!(error.to_string().contains("no content"), "{error}");
+        assert_eq!(rig.machine.status().checkpoint.to_string(), start);
     }
     // An empty array says itself that there is nothing.
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);

@@ -484,7 +484,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         edits: &[
             (
                 RESPONSES,
-                "if status == StatusCode::OK && length == BodyLength::Known(0) && base.is_concrete() && next != base {",
+                "if status == StatusCode::OK && length == BodyLength::Known(0) && must_have_content {",
                 "if false {",
             ),
             (INPUTS, "response.page.invalidate(Invalid::NoContent);", ""),
