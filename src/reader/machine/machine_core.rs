@@ -244,8 +244,8 @@ impl Machine {
     /// server that was there once may come back, but this URL is wrong.
     fn speaks_another_protocol(&mut self, error: &Error, next_attempt: Instant) -> bool {
         let is_foreign = matches!(error.kind(), StreamError::Network(error) if error.kind() == TransportErrorKind::Malformed);
+        // Another failure between two such answers shows nothing: some of these servers reset the connection at times.
         if self.started || !is_foreign {
-            self.foreign_since = None;
             return false;
         }
         let since = *self.foreign_since.get_or_insert(self.silent_since);

@@ -399,11 +399,16 @@ fn connections_are_given_up_after_suspension() {
 #[test]
 fn port_of_another_protocol_fails_the_first_connection_after_the_operation_budget() {
     let malformed = || StreamError::Network(TransportError::new(TransportErrorKind::Malformed));
+    let reset = || StreamError::Network(TransportError::new(TransportErrorKind::Closed));
     for live in [LiveMode::Auto, LiveMode::LongPoll, LiveMode::Sse] {
         let mut rig = Rig::new(options(live), JSON);
         let began = rig.now;
+        let mut attempts = 0;
         let error = loop {
+            attempts += 1;
             match rig.step() {
+                // Such a server may reset a connection instead.
+                Step::Send(_) if attempts % 5 == 0 => rig.fail_request(reset()),
                 Step::Send(_) => rig.fail_request(malformed()),
                 Step::Wait(wait) => rig.advance(wait),
                 Step::Fail(error) => break error,
