@@ -13,6 +13,7 @@ pub(crate) enum Phase {
 pub(crate) fn classify(error: reqwest::Error, phase: Phase) -> TransportError {
     let error = error.without_url();
     let connecting = error.is_connect();
+    let unprocessed = phase == Phase::Head && is_unprocessed(&error);
     let kind = if error.is_builder() {
         Kind::InvalidRequest
     } else if error.is_dns() {
@@ -27,6 +28,8 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase) -> TransportError {
         } else {
             Kind::Connect
         }
+    } else if unprocessed {
+        Kind::Closed
     } else {
         chain(&error).find_map(|error| exchange(error, phase)).unwrap_or(match phase {
             Phase::Body if error.is_decode() => Kind::Malformed,
@@ -38,9 +41,24 @@ pub(crate) fn classify(error: reqwest::Error, phase: Phase) -> TransportError {
     if kind == Kind::Tls && ["InvalidContentType", "wrong version number"].iter().any(|e| root.contains(e)) {
         root.push_str("; does this port speak http, without TLS?");
     }
-    let sent =
-        if connecting || TransportError::new(kind).sent() == Sent::No { Sent::No } else { Sent::Maybe };
+    let has_no_effect = connecting || unprocessed || TransportError::new(kind).sent() == Sent::No;
+    let sent = if has_no_effect { Sent::No } else { Sent::Maybe };
     TransportError::new(kind).with_sent(sent).with_message(root).with_source(error)
+}
+
+/// Whether the server says that it has not processed the request: a refused stream, or one beyond the last that it took
+/// before it goes away (RFC 9113, sections 6.8 and 8.7).
+#[cfg(feature = "http2")]
+fn is_unprocessed(error: &reqwest::Error) -> bool {
+    let error = chain(error).find_map(|error| error.downcast_ref::<h2::Error>());
+    error.is_some_and(|error| {
+        error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
+}
+
+#[cfg(not(feature = "http2"))]
+fn is_unprocessed(_: &reqwest::Error) -> bool {
+    false
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
