@@ -73,7 +73,7 @@ impl Checkpoint {
 
     /// Whether only a stream that was read can have this checkpoint: it has a server's offset, or content before it.
     pub(crate) fn is_inside(&self) -> bool {
-        matches!(self.offset, Offset::At(_)) || self.skip != Skip::None
+        self.offset.is_concrete() || self.skip != Skip::None
     }
 
     /// Whether the position is a server's offset, with nothing to skip after it.

@@ -269,7 +269,7 @@ impl<T: HttpTransport, R: Runtime> Inner<T, R> {
     }
 
     /// Whether the response says that the stream is gone, though it was there before: for this client, or for an earlier
-    /// process that saved an offset. A cache, or a server that lags behind, may have answered.
+    /// process that saved a checkpoint. A cache, or a server that lags behind, may have answered.
     fn contradicts_memory(&self, call: &Call, status: StatusCode) -> bool {
         matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
             && !matches!(call.operation, Operation::Create | Operation::Delete)

@@ -8,6 +8,7 @@ use durable_streams_tokio::ReqwestTransport;
 use futures_lite::future::block_on;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 /// An HTTP/2 server that answers each request with `frame`, for the request's stream if the frame is about one. Returns its URL.
 fn server(frame: &'static [u8]) -> String {
@@ -64,7 +65,7 @@ fn request_that_the_server_has_not_processed_is_known_to_have_no_effect() {
         ("cancelled", CANCEL, Sent::Maybe),
     ] {
         let transport = ReqwestTransport::from_builder(
-            || reqwest::Client::builder().http2_prior_knowledge(),
+            || reqwest::Client::builder().http2_prior_knowledge().timeout(Duration::from_secs(30)),
             tokio.handle().clone(),
         )
         .unwrap();

@@ -43,7 +43,7 @@ pub(in crate::reader) struct Machine {
     /// When the first byte arrived after the last event of the event stream that is open. Comments alone follow until the next
     /// event.
     pub(super) eventless_since: Option<Instant>,
-    /// Since when all failures before the first response were those of another protocol.
+    /// Since when the port has answered in another protocol, before the first response.
     pub(super) foreign_since: Option<Instant>,
     pub(super) outage: OutageWatch,
 }

@@ -102,6 +102,17 @@ fn body_that_a_proxy_dropped_is_an_error_behind_an_offset_of_the_servers() {
         let error = rig.error_of_repeated(|rig| rig.page("a1", &[], ""));
         assert!(error.to_string().contains("no content"), "{error}");
         assert_eq!(rig.machine.status().checkpoint.to_string(), start);
+        // A body of unknown length shows at its end that it is empty.
+        for start in ["a0", start] {
+            let mut rig = Rig::starting(options(LiveMode::Off), content_type, start, None);
+            rig.request();
+            let error = rig.error_of_repeated(|rig| {
+                rig.page_head("a1", &[("transfer-encoding", "chunked")]);
+                rig.end();
+            });
+            assert!(error.to_string().contains("no content"), "{error}");
+            assert_eq!(rig.machine.status().checkpoint.to_string(), start);
+        }
     }
     // An empty array says itself that there is nothing.
     let mut rig = Rig::new(options(LiveMode::LongPoll), JSON);
